@@ -1,0 +1,190 @@
+"""The FastConformer encoder: log-mel to encoder frames, with padding that changes nothing.
+
+Rekesh et al. 2023, "Fast Conformer with Linearly Scalable Attention". Written for inference: what
+can be folded into a weight is folded when the module is built (input scale, half-step residuals,
+batch norm, the position biases, the attention scale), and the position projections are a table.
+"""
+
+import math
+from typing import Tuple
+
+import torch
+from torch import Tensor, nn
+
+from architecture import Encoder
+from subsampling import Subsampling
+from weights import Weights, constant, linear
+
+
+class FastConformer(nn.Module):
+    """Subsampling, then `n_layers` conformer layers."""
+
+    def __init__(self, sizes: Encoder, n_mels: int, max_frames: int, weights: Weights) -> None:
+        super().__init__()
+        self.subsampling = Subsampling(sizes, n_mels, weights.scope("pre_encode."))
+        positions = sinusoids(sizes.width, max_frames)
+        self.layers = nn.ModuleList(
+            ConformerLayer(sizes, positions, weights.scope(f"layers.{i}."))
+            for i in range(sizes.n_layers)
+        )
+        self.max_frames = max_frames
+
+    def forward(self, features: Tensor, n_features: Tensor) -> Tuple[Tensor, Tensor]:
+        """Returns encoder frames (N, T', D), and the valid ones of each row, int64 (N).
+
+        `features` is (N, n_mels, T), zero past the `n_features` (N) valid frames of each row.
+        T' = ceil(T / subsampling). Frames past the valid ones hold anything finite.
+        """
+        x, n_frames = self.subsampling(features, n_features)
+        if x.size(1) > self.max_frames:
+            raise ValueError("the input is longer than max_samples of the bundle's manifest")
+        past_end = torch.arange(x.size(1), device=x.device) >= n_frames.unsqueeze(1)
+        # A row without any frame attends to its first one: -inf everywhere would be not a number.
+        past_end_key = torch.arange(x.size(1), device=x.device) >= n_frames.clamp(min=1).unsqueeze(1)
+        key_mask = torch.zeros(past_end.shape, dtype=x.dtype, device=x.device)
+        key_mask = key_mask.masked_fill(past_end_key, -math.inf)[:, None, None, :]
+        past_end = past_end.unsqueeze(2)
+        for layer in self.layers:
+            x = layer(x, past_end, key_mask)
+        return x, n_frames
+
+
+class ConformerLayer(nn.Module):
+    """Half a feed-forward, attention, convolution, half a feed-forward, layer norm."""
+
+    def __init__(self, sizes: Encoder, positions: Tensor, weights: Weights) -> None:
+        super().__init__()
+        self.feed_forward_in = FeedForward(sizes, weights, "1")
+        self.attention = RelativeAttention(sizes, positions, weights)
+        self.convolution = Convolution(sizes, weights)
+        self.feed_forward_out = FeedForward(sizes, weights, "2")
+        self.norm = weights.layer_norm("norm_out", sizes.width)
+
+    def forward(self, x: Tensor, past_end: Tensor, key_mask: Tensor) -> Tensor:
+        """(N, T', D) to (N, T', D). `past_end` (N, T', 1) is true, and `key_mask`
+        (N, 1, 1, T') is -inf, on padding."""
+        x = x + self.feed_forward_in(x)
+        x = x + self.attention(x, key_mask)
+        x = x + self.convolution(x, past_end)
+        x = x + self.feed_forward_out(x)
+        return self.norm(x)
+
+
+class FeedForward(nn.Module):
+    """Layer norm, linear, SiLU, linear; the residual's half is in the second linear."""
+
+    def __init__(self, sizes: Encoder, weights: Weights, which: str) -> None:
+        super().__init__()
+        width, hidden, bias = sizes.width, sizes.feed_forward_width, sizes.bias
+        self.norm = weights.layer_norm(f"norm_feed_forward{which}", width)
+        self.expand = weights.linear(f"feed_forward{which}.linear1", width, hidden, bias)
+        contract = weights.linear(f"feed_forward{which}.linear2", hidden, width, bias)
+        # Half is a power of two, so folding it in is exact.
+        self.contract = linear(contract.weight * 0.5, contract.bias * 0.5 if bias else None)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, T', D) to (N, T', D)."""
+        return self.contract(torch.nn.functional.silu(self.expand(self.norm(x))))
+
+
+class RelativeAttention(nn.Module):
+    """Self-attention over the whole utterance with relative positions.
+
+    Dai et al. 2019, "Transformer-XL", section 3.3: the score of query i and key j is
+    ((q_i + u) k_j + (q_i + v) r_(i-j)) / sqrt(d), where r is the projected position.
+    """
+
+    position_bias: Tensor
+    positions: Tensor
+
+    def __init__(self, sizes: Encoder, positions: Tensor, weights: Weights) -> None:
+        super().__init__()
+        width, heads = sizes.width, sizes.n_heads
+        head_width = width // heads
+        self.n_heads = heads
+        self.head_width = head_width
+        self.max_frames = (positions.size(0) + 1) // 2
+        self.norm = weights.layer_norm("norm_self_att", width)
+        source = weights.scope("self_attn.")
+        content_bias = source.take("pos_bias_u", heads, head_width)
+        position_bias = source.take("pos_bias_v", heads, head_width)
+
+        parts = [source.linear(f"linear_{part}", width, width, sizes.bias) for part in "qkv"]
+        weight = torch.cat([part.weight for part in parts])
+        bias = torch.cat([part.bias if sizes.bias else torch.zeros(width) for part in parts])
+        # q + u comes straight out of the product; q + v is one addition more.
+        bias[:width] += content_bias.flatten()
+        self.query_key_value = linear(weight, bias)
+        self.position_bias = constant((position_bias - content_bias).unsqueeze(1))
+        self.out = source.linear("linear_out", width, width, sizes.bias)
+
+        # (H, d, 2 max_frames - 1): r for every distance, scaled as the product with k will be.
+        table = source.take("linear_pos.weight", width, width) @ positions.T
+        table = table.view(heads, head_width, -1) / math.sqrt(head_width)
+        self.positions = constant(table)
+
+    def forward(self, x: Tensor, key_mask: Tensor) -> Tensor:
+        """(N, T', D) to (N, T', D); keys where `key_mask` (N, 1, 1, T') is -inf are not seen."""
+        n, t, width = x.shape
+        h, d = self.n_heads, self.head_width
+        qkv = self.query_key_value(self.norm(x)).view(n, t, 3, h, d)
+        query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+
+        # The rows of all utterances in one product per head: (H, N T', d) x (H, d, 2 T' - 1).
+        # Distance T' - 1 comes first, so a shorter input takes the middle of the table.
+        distances = self.positions[:, :, self.max_frames - t : self.max_frames + t - 1]
+        query_v = (query.transpose(0, 1).reshape(h, n * t, d)) + self.position_bias
+        by_distance = torch.matmul(query_v, distances)
+        # Row i of the answer starts T' - 1 - i columns into row i: a view, not a copy.
+        row = 2 * t - 1
+        by_key = by_distance.as_strided([n, h, t, t], [t * row, n * t * row, row - 1, 1], t - 1)
+
+        x = torch.nn.functional.scaled_dot_product_attention(
+            query, key, value, attn_mask=by_key + key_mask
+        )
+        return self.out(x.transpose(1, 2).reshape(n, t, width))
+
+
+class Convolution(nn.Module):
+    """Layer norm, pointwise, GLU, depthwise over time, SiLU, pointwise.
+
+    The batch norm between depthwise convolution and SiLU is folded into the convolution.
+    """
+
+    def __init__(self, sizes: Encoder, weights: Weights) -> None:
+        super().__init__()
+        width, kernel, bias = sizes.width, sizes.conv_kernel, sizes.bias
+        self.norm = weights.layer_norm("norm_conv", width)
+        source = weights.scope("conv.")
+        self.expand = source.conv1x1("pointwise_conv1", width, 2 * width, bias)
+        self.contract = source.conv1x1("pointwise_conv2", width, width, bias)
+
+        weight = source.take("depthwise_conv.weight", width, 1, kernel)
+        offset = source.take("depthwise_conv.bias", width) if bias else torch.zeros(width)
+        deviation = (source.take("batch_norm.running_var", width) + 1e-5).sqrt()
+        gain = source.take("batch_norm.weight", width) / deviation
+        offset = (offset - source.take("batch_norm.running_mean", width)) * gain
+        offset += source.take("batch_norm.bias", width)
+        self.depthwise = nn.Conv1d(
+            width, width, kernel, padding=kernel // 2, groups=width, device="meta"
+        )
+        self.depthwise.weight = constant(weight * gain[:, None, None])
+        self.depthwise.bias = constant(offset)
+
+    def forward(self, x: Tensor, past_end: Tensor) -> Tensor:
+        """(N, T', D) to (N, T', D); the kernel sees zeros where `past_end` (N, T', 1) is true."""
+        x = torch.nn.functional.glu(self.expand(self.norm(x)), dim=2)
+        x = x.masked_fill(past_end, 0.0).transpose(1, 2)
+        x = torch.nn.functional.silu(self.depthwise(x)).transpose(1, 2)
+        return self.contract(x)
+
+
+def sinusoids(width: int, max_frames: int) -> Tensor:
+    """Position embeddings (2 max_frames - 1, width) of the distances max_frames - 1 downwards."""
+    distances = torch.arange(max_frames - 1, -max_frames, -1, dtype=torch.float32).unsqueeze(1)
+    steps = torch.arange(0, width, 2, dtype=torch.float32)
+    rates = torch.exp(steps * -(math.log(10000.0) / width))
+    table = torch.empty(2 * max_frames - 1, width)
+    table[:, 0::2] = torch.sin(distances * rates)
+    table[:, 1::2] = torch.cos(distances * rates)
+    return table

@@ -1,0 +1,118 @@
+"""Audio to log-mel: the part of every archive that stays float32.
+
+Follows NeMo from 2.5 on: zero padding at both ends, floor(samples / hop) valid frames, and nothing
+past an utterance's end that could reach its frames.
+"""
+
+import math
+from typing import Tuple
+
+import torch
+from torch import Tensor, nn
+
+from architecture import FrontEnd
+from weights import RandomWeights, Weights
+
+# Added to the standard deviation, so that a constant feature does not divide by zero.
+DEVIATION_FLOOR = 1e-5
+
+
+class LogMel(nn.Module):
+    """Normalised log-mel features of a padded batch."""
+
+    window: Tensor
+    mel: Tensor
+
+    def __init__(self, sizes: FrontEnd, weights: Weights) -> None:
+        super().__init__()
+        self.n_fft = sizes.n_fft
+        self.hop = sizes.hop_samples
+        self.window_samples = sizes.window_samples
+        self.preemphasis = sizes.preemphasis
+        self.log_guard = sizes.log_guard
+        self.deviation_floor = DEVIATION_FLOOR
+        n_bins = sizes.n_fft // 2 + 1
+        if isinstance(weights, RandomWeights):
+            window = torch.hann_window(sizes.window_samples, periodic=False)
+            mel = mel_filters(sizes)
+        else:
+            # The checkpoint carries both tables, and they are what its model was trained on.
+            window = weights.take("window", sizes.window_samples)
+            mel = weights.take("fb", 1, sizes.n_mels, n_bins).squeeze(0)
+        self.register_buffer("window", window)
+        self.register_buffer("mel", mel)
+
+    def forward(self, audio: Tensor, n_samples: Tensor) -> Tuple[Tensor, Tensor]:
+        """Returns features (N, n_mels, T), and the valid feature frames of each row, int64 (N).
+
+        `audio` is float32 (N, S) in [-1, 1]; `n_samples` int64 (N), each at most S. T is
+        floor(S / hop), at least 1. Each mel band of each row has mean 0 and deviation 1 over the
+        row's valid frames; frames past them are 0.
+        """
+        n_frames = n_samples // self.hop
+        n_columns = max(audio.size(1) // self.hop, 1)
+
+        previous = torch.nn.functional.pad(audio, [1, 0])[:, :-1]
+        audio = audio - self.preemphasis * previous
+        past_end = torch.arange(audio.size(1), device=audio.device) >= n_samples.unsqueeze(1)
+        audio = audio.masked_fill(past_end, 0.0)
+
+        spectrum = torch.stft(
+            audio,
+            n_fft=self.n_fft,
+            hop_length=self.hop,
+            win_length=self.window_samples,
+            window=self.window,
+            center=True,
+            pad_mode="constant",
+            return_complex=True,
+        )[:, :, :n_columns]
+        power = torch.view_as_real(spectrum).square().sum(-1)
+        features = torch.log(torch.matmul(self.mel, power) + self.log_guard)
+
+        valid = torch.arange(n_columns, device=audio.device) < n_frames.unsqueeze(1)
+        valid = valid.unsqueeze(1)
+        count = n_frames.clamp(min=1).to(features.dtype).view(-1, 1, 1)
+        mean = features.masked_fill(~valid, 0.0).sum(2, keepdim=True) / count
+        centred = (features - mean).masked_fill(~valid, 0.0)
+        variance = centred.square().sum(2, keepdim=True) / (count - 1.0).clamp(min=1.0)
+        return centred / (variance.sqrt() + self.deviation_floor), n_frames
+
+
+def mel_filters(sizes: FrontEnd) -> Tensor:
+    """The mel filters (n_mels, n_fft / 2 + 1): Slaney's scale, triangles of equal area.
+
+    The table that librosa's `filters.mel` gives by default. M. Slaney, Auditory Toolbox,
+    Interval Technical Report 1998-010. Computed in float64, stored in float32.
+    """
+    bins = torch.linspace(0.0, sizes.sample_rate_hz / 2, sizes.n_fft // 2 + 1, dtype=torch.float64)
+    mels = torch.linspace(
+        hz_to_mel(sizes.low_hz), hz_to_mel(sizes.high_hz), sizes.n_mels + 2, dtype=torch.float64
+    )
+    edges = torch.tensor([mel_to_hz(mel) for mel in mels.tolist()], dtype=torch.float64)
+    low, centre, high = (edges[i : i + sizes.n_mels].unsqueeze(1) for i in range(3))
+    rising = (bins - low) / (centre - low)
+    falling = (high - bins) / (high - centre)
+    triangles = torch.minimum(rising, falling).clamp(min=0.0)
+    return (triangles * (2.0 / (high - low))).to(torch.float32)
+
+
+# Slaney's scale: 3 mel per 200 Hz up to 1 kHz, then 27 mel for every factor of 6.4.
+HZ_PER_MEL = 200.0 / 3.0
+LOG_START_HZ = 1000.0
+LOG_START_MEL = LOG_START_HZ / HZ_PER_MEL
+LOG_STEP = math.log(6.4) / 27.0
+
+
+def hz_to_mel(hz: float) -> float:
+    """Slaney's mel of a frequency."""
+    if hz < LOG_START_HZ:
+        return hz / HZ_PER_MEL
+    return LOG_START_MEL + math.log(hz / LOG_START_HZ) / LOG_STEP
+
+
+def mel_to_hz(mel: float) -> float:
+    """The frequency of one of Slaney's mels."""
+    if mel < LOG_START_MEL:
+        return mel * HZ_PER_MEL
+    return LOG_START_HZ * math.exp((mel - LOG_START_MEL) * LOG_STEP)

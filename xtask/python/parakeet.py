@@ -1,0 +1,80 @@
+"""The whole network of one archive, with the methods that the Rust side calls."""
+
+from typing import Tuple
+
+import torch
+from torch import Tensor, nn
+
+from architecture import Architecture
+from fastconformer import FastConformer
+from frontend import LogMel
+from transducer import RnntHead
+from weights import Weights
+
+# What a frozen archive keeps; docs/model-export.md is the contract.
+METHODS = ["encode", "encoder_output", "features", "initial_state", "score", "advance"]
+
+
+class Parakeet(nn.Module):
+    """Front end, encoder and head. Shapes: N utterances, S samples, T feature frames, T' encoder
+    frames, D encoder width, J joint width, L predictor layers of width H, V + 1 classes."""
+
+    def __init__(self, sizes: Architecture, max_frames: int, weights: Weights) -> None:
+        super().__init__()
+        self.log_mel = LogMel(sizes.front_end, weights.scope("preprocessor.featurizer."))
+        self.encoder = FastConformer(
+            sizes.encoder, sizes.front_end.n_mels, max_frames, weights.scope("encoder.")
+        )
+        self.head = RnntHead(sizes, weights)
+        self.compute_type = torch.float32
+
+    def cast(self, compute_type: torch.dtype) -> "Parakeet":
+        """Casts encoder and head in place; the front end stays float32."""
+        self.encoder.to(compute_type)
+        self.head.to(compute_type)
+        self.compute_type = compute_type
+        return self
+
+    @torch.jit.export
+    def encode(self, audio: Tensor, n_samples: Tensor) -> Tuple[Tensor, Tensor]:
+        """Audio float32 (N, S) in [-1, 1] and int64 (N) to what the search scores.
+
+        Returns the joint's projection of the encoder frames (N, T', J) and the valid frames of
+        each row, int64 (N). Padding changes no result.
+        """
+        encoded, n_frames = self.encoder_output(audio, n_samples)
+        return self.head.project(encoded), n_frames
+
+    @torch.jit.export
+    def encoder_output(self, audio: Tensor, n_samples: Tensor) -> Tuple[Tensor, Tensor]:
+        """Encoder frames (N, T', D) before the head, and the valid ones: for numeric checks."""
+        features, n_features = self.log_mel(audio, n_samples)
+        return self.encoder(features.to(self.compute_type), n_features)
+
+    @torch.jit.export
+    def features(self, audio: Tensor, n_samples: Tensor) -> Tuple[Tensor, Tensor]:
+        """Normalised log-mel float32 (N, n_mels, T), and the valid frames: for numeric checks."""
+        return self.log_mel(audio, n_samples)
+
+    @torch.jit.export
+    def initial_state(self, n: int) -> Tuple[Tensor, Tensor, Tensor]:
+        """Predicted (N, J), hidden and cell (L, N, H) after the start of sequence."""
+        return self.head.initial_state(n)
+
+    @torch.jit.export
+    def score(self, encoded: Tensor, predicted: Tensor, lanes: Tensor, window: int) -> Tensor:
+        """Token, duration, log-probability float32 (B, window, 3) of `lanes` int64 (B, 2)."""
+        return self.head.score(encoded, predicted, lanes, window)
+
+    @torch.jit.export
+    def advance(
+        self, predicted: Tensor, hidden: Tensor, cell: Tensor, emitted: Tensor
+    ) -> Tuple[Tensor, Tensor, Tensor]:
+        """Feeds `emitted` int64 (B, 2), utterance and token, to the predictor, in place."""
+        return self.head.advance(predicted, hidden, cell, emitted)
+
+
+def freeze(model: Parakeet) -> torch.jit.ScriptModule:
+    """The archive's module: scripted, since lengths vary, with the weights as constants."""
+    scripted = torch.jit.script(model.eval())
+    return torch.jit.freeze(scripted, preserved_attrs=METHODS)

@@ -1,0 +1,131 @@
+"""The RNNT head: predictor, joint, and the greedy choice, so that no logit leaves the device."""
+
+from typing import Tuple
+
+import torch
+from torch import Tensor, nn
+
+from architecture import Architecture
+from errors import ExportError
+from weights import Weights, constant, linear
+
+
+class RnntHead(nn.Module):
+    """Projects encoder frames, scores windows of them, and moves the predictor on."""
+
+    def __init__(self, sizes: Architecture, weights: Weights) -> None:
+        super().__init__()
+        assert sizes.predictor is not None, "a transducer has a predictor"
+        classes = sizes.vocabulary_size + 1
+        joint = sizes.joint_width
+        self.predictor = Predictor(sizes.vocabulary_size, sizes.predictor, weights)
+        self.encoder_projection = weights.linear("joint.enc", sizes.encoder.width, joint)
+        self.predictor_projection = weights.linear("joint.pred", sizes.predictor.width, joint)
+        # NeMo's sequence: activation, dropout, linear.
+        self.classes = weights.linear("joint.joint_net.2", joint, classes)
+        self.blank = sizes.vocabulary_size
+
+    def project(self, encoded: Tensor) -> Tensor:
+        """What the search keeps of encoder frames: (N, T', D) to (N, T', J)."""
+        return self.encoder_projection(encoded)
+
+    def initial_state(self, n: int) -> Tuple[Tensor, Tensor, Tensor]:
+        """The state of `n` utterances after the start of sequence, which is blank's zero row.
+
+        Returns predicted (N, J), hidden and cell (L, N, H).
+        """
+        hidden, cell = self.predictor.zero_state(n)
+        tokens = torch.full([n], self.blank, dtype=torch.int64, device=hidden.device)
+        output, hidden, cell = self.predictor(tokens, hidden, cell)
+        return self.predictor_projection(output), hidden, cell
+
+    def score(self, encoded: Tensor, predicted: Tensor, lanes: Tensor, window: int) -> Tensor:
+        """Best token, duration and log-probability of each of the next `window` frames.
+
+        `encoded` is (N, T', J), `predicted` (N, J), `lanes` int64 (B, 2): utterance and first
+        frame. Returns float32 (B, window, 3); the first of equals wins. Duration is 0 for a token
+        and 1 for blank. A frame past the last column is answered with the last column's scores.
+        """
+        n_columns = encoded.size(1)
+        utterance, frame = lanes.unbind(1)
+        frames = frame.unsqueeze(1) + torch.arange(window, device=lanes.device)
+        rows = utterance.unsqueeze(1) * n_columns + frames.clamp(max=n_columns - 1)
+        frames_encoded = encoded.flatten(0, 1).index_select(0, rows.flatten())
+        frames_encoded = frames_encoded.view(rows.size(0), window, encoded.size(2))
+        hidden = torch.relu(frames_encoded + predicted.index_select(0, utterance).unsqueeze(1))
+        logits = self.classes(hidden).to(torch.float32)
+        best, token = logits.max(dim=2)
+        log_prob = best - logits.logsumexp(dim=2)
+        duration = (token == self.blank).to(torch.float32)
+        return torch.stack([token.to(torch.float32), duration, log_prob], dim=2)
+
+    def advance(
+        self, predicted: Tensor, hidden: Tensor, cell: Tensor, emitted: Tensor
+    ) -> Tuple[Tensor, Tensor, Tensor]:
+        """Feeds one token to each named utterance, in place; the others keep their state.
+
+        `emitted` is int64 (B, 2): utterance and token. Returns the three tensors it was given.
+        """
+        rows, tokens = emitted.unbind(1)
+        output, next_hidden, next_cell = self.predictor(
+            tokens, hidden.index_select(1, rows), cell.index_select(1, rows)
+        )
+        predicted.index_copy_(0, rows, self.predictor_projection(output))
+        hidden.index_copy_(1, rows, next_hidden)
+        cell.index_copy_(1, rows, next_cell)
+        return predicted, hidden, cell
+
+
+class Predictor(nn.Module):
+    """An embedding and a stack of LSTM cells, one step at a time.
+
+    Not `nn.LSTM`: on a CPU that reorders its weights at every call, and one step of the 2 x 640
+    predictor then takes 6 to 20 times as long.
+    """
+
+    first_gates: Tensor
+
+    def __init__(self, vocabulary_size: int, sizes, weights: Weights) -> None:
+        super().__init__()
+        width = sizes.width
+        self.n_layers = sizes.n_layers
+        self.width = width
+        source = weights.scope("decoder.prediction.")
+        embedding = source.take("embed.weight", vocabulary_size + 1, width)
+        lstm = source.scope("dec_rnn.lstm.")
+        inputs, states = [], []
+        for i in range(sizes.n_layers):
+            bias = lstm.take(f"bias_ih_l{i}", 4 * width) + lstm.take(f"bias_hh_l{i}", 4 * width)
+            inputs.append((lstm.take(f"weight_ih_l{i}", 4 * width, width), bias))
+            states.append(lstm.take(f"weight_hh_l{i}", 4 * width, width))
+        # The first layer's input is one of V + 1 vectors: its product is looked up.
+        self.first_gates = constant(torch.addmm(inputs[0][1], embedding, inputs[0][0].T))
+        self.first_state = linear(states[0], None)
+        self.later_layers = nn.ModuleList(
+            linear(torch.cat([weight, state], dim=1), bias)
+            for (weight, bias), state in zip(inputs[1:], states[1:])
+        )
+
+    def zero_state(self, n: int) -> Tuple[Tensor, Tensor]:
+        """Hidden and cell (L, N, H) before anything was fed."""
+        hidden = self.first_gates.new_zeros([self.n_layers, n, self.width])
+        return hidden, hidden.clone()
+
+    def forward(self, tokens: Tensor, hidden: Tensor, cell: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+        """One step: tokens (N) and states (L, N, H) to output (N, H) and states (L, N, H)."""
+        gates = self.first_gates.index_select(0, tokens) + self.first_state(hidden[0])
+        output, state = lstm_step(gates, cell[0])
+        outputs, cells = [output], [state]
+        for i, layer in enumerate(self.later_layers):
+            gates = layer(torch.cat([output, hidden[i + 1]], dim=1))
+            output, state = lstm_step(gates, cell[i + 1])
+            outputs.append(output)
+            cells.append(state)
+        return output, torch.stack(outputs), torch.stack(cells)
+
+
+def lstm_step(gates: Tensor, cell: Tensor) -> Tuple[Tensor, Tensor]:
+    """Hidden and cell (N, H) from the gates (N, 4 H): input, forget, candidate, output."""
+    take_in, forget, candidate, give_out = gates.chunk(4, dim=1)
+    cell = torch.sigmoid(forget) * cell + torch.sigmoid(take_in) * torch.tanh(candidate)
+    return torch.sigmoid(give_out) * torch.tanh(cell), cell

@@ -1,0 +1,111 @@
+"""Where a module's tensors come from: a checkpoint's names, or random numbers under those names.
+
+Modules are built from a `Weights`: each asks for the tensors it needs by the names that NeMo gives
+them, with the shapes it expects. So a missing, misshapen or left-over tensor is found and named,
+and a random model takes the same way as a trained one.
+"""
+
+import math
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from errors import ExportError
+
+
+class Weights(ABC):
+    """Tensors by name, under a prefix, always float32."""
+
+    def __init__(self, prefix: str = "") -> None:
+        self.prefix = prefix
+
+    @abstractmethod
+    def take(self, name: str, *shape: int) -> Tensor:
+        """Returns the tensor of this name; it must have `shape`. Each can be taken once."""
+
+    @abstractmethod
+    def scope(self, prefix: str) -> "Weights":
+        """The same source with `prefix` put before every name."""
+
+    def linear(self, name: str, n_in: int, n_out: int, bias: bool = True) -> nn.Linear:
+        """A linear layer; a 1x1 convolution's weight is taken for one with `conv1x1`."""
+        weight = self.take(f"{name}.weight", n_out, n_in)
+        return linear(weight, self.take(f"{name}.bias", n_out) if bias else None)
+
+    def conv1x1(self, name: str, n_in: int, n_out: int, bias: bool = True) -> nn.Linear:
+        """A convolution over time of kernel 1, as the linear layer that it is."""
+        weight = self.take(f"{name}.weight", n_out, n_in, 1).squeeze(2)
+        return linear(weight, self.take(f"{name}.bias", n_out) if bias else None)
+
+    def layer_norm(self, name: str, width: int) -> nn.LayerNorm:
+        """A layer norm over the last dimension, eps 1e-5."""
+        norm = nn.LayerNorm(width, eps=1e-5, device="meta")
+        norm.weight = constant(self.take(f"{name}.weight", width))
+        norm.bias = constant(self.take(f"{name}.bias", width))
+        return norm
+
+
+class CheckpointWeights(Weights):
+    """A checkpoint's state dict. What is taken leaves it, so that the rest can be named."""
+
+    def __init__(self, tensors: dict[str, Tensor], source: str, prefix: str = "") -> None:
+        super().__init__(prefix)
+        self.tensors = tensors
+        self.source = source
+
+    def take(self, name: str, *shape: int) -> Tensor:
+        name = self.prefix + name
+        tensor = self.tensors.pop(name, None)
+        if tensor is None:
+            raise ExportError(f"{self.source} has no tensor {name}")
+        if tuple(tensor.shape) != shape:
+            raise ExportError(
+                f"{self.source}: {name} has shape {list(tensor.shape)}, expected {list(shape)}"
+            )
+        # Checkpoints may store float16; every export starts from float32. The copy lets go of
+        # the file that a memory-mapped tensor would keep open.
+        return tensor.to(torch.float32, copy=True)
+
+    def scope(self, prefix: str) -> "CheckpointWeights":
+        return CheckpointWeights(self.tensors, self.source, self.prefix + prefix)
+
+
+class RandomWeights(Weights):
+    """Random numbers that keep activations near unit size; the same for the same seed.
+
+    Norms are near identity, biases small, matrices scaled by their fan-in.
+    """
+
+    def __init__(self, seed: int, prefix: str = "", generator: torch.Generator | None = None) -> None:
+        super().__init__(prefix)
+        self.seed = seed
+        self.generator = generator or torch.Generator().manual_seed(seed)
+
+    def take(self, name: str, *shape: int) -> Tensor:
+        noise = torch.rand(shape, generator=self.generator) * 2.0 - 1.0
+        if name.endswith("running_var"):
+            return 1.0 + 0.5 * noise
+        if name.endswith("weight") and len(shape) == 1:
+            return 1.0 + 0.1 * noise
+        if len(shape) == 1 or "pos_bias" in name:
+            return 0.1 * noise
+        fan_in = math.prod(shape[1:])
+        return noise * math.sqrt(3.0 / fan_in)
+
+    def scope(self, prefix: str) -> "RandomWeights":
+        return RandomWeights(self.seed, self.prefix + prefix, self.generator)
+
+
+def constant(tensor: Tensor) -> nn.Parameter:
+    """A parameter that takes no gradient."""
+    return nn.Parameter(tensor, requires_grad=False)
+
+
+def linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
+    """A linear layer (n_out, n_in) that holds these very tensors."""
+    layer = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None, device="meta")
+    layer.weight = constant(weight)
+    if bias is not None:
+        layer.bias = constant(bias)
+    return layer
