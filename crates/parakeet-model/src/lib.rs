@@ -1,1 +1,48 @@
-//! Placeholder of the first commit.
+//! Loads a Parakeet bundle through libtorch, encodes utterances and scores transducer steps.
+//!
+//! A bundle is a folder that `cargo xtask export-model` wrote: `manifest.json`, `vocabulary.json` and
+//! a frozen TorchScript archive per compute type. [`ParakeetModel::encode`] turns a batch of samples
+//! into [`Utterances`], which [`rnnt_decode::search`] searches. This crate alone knows libtorch; no
+//! tensor crosses its border, and the scores over the vocabulary never leave the device.
+//!
+//! ```no_run
+//! use std::path::Path;
+//!
+//! use parakeet_model::{ComputeType, Device, ParakeetModel};
+//! use rnnt_decode::{SearchRules, search};
+//!
+//! let dir = Path::new("models/parakeet-rnnt-tiny");
+//! let model = ParakeetModel::load(dir, Device::Auto, ComputeType::Auto)?;
+//! let one_second_of_silence = [0.0; 16_000];
+//! let mut utterances = model.encode(&[&one_second_of_silence])?;
+//! let found = search(&mut utterances, &SearchRules::default())?;
+//! assert!(found.hypotheses[0].tokens.is_empty());
+//! # Ok::<(), parakeet_model::Error>(())
+//! ```
+
+mod compute_type;
+mod device;
+mod digest;
+mod error;
+mod manifest;
+mod model;
+mod network;
+mod threads;
+mod utterances;
+
+pub use compute_type::ComputeType;
+pub use device::Device;
+pub use error::Error;
+pub use manifest::ModelManifest;
+pub use model::ParakeetModel;
+pub use threads::set_threads;
+pub use utterances::Utterances;
+
+/// The one of `all` with this name, or a sentence with the names there are.
+fn named<T: Copy>(all: &[T], name_of: fn(T) -> &'static str, name: &str) -> Result<T, String> {
+    let found = all.iter().copied().find(|&one| name_of(one) == name);
+    found.ok_or_else(|| {
+        let names: Vec<_> = all.iter().copied().map(name_of).collect();
+        format!("`{name}` is unknown, expected one of {}", names.join(", "))
+    })
+}

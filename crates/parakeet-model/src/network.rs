@@ -1,0 +1,180 @@
+//! The archive's methods, typed: the only file that runs TorchScript.
+//!
+//! Every call runs without gradients, and every failure is wrapped at once with the method's name
+//! and the shapes of its arguments, because libtorch's own text names neither.
+
+use std::path::Path;
+
+use tch::{CModule, IValue, TchError, Tensor};
+
+use crate::Error;
+
+/// A loaded archive on its device.
+pub(crate) struct Network {
+    module: CModule,
+    device: tch::Device,
+}
+
+/// Predictor states of N utterances, on the network's device.
+pub(crate) struct State {
+    /// The joint's projection of the predictor's output, (N, J).
+    predicted: Tensor,
+    /// (L, N, H).
+    hidden: Tensor,
+    /// (L, N, H).
+    cell: Tensor,
+}
+
+impl Network {
+    /// Loads the archive at `path` straight to `device`, in the compute type it was exported in.
+    pub(crate) fn load(path: &Path, device: tch::Device) -> Result<Self, Error> {
+        // Both would compile new kernels for new shapes in the middle of a run, and every batch has
+        // a new shape; the archive is frozen and optimised already.
+        let settled = tch::jit::f_set_tensor_expr_fuser_enabled(false)
+            .and_then(|()| tch::jit::f_set_profiling_mode(false));
+        let module = settled.and_then(|()| CModule::load_on_device(path, device));
+        match module {
+            Ok(module) => Ok(Self { module, device }),
+            Err(why) => Err(Error::Load {
+                path: path.to_owned(),
+                source: why.into(),
+            }),
+        }
+    }
+
+    /// Encodes padded audio, row after row of equal length, of which the first `n_samples` count:
+    /// (N, T', J) and the valid encoder frames of each row.
+    pub(crate) fn encode(
+        &self,
+        audio: &[f32],
+        n_samples: &[i64],
+    ) -> Result<(Tensor, Vec<usize>), Error> {
+        let arguments = || {
+            format!(
+                "audio of {} rows and {} samples",
+                n_samples.len(),
+                audio.len()
+            )
+        };
+        let wrap = |why| failure("encode", arguments(), why);
+        let audio = self
+            .upload(audio, &[n_samples.len() as i64, -1])
+            .map_err(wrap)?;
+        let lengths = self.upload(n_samples, &[-1]).map_err(wrap)?;
+        let (encoded, lengths): (Tensor, Tensor) =
+            self.call("encode", [audio.into(), lengths.into()])?;
+        let mut n_encoder_frames = vec![0_i64; n_samples.len()];
+        lengths
+            .f_copy_data(&mut n_encoder_frames, n_samples.len())
+            .map_err(wrap)?;
+        Ok((
+            encoded,
+            n_encoder_frames.into_iter().map(|n| n as usize).collect(),
+        ))
+    }
+
+    /// The state of `n_utterances` utterances after the start of sequence.
+    pub(crate) fn initial_state(&self, n_utterances: usize) -> Result<State, Error> {
+        let (predicted, hidden, cell) =
+            self.call("initial_state", [(n_utterances as i64).into()])?;
+        Ok(State {
+            predicted,
+            hidden,
+            cell,
+        })
+    }
+
+    /// Scores `window` frames of each lane, a flat list of (utterance, frame), and writes
+    /// (token, duration, log prob) of each to `scores`, lane by lane.
+    pub(crate) fn score(
+        &self,
+        encoded: &Tensor,
+        state: &State,
+        lanes: &[i64],
+        window: usize,
+        scores: &mut [f32],
+    ) -> Result<(), Error> {
+        let wrap = |why| failure("score", format!("{} lanes, {window}", lanes.len() / 2), why);
+        let lanes = self.upload(lanes, &[-1, 2]).map_err(wrap)?;
+        let scored: Tensor = self.call(
+            "score",
+            [
+                encoded.shallow_clone().into(),
+                state.predicted.shallow_clone().into(),
+                lanes.into(),
+                (window as i64).into(),
+            ],
+        )?;
+        scored.f_copy_data(scores, scores.len()).map_err(wrap)
+    }
+
+    /// Feeds one token to each utterance named in `emitted`, a flat list of (utterance, token).
+    pub(crate) fn advance(&self, state: &mut State, emitted: &[i64]) -> Result<(), Error> {
+        let emitted = self
+            .upload(emitted, &[-1, 2])
+            .map_err(|why| failure("advance", format!("{} tokens", emitted.len() / 2), why))?;
+        let (predicted, hidden, cell) = self.call(
+            "advance",
+            [
+                state.predicted.shallow_clone().into(),
+                state.hidden.shallow_clone().into(),
+                state.cell.shallow_clone().into(),
+                emitted.into(),
+            ],
+        )?;
+        *state = State {
+            predicted,
+            hidden,
+            cell,
+        };
+        Ok(())
+    }
+
+    fn upload<T: tch::kind::Element>(&self, data: &[T], shape: &[i64]) -> Result<Tensor, TchError> {
+        Tensor::f_from_slice(data)?
+            .f_view(shape)?
+            .f_to_device(self.device)
+    }
+
+    fn call<T, const N: usize>(
+        &self,
+        method: &'static str,
+        arguments: [IValue; N],
+    ) -> Result<T, Error>
+    where
+        T: TryFrom<IValue, Error = TchError>,
+    {
+        tch::no_grad(|| self.module.method_is(method, &arguments))
+            .and_then(T::try_from)
+            .map_err(|why| {
+                let shapes: Vec<_> = arguments.iter().map(shape).collect();
+                failure(method, shapes.join(", "), why)
+            })
+    }
+}
+
+fn shape(argument: &IValue) -> String {
+    match argument {
+        IValue::Tensor(tensor) => format!("{:?}", tensor.size()),
+        other => format!("{other:?}"),
+    }
+}
+
+fn failure(method: &'static str, arguments: String, why: TchError) -> Error {
+    let text = why.to_string();
+    let source = why.into();
+    // The words of libtorch's CUDA and CPU allocators; it has no error code for them.
+    if text.contains("out of memory") || text.contains("can't allocate memory") {
+        Error::OutOfMemory {
+            method,
+            arguments,
+            source,
+        }
+    } else {
+        Error::Network {
+            method,
+            arguments,
+            source,
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! How many CPU threads libtorch may use.
+
+use std::num::NonZeroUsize;
+use std::thread::available_parallelism;
+
+/// Sets how many threads one operation of libtorch may use, in this whole process; returns the
+/// number. Call it before the first model is loaded.
+///
+/// `None` takes libtorch's own choice (one thread per core, or `OMP_NUM_THREADS`), but no more than
+/// the process may really run at once: libtorch knows affinity masks, but not a container's quota,
+/// and 64 threads that share two cores wait for each other at every operation.
+pub fn set_threads(n_threads: Option<NonZeroUsize>) -> usize {
+    let n_threads = n_threads.map_or_else(default_threads, NonZeroUsize::get);
+    tch::set_num_threads(i32::try_from(n_threads).unwrap_or(i32::MAX));
+    n_threads
+}
+
+fn default_threads() -> usize {
+    let chosen = usize::try_from(tch::get_num_threads()).unwrap_or(1);
+    // Affinity and the quotas of both versions of control groups.
+    let allowed = available_parallelism().map_or(1, NonZeroUsize::get);
+    chosen.clamp(1, allowed)
+}
