@@ -1,0 +1,130 @@
+//! The pieces that tokens stand for, and their text.
+
+use crate::{Token, TokenId};
+
+/// SentencePiece's mark for a space, U+2581.
+const SPACE_MARK: char = '\u{2581}';
+
+/// The pieces of a SentencePiece tokenizer, by token id; blank is the id after the last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Vocabulary {
+    pieces: Vec<String>,
+}
+
+/// Why a list of pieces is no vocabulary.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum VocabularyError {
+    /// There is not a single piece.
+    #[error("vocabulary has no pieces")]
+    Empty,
+
+    /// A piece without text: the list is damaged, since SentencePiece writes none.
+    #[error("vocabulary piece {id} of {n_pieces} is empty")]
+    EmptyPiece {
+        /// Index of the first such piece.
+        id: usize,
+        /// Length of the list.
+        n_pieces: usize,
+    },
+
+    /// Blank would not fit a [`TokenId`].
+    #[error("vocabulary has {n_pieces} pieces, expected at most {}", TokenId::MAX)]
+    TooLarge {
+        /// Length of the list.
+        n_pieces: usize,
+    },
+}
+
+impl Vocabulary {
+    /// Checks a tokenizer's pieces, in the order of their ids and without blank.
+    ///
+    /// # Errors
+    ///
+    /// [`VocabularyError`] if the list is empty, too long or holds an empty piece: the file it was
+    /// read from is damaged or is no vocabulary.
+    pub fn new(pieces: Vec<String>) -> Result<Self, VocabularyError> {
+        let n_pieces = pieces.len();
+        if n_pieces == 0 {
+            return Err(VocabularyError::Empty);
+        }
+        if TokenId::try_from(n_pieces).is_err() {
+            return Err(VocabularyError::TooLarge { n_pieces });
+        }
+        if let Some(id) = pieces.iter().position(String::is_empty) {
+            return Err(VocabularyError::EmptyPiece { id, n_pieces });
+        }
+        Ok(Self { pieces })
+    }
+
+    /// The blank's id: the number of pieces.
+    pub fn blank(&self) -> TokenId {
+        TokenId::try_from(self.pieces.len()).expect("checked at construction")
+    }
+
+    /// The piece of a token as the tokenizer writes it, `▁the`; `None` for blank and beyond.
+    pub fn piece(&self, id: TokenId) -> Option<&str> {
+        self.pieces
+            .get(usize::try_from(id).ok()?)
+            .map(String::as_str)
+    }
+
+    /// Every piece, by id.
+    pub fn pieces(&self) -> &[String] {
+        &self.pieces
+    }
+
+    /// Whether a word ends between two tokens in a row.
+    pub(crate) fn splits(&self, before: &Token, after: &Token) -> bool {
+        let after = self.part(after.id);
+        self.part(before.id) == Part::Unknown
+            || after == Part::Unknown
+            || matches!(after, Part::Text(text) if text.starts_with(SPACE_MARK))
+    }
+
+    /// The text of one word's tokens, without spaces around it; empty for bare space marks.
+    pub(crate) fn word(&self, tokens: &[Token]) -> String {
+        let mut bytes = Vec::new();
+        for token in tokens {
+            match self.part(token.id) {
+                Part::Text(text) => bytes.extend(text.replace(SPACE_MARK, " ").bytes()),
+                Part::Byte(byte) => bytes.push(byte),
+                // SentencePiece's surface of an unknown piece, spaces left to the word's edges.
+                Part::Unknown => bytes.extend("\u{2047}".bytes()),
+            }
+        }
+        // As SentencePiece: every byte that is no UTF-8 becomes a replacement character of its own.
+        let mut text = String::with_capacity(bytes.len());
+        for chunk in bytes.utf8_chunks() {
+            text.push_str(chunk.valid());
+            text.extend(chunk.invalid().iter().map(|_| char::REPLACEMENT_CHARACTER));
+        }
+        text.trim().to_owned()
+    }
+
+    fn part(&self, id: TokenId) -> Part<'_> {
+        match self.piece(id) {
+            None | Some("<unk>") => Part::Unknown,
+            Some(piece) => byte(piece).map_or(Part::Text(piece), Part::Byte),
+        }
+    }
+}
+
+/// What a piece adds to a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part<'a> {
+    Text(&'a str),
+    Byte(u8),
+    Unknown,
+}
+
+/// The byte of a byte-fallback piece: 0xE2 of `<0xE2>`.
+fn byte(piece: &str) -> Option<u8> {
+    let digits = piece.strip_prefix("<0x")?.strip_suffix('>')?;
+    let hex = digits.len() == 2 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    if hex {
+        u8::from_str_radix(digits, 16).ok()
+    } else {
+        None
+    }
+}
