@@ -1,8 +1,71 @@
 //! Transducer and CTC search, and tokens to words with times and confidence.
 //!
 //! The search knows no network: anything that implements [`Transducer`] can be searched. It holds
-//! no files, no clocks and no floats in its decisions: time is encoded in encoder frames until
-//! [`words`] makes seconds.
+//! no files and no floating-point time: positions are encoder frames until [`words`] makes seconds.
+//!
+//! ```
+//! use std::convert::Infallible;
+//!
+//! use rnnt_decode::{
+//!     Emission, FrameClock, Head, Lane, SearchRules, TokenId, Transducer, Vocabulary, search, words,
+//! };
+//!
+//! /// A network of one utterance that says token 0 on frame 5, then 1 on frame 7 and 2 on frame 20.
+//! struct Recital {
+//!     n_said: usize,
+//! }
+//!
+//! impl Transducer for Recital {
+//!     type Error = Infallible;
+//!
+//!     fn head(&self) -> Head {
+//!         Head::Rnnt
+//!     }
+//!
+//!     fn blank(&self) -> TokenId {
+//!         3
+//!     }
+//!
+//!     fn n_encoder_frames(&self) -> &[usize] {
+//!         &[25]
+//!     }
+//!
+//!     fn score(
+//!         &mut self,
+//!         lanes: &[Lane],
+//!         window: usize,
+//!         emissions: &mut Vec<Emission>,
+//!     ) -> Result<(), Infallible> {
+//!         for lane in lanes {
+//!             emissions.extend((lane.frame..lane.frame + window).map(|frame| {
+//!                 match [5, 7, 20].get(self.n_said) {
+//!                     Some(&due) if frame >= due => {
+//!                         Emission { token: self.n_said as TokenId, duration: 0, log_prob: -0.1 }
+//!                     }
+//!                     _ => Emission { token: self.blank(), duration: 1, log_prob: -0.1 },
+//!                 }
+//!             }));
+//!         }
+//!         Ok(())
+//!     }
+//!
+//!     fn advance(&mut self, emitted: &[(usize, TokenId)]) -> Result<(), Infallible> {
+//!         self.n_said += emitted.len();
+//!         Ok(())
+//!     }
+//! }
+//!
+//! let vocabulary = Vocabulary::new(["▁hel", "lo", "▁world"].map(String::from).into())?;
+//! let clock = FrameClock { stride: 1280, sample_rate_hz: 16_000, samples: 0..32_000 };
+//!
+//! let searched = search(&mut Recital { n_said: 0 }, &SearchRules::default())?;
+//! let words = words(&searched.hypotheses[0], &vocabulary, &clock);
+//!
+//! assert_eq!((words[0].text.as_str(), words[0].start, words[0].end), ("hello", 0.4, 0.64));
+//! assert_eq!((words[1].text.as_str(), words[1].start, words[1].end), ("world", 1.6, 1.68));
+//! assert!(searched.stats.score_calls < 25, "blanks are taken many at a time");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod clock;
 mod hypothesis;

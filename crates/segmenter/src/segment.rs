@@ -1,5 +1,7 @@
 //! Parts a row of words into sentence-like runs.
 
+use std::cmp::Reverse;
+
 use rnnt_decode::Word;
 
 /// A sentence-like run of words.
@@ -86,7 +88,12 @@ fn cut(words: &[Word], rules: &SegmentRules) -> Option<usize> {
         return None;
     }
     let from_middle = |at: usize| ms((words[at].start - (start + end) / 2.0).abs());
-    let widest = |at: &usize| (-gap_ms(&words[at - 1], &words[*at]), from_middle(*at));
+    let widest = |at: &usize| {
+        (
+            Reverse(gap_ms(&words[at - 1], &words[*at])),
+            from_middle(*at),
+        )
+    };
     (1..words.len()).min_by_key(widest)
 }
 

@@ -1,0 +1,6 @@
+//! The search, on networks that answer by a script.
+
+mod properties;
+mod rules;
+mod scripted;
+mod window;
