@@ -1,0 +1,182 @@
+"""Makes training batches: utterances joined, degraded, put into batches of like length.
+
+Reads what `synthesize.py` wrote. Every choice depends on (seed, epoch) alone, so a run can be
+repeated.
+"""
+
+import dataclasses
+import functools
+import itertools
+import json
+import pathlib
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import sentencepiece
+import torch
+
+from augment import Augmenter
+
+SAMPLE_RATE_HZ = 16_000
+# One encoder frame: 10 ms hop, subsampling 8.
+FRAME_S = 0.08
+# Frames that a word's first token may stray from the word's start. One frame lets the network
+# choose the nearer side of an onset between two frames; more would show in the word times.
+START_SLACK = 1
+# Frames that the word's later tokens may stray from their place inside the word, which is only
+# guessed from the spelling.
+INNER_SLACK = 2
+BATCH_S = 64.0
+BATCH_MAX_UTTERANCES = 24
+JOINED_SHARE = 0.2
+JOINED_MAX_S = 40.0
+WORDLESS_SHARE = 0.01
+
+
+@dataclasses.dataclass
+class Utterance:
+    """One stretch of synthetic speech: `samples` int16 (S), words with times in seconds."""
+
+    samples: np.ndarray
+    words: list[tuple[str, float, float]]
+    voice: str
+
+    @property
+    def text(self) -> str:
+        return " ".join(word for word, _, _ in self.words)
+
+
+@dataclasses.dataclass
+class Batch:
+    """audio float32 (N, S), n_samples (N), and per utterance token ids and their open frames."""
+
+    audio: torch.Tensor
+    n_samples: torch.Tensor
+    tokens: list[list[int]]
+    ranges: list[list[tuple[int, int]]]
+
+
+def load_split(data: pathlib.Path, split: str) -> list[Utterance]:
+    """Maps the shards of one split into memory and cuts them into utterances."""
+    shards: dict[str, np.ndarray] = {}
+    utterances = []
+    with open(data / f"{split}.jsonl") as lines:
+        for line in lines:
+            item = json.loads(line)
+            name = item["audio"]
+            if name not in shards:
+                shards[name] = np.memmap(data / name, dtype="<i2", mode="r")
+            start = item["offset_samples"]
+            words = [(w["word"], w["start"], w["end"]) for w in item["words"]]
+            utterances.append(
+                Utterance(shards[name][start : start + item["n_samples"]], words, item["voice"])
+            )
+    return utterances
+
+
+def place_tokens(
+    words: list[tuple[str, float, float]], tokenizer: sentencepiece.SentencePieceProcessor
+) -> tuple[list[int], list[tuple[int, int]]]:
+    """Returns the token ids of the words, and the encoder frames on which each may be emitted."""
+    tokens, ranges = [], []
+    for word, start, end in words:
+        pieces = tokenizer.encode(word, out_type=str)
+        start_frame = round(start / FRAME_S)
+        end_frame = max(start_frame, round(end / FRAME_S) - 1)
+        n_letters = sum(len(piece) for piece in pieces)
+        seen = 0
+        for position, piece in enumerate(pieces):
+            if position == 0:
+                low, high = start_frame - START_SLACK, start_frame + START_SLACK
+            else:
+                expected = round((start + (end - start) * seen / n_letters) / FRAME_S)
+                low = max(start_frame, expected - INNER_SLACK)
+                high = max(low, min(end_frame, expected + INNER_SLACK))
+            tokens.append(tokenizer.piece_to_id(piece))
+            ranges.append((low, high))
+            seen += len(piece)
+    return tokens, ranges
+
+
+def join(parts: list[Utterance], rng: np.random.Generator) -> Utterance:
+    """Joins utterances into one, with silences of up to a second between them."""
+    samples, words, offset = [], [], 0
+    for part in parts:
+        at = offset / SAMPLE_RATE_HZ
+        samples.append(part.samples)
+        words += [(word, at + start, at + end) for word, start, end in part.words]
+        gap = np.zeros(int(rng.uniform(0.0, 1.0) * SAMPLE_RATE_HZ), np.int16)
+        samples.append(gap)
+        offset += len(part.samples) + len(gap)
+    return Utterance(np.concatenate(samples), words, "joined")
+
+
+def plan_epoch(utterances: list[Utterance], rng: np.random.Generator) -> list[list[Utterance]]:
+    """Shuffles, joins some utterances, and groups the result into batches of like length."""
+    order = list(rng.permutation(len(utterances)))
+    items: list[Utterance] = []
+    while order:
+        parts = [utterances[order.pop()]]
+        if rng.random() < JOINED_SHARE / 3:  # about three parts on average
+            limit = rng.uniform(8.0, JOINED_MAX_S)
+            while order and sum(len(p.samples) for p in parts) < (limit - 6.0) * SAMPLE_RATE_HZ:
+                parts.append(utterances[order.pop()])
+        items.append(join(parts, rng) if len(parts) > 1 else parts[0])
+    for _ in range(int(len(items) * WORDLESS_SHARE)):
+        n_samples = int(rng.uniform(1.0, 6.0) * SAMPLE_RATE_HZ)
+        hiss = (rng.standard_normal(n_samples) * rng.uniform(1.0, 1000.0)).astype(np.int16)
+        items.append(Utterance(hiss, [], "none"))
+    # Jitter, so that the neighbours in length differ from epoch to epoch.
+    items.sort(key=lambda item: len(item.samples) * rng.uniform(0.93, 1.07))
+    batches: list[list[Utterance]] = [[]]
+    for item in items:
+        longest = max(len(i.samples) for i in [*batches[-1], item])
+        n_items = len(batches[-1]) + 1
+        full = longest * n_items > BATCH_S * SAMPLE_RATE_HZ or n_items > BATCH_MAX_UTTERANCES
+        if full and batches[-1]:
+            batches.append([])
+        batches[-1].append(item)
+    rng.shuffle(batches)
+    return batches
+
+
+def collate(
+    items: list[Utterance],
+    tokenizer: sentencepiece.SentencePieceProcessor,
+    degrade: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> Batch:
+    """Pads a batch; every utterance goes through `degrade` first, if there is one."""
+    placed = [place_tokens(item.words, tokenizer) for item in items]
+    waves = [np.asarray(item.samples, np.float32) / 32768.0 for item in items]
+    if degrade is not None:
+        waves = [degrade(wave) for wave in waves]
+    audio = np.zeros((len(waves), max(len(wave) for wave in waves)), np.float32)
+    for row, wave in enumerate(waves):
+        audio[row, : len(wave)] = wave
+    return Batch(
+        torch.from_numpy(audio),
+        torch.tensor([len(wave) for wave in waves]),
+        [tokens for tokens, _ in placed],
+        [ranges for _, ranges in placed],
+    )
+
+
+class TrainingBatches(torch.utils.data.IterableDataset):
+    """Endless training batches from epoch 0 on, made in a loader's own process."""
+
+    def __init__(
+        self,
+        utterances: list[Utterance],
+        tokenizer: sentencepiece.SentencePieceProcessor,
+        seed: int,
+    ) -> None:
+        self.utterances, self.tokenizer, self.seed = utterances, tokenizer, seed
+
+    def __iter__(self) -> Iterator[Batch]:
+        babble = [utterance.samples for utterance in self.utterances[:200]]
+        augmenter = Augmenter(self.seed, babble)
+        for epoch in itertools.count():
+            rng = np.random.default_rng([self.seed, epoch])
+            degrade = functools.partial(augmenter.augment, rng=rng)
+            for items in plan_epoch(self.utterances, rng):
+                yield collate(items, self.tokenizer, degrade)
