@@ -1,3 +1,51 @@
-//! Placeholder.
+//! Automation of the repository: everything a person types that is not plain cargo.
+//!
+//! Links none of our crates: it runs cargo, Python and our binaries, so that it compiles in
+//! seconds and cannot be broken by what it checks.
 
-fn main() {}
+#[cfg(not(unix))]
+compile_error!("the engine builds on Linux and macOS; on Windows use WSL");
+
+mod cli;
+mod demo;
+mod export;
+mod libtorch;
+mod parity;
+mod prerequisites;
+mod process;
+mod project;
+mod setup;
+mod test_run;
+mod tidy;
+mod totals;
+mod venv;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::cli::{Cli, Command};
+use crate::project::{Environment, Project};
+
+fn main() -> ExitCode {
+    let project = Project::new(Environment {
+        libtorch: std::env::var_os("LIBTORCH").map(Into::into),
+        cxx: std::env::var("CXX").ok(),
+        ci: std::env::var_os("CI").is_some_and(|value| value == "true"),
+    });
+    let outcome = match Cli::parse().command {
+        Command::Setup => setup::run(&project),
+        Command::Demo => demo::run(&project),
+        Command::Test(arguments) => return test_run::run(&project, &arguments),
+        Command::ExportModel(arguments) => export::run(&project, &arguments),
+        Command::Parity(arguments) => parity::run(&project, &arguments),
+        Command::Tidy => tidy::run(&project),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nerror: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The command line of xtask.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Automation of the Parakeet engine.
+///
+/// On a fresh clone, `cargo xtask demo` needs Rust, python3 and a C++ compiler, and fetches the rest.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Make a fresh checkout ready: afterwards plain `cargo build` and rust-analyzer work
+    ///
+    /// Creates .venv with PyTorch 2.11.0 and the link .libtorch to it. A LIBTORCH in your
+    /// environment (libtorch 2.11.0, absolute path) is linked instead; .venv is made all the same,
+    /// because the exporter is Python. Called again it does nothing and needs no network.
+    Setup,
+
+    /// Show speech turning into words: sets up, builds, transcribes shipped recordings
+    Demo,
+
+    /// Run every check and every test; ends with `N passed, N failed`
+    ///
+    /// In order: formatting, tidy, clippy, docs, the exporter's Python tests, then all Rust tests
+    /// and doc tests. With CI=true a skipped test is a failure.
+    Test(TestArguments),
+
+    /// Turn a NeMo checkpoint into a bundle that parakeet-worker loads
+    ExportModel(ExportArguments),
+
+    /// Compare with NeMo 2.7.3: features, encoder output, every token and its frame
+    ///
+    /// Installs NeMo into .venv-nemo first (several gigabytes, once).
+    Parity(ParityArguments),
+
+    /// Check the rules that hold the code base together; see ARCHITECTURE.md
+    Tidy,
+}
+
+#[derive(Args)]
+pub(crate) struct TestArguments {
+    /// Run the tests of one tier only, without formatting, clippy, tidy and docs
+    #[arg(long, value_enum)]
+    pub(crate) tier: Option<Tier>,
+}
+
+/// Which tests; docs/testing.md says what belongs where. Tier 2 comes with the queue.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Tier {
+    /// Logic: no libtorch, no Python, under a second once compiled
+    #[value(name = "1")]
+    Logic,
+    /// Numeric: the exporter, and the tiny model through libtorch
+    #[value(name = "3")]
+    Numeric,
+    /// Whole: the binary on recordings
+    #[value(name = "4")]
+    Whole,
+}
+
+#[derive(Args)]
+pub(crate) struct ExportArguments {
+    /// A `.nemo` checkpoint
+    #[arg(required_unless_present = "random_init")]
+    pub(crate) checkpoint: Option<String>,
+
+    /// Folder to write the bundle to, for example models/nvidia--parakeet-rnnt-0.6b
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+
+    /// Compute types to write, one archive each
+    #[arg(long, value_name = "TYPE,...", default_value = "float32")]
+    pub(crate) dtype: String,
+
+    /// Write random weights of a true size instead of a checkpoint's, for benchmarks; for example
+    /// rnnt-0.6b
+    #[arg(long, value_name = "NAME", conflicts_with = "checkpoint")]
+    pub(crate) random_init: Option<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct ParityArguments {
+    /// Compare every sentence of the test set instead of a sample
+    #[arg(long)]
+    pub(crate) full: bool,
+
+    /// Write what NeMo says to tests/data/goldens, for the tests that run without NeMo
+    #[arg(long)]
+    pub(crate) write_goldens: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn parses(line: &str) -> bool {
+        Cli::try_parse_from(line.split_whitespace()).is_ok()
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn an_export_takes_a_checkpoint_or_random_weights_and_not_both() {
+        assert!(parses("xtask export-model a.nemo --out b"));
+        assert!(parses("xtask export-model --random-init rnnt-0.6b --out b"));
+        assert!(!parses("xtask export-model --out b"));
+        assert!(!parses(
+            "xtask export-model a.nemo --random-init rnnt-0.6b --out b"
+        ));
+        assert!(!parses("xtask export-model a.nemo"));
+    }
+
+    #[test]
+    fn tiers_go_by_their_numbers() {
+        assert!(parses("xtask test --tier 3"));
+        assert!(!parses("xtask test --tier 2"));
+    }
+}

@@ -1,0 +1,116 @@
+//! Runs programs and says which one failed.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, ExitStatus, Stdio};
+
+use anyhow::{Context as _, Result, ensure};
+
+/// Runs a command with its output where ours goes.
+///
+/// # Errors
+///
+/// When it cannot be started or ends with anything but success; the error shows the command line.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    let status = command.status().with_context(|| cannot_start(command))?;
+    ensure!(status.success(), "`{}` ended with {status}", shown(command));
+    Ok(())
+}
+
+/// Runs a command and gives back what it wrote to standard output; its errors go where ours go.
+///
+/// # Errors
+///
+/// As [`run`], and when the output is not UTF-8.
+pub(crate) fn capture(command: &mut Command) -> Result<String> {
+    let output = command
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| cannot_start(command))?;
+    ensure!(
+        output.status.success(),
+        "`{}` ended with {}",
+        shown(command),
+        output.status
+    );
+    String::from_utf8(output.stdout).with_context(|| format!("`{}` wrote no UTF-8", shown(command)))
+}
+
+/// Runs a command, shows its two outputs as one stream on standard output, and hands each line to
+/// `on_line` as it appears.
+///
+/// # Errors
+///
+/// When the command cannot be started or read; how it ended is the caller's to judge.
+pub(crate) fn watch(mut command: Command, mut on_line: impl FnMut(&str)) -> Result<ExitStatus> {
+    let (reader, writer) = std::io::pipe()?;
+    command.stdout(writer.try_clone()?).stderr(writer);
+    let mut child = command.spawn().with_context(|| cannot_start(&command))?;
+    // The command holds our ends of the pipe: while they are open the reader sees no end.
+    drop(command);
+    for line in BufReader::new(reader).split(b'\n') {
+        let line = line?;
+        let line = String::from_utf8_lossy(&line);
+        println!("{line}");
+        on_line(&line);
+    }
+    Ok(child.wait()?)
+}
+
+fn cannot_start(command: &Command) -> String {
+    format!("cannot start `{}`", command.get_program().display())
+}
+
+fn shown(command: &Command) -> String {
+    let arguments = command
+        .get_args()
+        .map(|argument| argument.to_string_lossy());
+    let program = command.get_program().to_string_lossy();
+    std::iter::once(program)
+        .chain(arguments)
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    #[test]
+    fn a_failure_names_the_command_and_its_end() {
+        let error = run(&mut shell("exit 3")).unwrap_err().to_string();
+        assert_eq!(error, "`sh -c exit 3` ended with exit status: 3");
+    }
+
+    #[test]
+    fn an_absent_program_is_named() {
+        let error = run(&mut Command::new("no-such-program")).unwrap_err();
+        assert_eq!(error.to_string(), "cannot start `no-such-program`");
+    }
+
+    #[test]
+    fn both_outputs_are_watched_in_order() {
+        let mut lines = Vec::new();
+        let status = watch(
+            shell("echo one; echo two >&2; printf three; exit 5"),
+            |line| {
+                lines.push(line.to_owned());
+            },
+        );
+        assert_eq!(lines, ["one", "two", "three"]);
+        assert_eq!(status.unwrap().code(), Some(5));
+    }
+
+    #[test]
+    fn only_standard_output_is_captured() {
+        assert_eq!(
+            capture(&mut shell("echo heard; echo lost >&2")).unwrap(),
+            "heard\n"
+        );
+    }
+}

@@ -1,0 +1,102 @@
+//! The repository and the environment that a command works in.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+/// Where things lie and what the user's environment asks for.
+pub(crate) struct Project {
+    root: PathBuf,
+    /// What `main` read from the process environment.
+    pub(crate) environment: Environment,
+    started: Instant,
+}
+
+/// The environment variables that change what xtask does; read once, in `main`.
+pub(crate) struct Environment {
+    /// `LIBTORCH`: a libtorch to use instead of the one in `.venv`.
+    pub(crate) libtorch: Option<PathBuf>,
+    /// `CXX`: the C++ compiler, with flags perhaps; `c++` when absent.
+    pub(crate) cxx: Option<String>,
+    /// `CI=true`: a skipped test is a failure.
+    pub(crate) ci: bool,
+}
+
+impl Project {
+    /// The checkout this xtask was compiled in; the clock of [`announce`](Self::announce) starts.
+    pub(crate) fn new(mut environment: Environment) -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .parent()
+            .expect("the xtask package lies one folder below the root")
+            .to_owned();
+        // `.cargo/config.toml` gives LIBTORCH this value to everything cargo runs, xtask included:
+        // then it is ours and not the user's.
+        environment.libtorch.take_if(|libtorch| {
+            libtorch.as_os_str().is_empty() || *libtorch == root.join(".libtorch")
+        });
+        Self {
+            root,
+            environment,
+            started: Instant::now(),
+        }
+    }
+
+    /// A path inside the checkout.
+    pub(crate) fn path(&self, relative: impl AsRef<Path>) -> PathBuf {
+        self.root.join(relative)
+    }
+
+    /// A command that runs in the root of the checkout, so that relative paths in its output and in
+    /// its arguments mean the same everywhere.
+    pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(&self.root);
+        command
+    }
+
+    /// `cargo` with these arguments, in the root.
+    pub(crate) fn cargo<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Command {
+        let mut command = self.command("cargo");
+        command.args(arguments);
+        command
+    }
+
+    /// Says what begins now, with the seconds since the command began.
+    pub(crate) fn announce(&self, step: &str) {
+        eprintln!("[{:>4} s] {step}", self.started.elapsed().as_secs());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn libtorch_of(value: Option<&str>) -> Option<PathBuf> {
+        Project::new(Environment {
+            libtorch: value.map(Into::into),
+            cxx: None,
+            ci: false,
+        })
+        .environment
+        .libtorch
+    }
+
+    #[test]
+    fn a_libtorch_of_the_user_is_kept() {
+        assert_eq!(
+            libtorch_of(Some("/opt/libtorch")),
+            Some("/opt/libtorch".into())
+        );
+    }
+
+    #[test]
+    fn the_value_that_cargo_sets_is_not_a_wish_of_the_user() {
+        let ours = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .parent()
+            .unwrap()
+            .join(".libtorch");
+        assert_eq!(libtorch_of(ours.to_str()), None);
+        assert_eq!(libtorch_of(Some("")), None);
+    }
+}

@@ -1,0 +1,65 @@
+//! `cargo xtask setup`: makes a fresh checkout ready for plain cargo.
+
+use std::fs;
+
+use anyhow::Result;
+
+use crate::project::Project;
+use crate::venv::Venv;
+use crate::{libtorch, prerequisites};
+
+/// What the exporter runs in, and where libtorch comes from unless the user brings one.
+///
+/// torch is pinned to the release that tch 0.24 links. numpy is not needed, but torch warns at every
+/// start without it.
+pub(crate) const EXPORTER: Venv = Venv {
+    folder: ".venv",
+    packages: &[
+        "torch==2.11.0",
+        "numpy>=1.26",
+        "PyYAML>=6",
+        "sentencepiece>=0.2",
+    ],
+    download: DOWNLOAD,
+    needed_gb: NEEDED_GB,
+};
+
+/// Sizes as pip 23 printed them, and as `du` measured them, for Python 3.11.
+const DOWNLOAD: &str = if cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+    "PyTorch 2.11 with its CUDA libraries, 2.7 GB to download, 4.7 GB on disk"
+} else if cfg!(target_os = "macos") {
+    "PyTorch 2.11, about 0.1 GB to download, 0.5 GB on disk"
+} else {
+    "PyTorch 2.11; pip shows how much there is to download"
+};
+
+/// While pip works the download lies beside what is unpacked from it, and in pip's cache as well.
+const NEEDED_GB: u64 = if cfg!(target_os = "linux") { 12 } else { 3 };
+
+/// Runs every step and says what is ready.
+pub(crate) fn run(project: &Project) -> Result<()> {
+    ensure(project)?;
+    let libtorch = fs::canonicalize(project.path(".libtorch"))?;
+    project.announce(&format!(
+        "ready: plain cargo builds everything against {}",
+        libtorch.display()
+    ));
+    Ok(())
+}
+
+/// Makes what is missing; with nothing missing, touches neither the network nor a file.
+///
+/// # Errors
+///
+/// One sentence that names what is missing and how to get it.
+pub(crate) fn ensure(project: &Project) -> Result<()> {
+    prerequisites::cxx_compiler(project.environment.cxx.as_deref())?;
+    if let Some(libtorch) = &project.environment.libtorch {
+        project.announce(&format!(
+            "compiling against your LIBTORCH, {}; the exporter runs on a torch of its own in .venv",
+            libtorch.display()
+        ));
+    }
+    EXPORTER.ensure(project)?;
+    libtorch::link(project)
+}

@@ -1,0 +1,188 @@
+//! `cargo xtask test`: every check and every test, added up.
+
+use std::process::{Command, ExitCode};
+
+use anyhow::{Result, ensure};
+
+use crate::cli::{TestArguments, Tier};
+use crate::export::ensure_tiny_bundle;
+use crate::process::{run as run_command, watch};
+use crate::project::Project;
+use crate::totals::Totals;
+use crate::{setup, tidy};
+
+/// Runs what the arguments ask for; the last line it prints is `N passed, N failed`.
+///
+/// The error comes before that line, so it is printed here and not by `main`.
+pub(crate) fn run(project: &Project, arguments: &TestArguments) -> ExitCode {
+    let mut totals = Totals::default();
+    let outcome = match arguments.tier {
+        None => everything(project, &mut totals),
+        Some(Tier::Logic) => rust_tests(project, &[], &mut totals),
+        Some(Tier::Numeric) => numeric(project, &mut totals),
+        Some(Tier::Whole) => whole(project, &mut totals),
+    };
+    let outcome = outcome.and_then(|()| verdict(totals, project.environment.ci));
+    if let Err(error) = &outcome {
+        eprintln!("\nerror: {error:#}");
+        // A check that stops the run is a failure too, though no runner has counted it.
+        totals.failed = totals.failed.max(1);
+    }
+    project.announce("end of the run");
+    println!("{totals}");
+    if outcome.is_ok() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// The quick checks first: they fail often and cost seconds.
+fn everything(project: &Project, totals: &mut Totals) -> Result<()> {
+    project.announce("checking format and tidiness");
+    run_command(&mut project.cargo(["fmt", "--all", "--check"]))?;
+    tidy::run(project)?;
+    setup::ensure(project)?;
+    python_tests(project, totals)?;
+    ensure_tiny_bundle(project)?;
+    project.announce("checking with clippy");
+    let clippy = [
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--quiet",
+        "--",
+        "-D",
+        "warnings",
+    ];
+    run_command(&mut project.cargo(clippy))?;
+    project.announce("checking the documentation");
+    let doc = ["doc", "--workspace", "--no-deps", "--quiet"];
+    run_command(project.cargo(doc).env("RUSTDOCFLAGS", "-D warnings"))?;
+    rust_tests(project, &["--workspace"], totals)
+}
+
+fn numeric(project: &Project, totals: &mut Totals) -> Result<()> {
+    setup::ensure(project)?;
+    python_tests(project, totals)?;
+    ensure_tiny_bundle(project)?;
+    rust_tests(project, &["--package", "parakeet-model"], totals)
+}
+
+fn whole(project: &Project, totals: &mut Totals) -> Result<()> {
+    setup::ensure(project)?;
+    ensure_tiny_bundle(project)?;
+    rust_tests(
+        project,
+        &["--package", "parakeet-worker", "--package", "e2e-tests"],
+        totals,
+    )
+}
+
+/// The exporter's tests, which need torch and no NeMo.
+fn python_tests(project: &Project, totals: &mut Totals) -> Result<()> {
+    project.announce("testing the exporter");
+    let mut unittest = setup::EXPORTER.python(project);
+    unittest.args([
+        "-m",
+        "unittest",
+        "discover",
+        "--start-directory",
+        "xtask/python/tests",
+    ]);
+    count(unittest, totals)
+}
+
+/// `cargo test` of the selected packages, doc tests included; of the default members when none is
+/// named.
+///
+/// Compiling is a step of its own because there cargo may draw on the terminal; the output of the
+/// tests goes through a pipe to be counted.
+fn rust_tests(project: &Project, selection: &[&'static str], totals: &mut Totals) -> Result<()> {
+    let test = |mode| {
+        let mut cargo = project.cargo(["test", mode]);
+        cargo.args(selection);
+        cargo
+    };
+    project.announce("compiling the tests");
+    run_command(&mut test("--no-run"))?;
+    project.announce("testing");
+    count(test("--no-fail-fast"), totals)
+}
+
+/// Runs a test runner to its end and adds its totals.
+///
+/// A failed test is not an error here: what runs next may say more. A runner that ends badly and
+/// has counted no failure has crashed, and that is one.
+fn count(runner: Command, totals: &mut Totals) -> Result<()> {
+    let failed_before = totals.failed;
+    let status = watch(runner, |line| totals.count(line))?;
+    ensure!(
+        status.success() || totals.failed > failed_before,
+        "a test runner ended with {status} and named no failed test: its last words are above"
+    );
+    Ok(())
+}
+
+fn verdict(totals: Totals, ci: bool) -> Result<()> {
+    ensure!(
+        totals.failed == 0,
+        "tests failed: their names and reasons are above"
+    );
+    ensure!(
+        totals.skipped == 0 || !ci,
+        "tests were skipped, which CI=true does not allow: their names are above"
+    );
+    ensure!(totals.passed > 0, "no test ran");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn totals(lines: &str) -> Totals {
+        let mut totals = Totals::default();
+        lines.lines().for_each(|line| totals.count(line));
+        totals
+    }
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    #[test]
+    fn one_failed_test_fails_the_run() {
+        let failed = totals("test result: FAILED. 9 passed; 1 failed; 0 ignored;");
+        assert!(verdict(failed, false).is_err());
+    }
+
+    #[test]
+    fn a_skipped_test_fails_the_run_under_ci_only() {
+        let skipped = totals("test result: ok. 9 passed; 0 failed; 1 ignored;");
+        assert!(verdict(skipped, false).is_ok());
+        assert!(verdict(skipped, true).is_err());
+    }
+
+    #[test]
+    fn a_run_without_tests_is_no_success() {
+        assert!(verdict(Totals::default(), false).is_err());
+    }
+
+    #[test]
+    fn a_runner_that_crashes_is_an_error_though_it_counted_no_failure() {
+        let mut totals = Totals::default();
+        assert!(count(shell("exit 101"), &mut totals).is_err());
+        assert!(
+            count(
+                shell("echo 'test result: FAILED. 1 passed; 1 failed;'; exit 101"),
+                &mut totals
+            )
+            .is_ok()
+        );
+        assert_eq!(totals.failed, 1);
+        assert!(count(shell("exit 101"), &mut totals).is_err());
+    }
+}
