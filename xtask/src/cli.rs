@@ -79,10 +79,18 @@ pub(crate) struct ExportArguments {
     #[arg(long, value_name = "TYPE,...", default_value = "float32")]
     pub(crate) dtype: String,
 
+    /// The model's name in the manifest; the file's name by default
+    #[arg(long, value_name = "ID")]
+    pub(crate) model_id: Option<String>,
+
     /// Write random weights of a true size instead of a checkpoint's, for benchmarks; for example
     /// rnnt-0.6b
     #[arg(long, value_name = "NAME", conflicts_with = "checkpoint")]
     pub(crate) random_init: Option<String>,
+
+    /// Further options of the exporter, after `--`; `-- --help` lists them
+    #[arg(last = true, value_name = "OPTION")]
+    pub(crate) more: Vec<String>,
 }
 
 #[derive(Args)]

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::SystemTime;
 
 use anyhow::{Context as _, Result, bail};
@@ -14,7 +15,7 @@ use crate::setup;
 /// Where the tiny model lives: its checkpoint is committed, its bundle is made from it.
 pub(crate) const TINY: &str = "models/parakeet-rnnt-tiny";
 
-/// The files of the tiny bundle; the manifest last, because its presence says that all are there.
+/// What the exporter writes for it, the manifest last.
 const TINY_BUNDLE: [&str; 3] = ["vocabulary.json", "model.float32.pt", "manifest.json"];
 
 /// Exports what the user names.
@@ -23,23 +24,25 @@ const TINY_BUNDLE: [&str; 3] = ["vocabulary.json", "model.float32.pt", "manifest
 ///
 /// When the checkpoint does not exist, or the exporter refuses it in its own words.
 pub(crate) fn run(project: &Project, arguments: &ExportArguments) -> Result<()> {
-    let out = std::path::absolute(&arguments.out)?;
-    let mut exporter_arguments = match (&arguments.random_init, &arguments.checkpoint) {
-        (Some(name), _) => vec!["--random-init".into(), name.into()],
-        (None, Some(checkpoint)) => vec![checkpoint_path(checkpoint)?.into_os_string()],
-        (None, None) => bail!("name a .nemo checkpoint, or --random-init"),
+    let mut exporter = exporter(project);
+    match (&arguments.checkpoint, &arguments.random_init) {
+        (Some(checkpoint), _) => exporter.arg(checkpoint_path(checkpoint)?),
+        (None, Some(name)) => exporter.args(["--random-init", name]),
+        (None, None) => bail!("name a .nemo checkpoint, or a size with --random-init"),
     };
-    exporter_arguments.extend(["--out".into(), out.clone().into_os_string()]);
-    exporter_arguments.extend(["--dtype".into(), arguments.dtype.clone().into()]);
+    // The exporter runs in the root of the checkout, the user perhaps elsewhere.
+    exporter
+        .arg("--out")
+        .arg(std::path::absolute(&arguments.out)?);
+    exporter.args(["--dtype", &arguments.dtype]);
+    if let Some(model_id) = &arguments.model_id {
+        exporter.args(["--model-id", model_id]);
+    }
+    exporter.args(&arguments.more);
 
     setup::ensure(project)?;
     project.announce("exporting the model");
-    run_command(
-        setup::EXPORTER
-            .python(project)
-            .arg("xtask/python/export.py")
-            .args(exporter_arguments),
-    )?;
+    run_command(&mut exporter)?;
     project.announce(&format!(
         "done; try it: cargo run --release -p parakeet-worker -- transcribe --model {} FILE...",
         arguments.out.display()
@@ -51,7 +54,7 @@ pub(crate) fn run(project: &Project, arguments: &ExportArguments) -> Result<()> 
 ///
 /// # Errors
 ///
-/// When the exporter fails; the old bundle is then still in place.
+/// When the checkpoint or the exporter is not there, or the exporter fails.
 pub(crate) fn ensure_tiny_bundle(project: &Project) -> Result<()> {
     let folder = project.path(TINY);
     let checkpoint = folder.join("parakeet-rnnt-tiny.nemo");
@@ -63,22 +66,17 @@ pub(crate) fn ensure_tiny_bundle(project: &Project) -> Result<()> {
         return Ok(());
     }
     project.announce("exporting the tiny model");
-    // The exporter owns the folder it writes to; this one also holds the checkpoint and its history.
-    let exported = folder.join("exported");
-    run_command(
-        setup::EXPORTER
-            .python(project)
-            .arg("xtask/python/export.py")
-            .args([&checkpoint, Path::new("--out"), &exported]),
-    )?;
-    for name in TINY_BUNDLE {
-        fs::rename(exported.join(name), folder.join(name))
-            .with_context(|| format!("the exporter did not write {name}"))?;
-    }
-    fs::remove_dir_all(&exported).with_context(|| format!("cannot remove {}", exported.display()))
+    run_command(exporter(project).arg(&checkpoint).arg("--out").arg(&folder))
 }
 
-/// The checkpoint as an absolute path, since the exporter runs in the root of the checkout.
+/// The exporter, ready for its arguments.
+fn exporter(project: &Project) -> Command {
+    let mut python = setup::EXPORTER.python(project);
+    python.arg("xtask/python/export.py");
+    python
+}
+
+/// The checkpoint as an absolute path.
 fn checkpoint_path(checkpoint: &str) -> Result<PathBuf> {
     let path = std::path::absolute(checkpoint)?;
     if path.is_file() {
@@ -98,16 +96,14 @@ fn is_hub_id(name: &str) -> bool {
     name.split('/').count() == 2 && !name.starts_with(['/', '.', '~']) && !name.ends_with(".nemo")
 }
 
-/// When the newest file of a folder and its sub-folders was written; compiled Python aside.
+/// When the newest Python file of a folder was written.
 fn newest(folder: &Path) -> Result<SystemTime> {
     let mut newest = SystemTime::UNIX_EPOCH;
     let entries =
         fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
     for entry in entries {
         let path = entry?.path();
-        if path.is_dir() {
-            newest = newest.max(self::newest(&path)?);
-        } else if path.extension().is_some_and(|extension| extension == "py") {
+        if path.extension().is_some_and(|extension| extension == "py") {
             newest = newest.max(modified(&path)?);
         }
     }
