@@ -8,15 +8,15 @@ use std::fmt;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AudioError {
-    /// The source could not be opened or read; the file may be sound.
-    #[error("cannot read the audio")]
+    /// The source could not be opened or read; the file itself may be sound.
+    #[error("cannot read the audio file")]
     Io(#[source] std::io::Error),
 
-    /// The source holds no byte, or a header and no sample.
-    #[error("the audio is empty")]
+    /// The file holds no byte, or headers and no sample.
+    #[error("the audio file is empty")]
     Empty,
 
-    /// The content is no audio or video container known to this engine.
+    /// The content is no audio or video file that is known here.
     #[error("not an audio file of a known format")]
     UnknownContainer,
 
@@ -27,31 +27,31 @@ pub enum AudioError {
         container: String,
     },
 
-    /// The container is known, the codec of its audio is not read.
+    /// The format is recognised and not read.
     #[error(
-        "unsupported codec {codec}; convert the file first: ffmpeg -i INPUT -ar 16000 -ac 1 output.wav"
+        "{format} audio is not supported; convert it first: ffmpeg -i INPUT -ar 16000 -ac 1 output.wav"
     )]
-    UnsupportedCodec {
-        /// Name of the codec, or its code in the container where the name is not known.
-        codec: String,
+    Unsupported {
+        /// Name of the codec or container, or its code where the name is not known.
+        format: String,
     },
 
     /// The sample rate is outside 8 to 192 kHz.
-    #[error("sample rate is {actual_hz} Hz, expected 8000 to 192000 Hz")]
+    #[error("the audio has a sample rate of {actual_hz} Hz, expected 8000 to 192000 Hz")]
     UnsupportedSampleRate {
         /// Rate that the file states.
         actual_hz: u32,
     },
 
     /// The number of channels is outside 1 to 8.
-    #[error("audio has {actual} channels, expected 1 to 8")]
+    #[error("the audio has {actual} channels, expected 1 to 8")]
     UnsupportedChannels {
         /// Number of channels that the file states.
         actual: usize,
     },
 
     /// The file is larger than [`AudioLimits::max_bytes`](super::AudioLimits::max_bytes).
-    #[error("audio file has {actual_bytes} bytes, expected at most {max_bytes}")]
+    #[error("the audio file has {actual_bytes} bytes, expected at most {max_bytes}")]
     TooLarge {
         /// Size of the file.
         actual_bytes: u64,
@@ -61,20 +61,25 @@ pub enum AudioError {
 
     /// The audio is longer than
     /// [`AudioLimits::max_duration_s`](super::AudioLimits::max_duration_s).
-    #[error("audio is longer than {max_duration_s} s")]
+    #[error("the audio is longer than {max_duration_s} s")]
     TooLong {
         /// The limit in seconds.
         max_duration_s: f64,
     },
 
-    /// The file is damaged beyond what can be skipped.
-    #[error("malformed audio at {at_s:.3} s")]
+    /// Decoding took longer than
+    /// [`AudioLimits::max_decode_time`](super::AudioLimits::max_decode_time).
+    #[error("the audio could not be decoded within {max_decode_time:?}")]
+    TooSlow {
+        /// The limit.
+        max_decode_time: std::time::Duration,
+    },
+
+    /// The file is damaged, and no sound could be saved from it.
+    #[error("the audio file is damaged")]
     Malformed {
-        /// Seconds of audio decoded before.
-        at_s: f64,
         /// What the decoder said.
         // Boxed: the decoding library is not part of our API.
-        #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
@@ -87,16 +92,88 @@ pub enum AudioError {
 pub enum AudioWarning {
     /// The file ends before the length that its header states.
     Truncated {
-        /// Seconds that were there.
+        /// Seconds that could be read.
         actual_s: f64,
+        /// Seconds that the header states.
+        expected_s: f64,
+    },
+
+    /// The file is damaged from here on; the rest of it was not read.
+    BrokenOff {
+        /// Seconds that could be read.
+        actual_s: f64,
+        /// What the decoder said.
+        reason: String,
+    },
+
+    /// Parts of the audio are missing or damaged; silence stands in their place.
+    Damaged {
+        /// Packets that could not be decoded.
+        n_packets: u64,
+        /// Seconds of silence put in place of missing audio.
+        silence_s: f64,
+    },
+
+    /// Samples were NaN or infinite and are 0 now.
+    NotFinite {
+        /// Number of such samples, counted in each channel.
+        n_samples: u64,
+    },
+
+    /// Samples far beyond full scale were clamped: the file was likely written with another scale,
+    /// and its sound is distorted. Small excesses, as lossy codecs have them, are not reported.
+    OutOfRange {
+        /// Largest magnitude of a sample, where full scale is 1.
+        peak: f32,
+    },
+
+    /// The file has more than one audio track; the others were not read.
+    OtherTracks {
+        /// Number of tracks that were not read.
+        n_tracks: usize,
     },
 }
 
 impl fmt::Display for AudioWarning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Truncated { actual_s } => {
-                write!(f, "the file is cut off: only {actual_s:.3} s could be read")
+            Self::Truncated {
+                actual_s,
+                expected_s,
+            } => {
+                write!(
+                    f,
+                    "the file is cut off: it has {actual_s:.2} s of {expected_s:.2} s"
+                )
+            }
+            Self::BrokenOff { actual_s, reason } => {
+                write!(
+                    f,
+                    "the file is damaged after {actual_s:.2} s and was read no further: {reason}"
+                )
+            }
+            Self::Damaged {
+                n_packets,
+                silence_s,
+            } => write!(
+                f,
+                "{n_packets} packets are damaged; {silence_s:.2} s of missing audio became silence"
+            ),
+            Self::NotFinite { n_samples } => {
+                write!(
+                    f,
+                    "{n_samples} samples are not finite numbers and became silence"
+                )
+            }
+            Self::OutOfRange { peak } => write!(
+                f,
+                "samples reach {peak:.1} times full scale and were clamped; is the file's scale right?"
+            ),
+            Self::OtherTracks { n_tracks } => {
+                write!(
+                    f,
+                    "only the first audio track was read; {n_tracks} more were not"
+                )
             }
         }
     }

@@ -1,0 +1,173 @@
+//! One audio track of a container: its decoder, and its clock.
+
+use symphonia::core::codecs::CodecParameters;
+use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
+use symphonia::core::errors::Error;
+use symphonia::core::formats::{FormatReader, Track as TrackInfo};
+use symphonia::core::packet::Packet;
+use symphonia::core::units::{Duration, TimeBase};
+
+use super::sink::{Sink, check_format};
+use super::{AudioError, unread};
+
+/// Seconds by which a packet may come late before audio counts as missing. Containers round time
+/// stamps to milliseconds; the shortest packet of a common codec (FLAC at 192 kHz) takes 21 ms.
+const CLOCK_TOLERANCE_S: f64 = 0.01;
+
+/// Seconds of missing audio that silence stands in for. A longer jump is a broken clock, no loss.
+const MAX_GAP_S: f64 = 60.0;
+
+/// The track that is read, and how far it has been read.
+pub(super) struct Track {
+    pub(super) id: u32,
+    params: AudioCodecParameters,
+    decoder: Box<dyn AudioDecoder>,
+    is_mpeg: bool,
+    time_base: Option<TimeBase>,
+    /// Length in seconds, where the container states it.
+    pub(super) stated_s: Option<f64>,
+    /// Frames of encoder padding that may still be cut from the end.
+    padding_left: u64,
+    /// When the next packet should start, in seconds of the track's clock.
+    next_s: Option<f64>,
+    /// Packets in a row that gave no sound, and what the decoder said to the last of them.
+    pub(super) n_bad_in_a_row: u32,
+    pub(super) last_failure: Option<Error>,
+}
+
+impl Track {
+    /// Chooses the first audio track that can be decoded.
+    pub(super) fn choose(format: &dyn FormatReader) -> Result<Self, AudioError> {
+        let mut first_failure = None;
+        for info in format.tracks() {
+            let Some(CodecParameters::Audio(params)) = &info.codec_params else {
+                continue;
+            };
+            match Self::new(info, params) {
+                Ok(track) => return Ok(track),
+                Err(err) => first_failure = first_failure.or(Some(err)),
+            }
+        }
+        let container = format.format_info().short_name.to_owned();
+        Err(first_failure.unwrap_or_else(|| {
+            // The reader leaves out the parameters of a codec that it has no name for.
+            if format
+                .tracks()
+                .iter()
+                .any(|info| info.codec_params.is_none())
+            {
+                AudioError::Unsupported {
+                    format: format!("this kind of {container}"),
+                }
+            } else {
+                AudioError::NoAudioTrack { container }
+            }
+        }))
+    }
+
+    fn new(info: &TrackInfo, params: &AudioCodecParameters) -> Result<Self, AudioError> {
+        let decoder = make_decoder(params)?;
+        let is_mpeg = matches!(decoder.codec_info().short_name, "mp1" | "mp2" | "mp3");
+        let stated_s = match (info.num_frames, params.sample_rate) {
+            // Without the tag that also states the delay, an MPEG stream's length is an estimate.
+            _ if is_mpeg && info.delay.is_none() => None,
+            (Some(n_frames), Some(rate)) => Some(n_frames as f64 / f64::from(rate)),
+            _ => None,
+        };
+        Ok(Self {
+            id: info.id,
+            params: params.clone(),
+            decoder,
+            is_mpeg,
+            time_base: info.time_base,
+            stated_s,
+            padding_left: info.padding.unwrap_or(0).into(),
+            next_s: None,
+            n_bad_in_a_row: 0,
+            last_failure: None,
+        })
+    }
+
+    /// Short name of the codec.
+    pub(super) fn codec(&self) -> &'static str {
+        self.decoder.codec_info().short_name
+    }
+
+    /// Decodes one packet of this track into `sink`.
+    ///
+    /// A damaged packet is counted and skipped; the next good one brings the silence that stands in
+    /// its place.
+    pub(super) fn decode(&mut self, mut packet: Packet, sink: &mut Sink) -> Result<(), AudioError> {
+        // Cut no more than the padding that the container states: the reader also cuts what lies
+        // beyond an estimated length, or beyond the first of several joined MP3 files.
+        packet.trim_end = packet.trim_end.min(Duration::new(self.padding_left));
+        self.padding_left -= packet.trim_end.get();
+
+        let start_s = self.time_base.and_then(|base| base.calc_time(packet.pts));
+        let start_s = start_s.map(|time| time.as_secs_f64());
+        if let (Some(start_s), Some(next_s)) = (start_s, self.next_s) {
+            let tolerance_s = if self.n_bad_in_a_row > 0 {
+                0.0
+            } else {
+                CLOCK_TOLERANCE_S
+            };
+            let gap_s = start_s - next_s;
+            if gap_s > tolerance_s && gap_s <= MAX_GAP_S {
+                sink.push_silence(gap_s)?;
+                self.next_s = Some(start_s);
+            }
+        }
+
+        let mut outcome = self.decoder.decode(&packet).map(drop);
+        if self.is_mpeg && matches!(outcome, Err(Error::DecodeError(_))) {
+            // The MPEG decoder refuses a change of rate or channels, which joined files have. A
+            // fresh one takes it.
+            self.decoder = make_decoder(&self.params)?;
+            outcome = self.decoder.decode(&packet).map(drop);
+        }
+        let sound = self.decoder.last_decoded();
+        if outcome.is_err() || sound.frames() == 0 {
+            sink.n_bad_packets += u64::from(outcome.is_err());
+            self.last_failure = outcome.err().or(self.last_failure.take());
+            self.n_bad_in_a_row += 1;
+            return Ok(());
+        }
+        let rate = f64::from(sound.spec().rate());
+        let n_frames = sound.frames() as u64 + packet.trim_start.get() + packet.trim_end.get();
+        // Sound before time zero is encoder delay, which some readers state and do not trim.
+        let n_early = match start_s {
+            Some(start_s) if packet.trim_start.is_zero() => (-start_s * rate).round() as usize,
+            _ => 0,
+        };
+        sink.push(&sound, n_early.min(sound.frames()))?;
+        self.next_s = start_s.map(|s| self.next_s.map_or(s, |n| n.max(s)) + n_frames as f64 / rate);
+        self.n_bad_in_a_row = 0;
+        Ok(())
+    }
+}
+
+fn make_decoder(params: &AudioCodecParameters) -> Result<Box<dyn AudioDecoder>, AudioError> {
+    let codecs = symphonia::default::get_codecs();
+    let Some(registered) = codecs.get_audio_decoder(params.codec) else {
+        return Err(AudioError::Unsupported {
+            format: unread::codec(params.codec),
+        });
+    };
+    // Before the decoder makes its buffers: they are as large as the header says.
+    check_format(
+        params.sample_rate,
+        params.channels.as_ref().map(|channels| channels.count()),
+    )?;
+    let options = AudioDecoderOptions::default();
+    (registered.factory)(params, &options).map_err(|err| match err {
+        Error::Unsupported(what) => {
+            let codec = registered.codec.info.short_name;
+            AudioError::Unsupported {
+                format: format!("{codec} ({what})"),
+            }
+        }
+        err => AudioError::Malformed {
+            source: Box::new(err),
+        },
+    })
+}
