@@ -187,33 +187,36 @@ impl Walker {
     /// RNNT and TDT: up to the first token, since it changes the predictor's state.
     fn walk_to_token(&self, lane: &mut Lane, emissions: &[Emission], walk: &mut Walk) -> Step {
         let first = lane.frame;
-        while let Some(emission) = emissions.get(lane.frame - first) {
+        while let Some(&emission) = emissions.get(lane.frame - first) {
+            let Emission {
+                token,
+                duration,
+                log_prob,
+            } = emission;
             let frame = lane.frame;
-            let is_blank = emission.token == self.blank;
-            let is_last = walk.tokens_on_frame + 1 >= self.max_tokens_per_frame;
-            let stays = emission.duration == 0 && !is_blank && !is_last;
-            lane.frame += if stays {
-                0
+            let is_blank = token == self.blank;
+            let may_stay = !is_blank && walk.tokens_on_frame + 1 < self.max_tokens_per_frame;
+            if duration == 0 && may_stay {
+                walk.tokens_on_frame += 1;
             } else {
-                emission.duration.max(1) as usize
-            };
-            walk.tokens_on_frame = if stays { walk.tokens_on_frame + 1 } else { 0 };
-            if !is_blank {
-                walk.hypothesis.tokens.push(Token {
-                    id: emission.token,
-                    frame,
-                    duration: if self.head == Head::Tdt {
-                        emission.duration
-                    } else {
-                        1
-                    },
-                    log_prob: emission.log_prob,
-                });
-                return Step {
-                    frames: frame - first + 1,
-                    token: Some(emission.token),
-                };
+                lane.frame += duration.max(1) as usize;
+                walk.tokens_on_frame = 0;
             }
+            if is_blank {
+                continue;
+            }
+            let duration = if self.head == Head::Tdt { duration } else { 1 };
+            let found = Token {
+                id: token,
+                frame,
+                duration,
+                log_prob,
+            };
+            walk.hypothesis.tokens.push(found);
+            return Step {
+                frames: frame - first + 1,
+                token: Some(token),
+            };
         }
         Step {
             frames: emissions.len(),
@@ -229,23 +232,22 @@ impl Walker {
         tokens: &mut Vec<Token>,
     ) -> Step {
         for emission in emissions {
+            let (id, log_prob) = (emission.token, emission.log_prob);
             let frame = lane.frame;
             lane.frame += 1;
-            if emission.token == self.blank {
+            if id == self.blank {
                 continue;
             }
             match tokens.last_mut() {
-                Some(run)
-                    if run.id == emission.token && run.frame + run.duration as usize == frame =>
-                {
+                Some(run) if run.id == id && run.frame + run.duration as usize == frame => {
                     run.duration += 1;
-                    run.log_prob = run.log_prob.min(emission.log_prob);
+                    run.log_prob = run.log_prob.min(log_prob);
                 }
                 _ => tokens.push(Token {
-                    id: emission.token,
+                    id,
                     frame,
                     duration: 1,
-                    log_prob: emission.log_prob,
+                    log_prob,
                 }),
             }
         }
