@@ -95,11 +95,11 @@ pub(crate) struct ExportArguments {
 
 #[derive(Args)]
 pub(crate) struct ParityArguments {
-    /// Compare every sentence of the test set instead of a sample
+    /// Compare the whole test set instead of a sample, and the recorded goldens as well
     #[arg(long)]
     pub(crate) full: bool,
 
-    /// Write what NeMo says to tests/data/goldens, for the tests that run without NeMo
+    /// Write what NeMo says of the whole test set to tests/data/goldens, for tests without NeMo
     #[arg(long)]
     pub(crate) write_goldens: bool,
 }

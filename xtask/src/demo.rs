@@ -10,23 +10,23 @@ use crate::process::{capture, run as run_command};
 use crate::project::Project;
 use crate::setup;
 
-/// Recordings of the test set: four voices, none of them heard in training.
+/// Sentences of the test set, which training never saw; four different synthetic voices.
 const RECORDINGS: [&str; 4] = [
-    "tests/data/tiny-300/0001.flac",
-    "tests/data/tiny-300/0002.flac",
-    "tests/data/tiny-300/0003.flac",
-    "tests/data/tiny-300/0004.flac",
+    "tests/data/tiny-300/0169.flac",
+    "tests/data/tiny-300/0075.flac",
+    "tests/data/tiny-300/0252.flac",
+    "tests/data/tiny-300/0240.flac",
 ];
 
 const WHAT_IT_IS: &str = "\
-This is a demonstration model of a few million parameters that knows about 300 words, spoken by
-speech synthesisers. It shows that the whole way works, from audio file to words with times; on
-other speech it fails.";
+This is a demonstration model: small, and trained on about 300 words spoken by speech synthesisers. It
+shows that the whole way works, from an audio file to words with times. Of real speech it understands
+nothing.";
 
 const WHERE_NEXT: &str = "\
-Next: a model for real speech. Download the .nemo file of nvidia/parakeet-rnnt-0.6b, then
-  cargo xtask export-model path/to/parakeet-rnnt-0.6b.nemo --out models/nvidia--parakeet-rnnt-0.6b
-  cargo run --release -p parakeet-worker -- transcribe --model models/nvidia--parakeet-rnnt-0.6b your.wav";
+Next, a model for real speech: download the .nemo file of nvidia/parakeet-rnnt-0.6b, then
+  cargo xtask export-model parakeet-rnnt-0.6b.nemo --out models/nvidia--parakeet-rnnt-0.6b
+  cargo run --release -p parakeet-worker -- transcribe --model nvidia/parakeet-rnnt-0.6b YOUR.wav";
 
 /// Sets up, exports, builds, and transcribes.
 pub(crate) fn run(project: &Project) -> Result<()> {
