@@ -13,8 +13,6 @@ class FrontEnd:
     window_samples: int = 400
     hop_samples: int = 160
     preemphasis: float = 0.97
-    low_hz: float = 0.0
-    high_hz: float = 8000.0
     # 2^-24. Another guard shifts silence by whole nats.
     log_guard: float = 2.0**-24
 

@@ -85,11 +85,10 @@ def mel_filters(sizes: FrontEnd) -> Tensor:
     The table that librosa's `filters.mel` gives by default. M. Slaney, Auditory Toolbox,
     Interval Technical Report 1998-010. Computed in float64, stored in float32.
     """
-    bins = torch.linspace(0.0, sizes.sample_rate_hz / 2, sizes.n_fft // 2 + 1, dtype=torch.float64)
-    mels = torch.linspace(
-        hz_to_mel(sizes.low_hz), hz_to_mel(sizes.high_hz), sizes.n_mels + 2, dtype=torch.float64
-    )
-    edges = torch.tensor([mel_to_hz(mel) for mel in mels.tolist()], dtype=torch.float64)
+    highest_hz = sizes.sample_rate_hz / 2
+    bins = torch.linspace(0.0, highest_hz, sizes.n_fft // 2 + 1, dtype=torch.float64)
+    steps = torch.linspace(0.0, hz_to_mel(highest_hz), sizes.n_mels + 2, dtype=torch.float64)
+    edges = torch.tensor([mel_to_hz(mel) for mel in steps.tolist()], dtype=torch.float64)
     low, centre, high = (edges[i : i + sizes.n_mels].unsqueeze(1) for i in range(3))
     rising = (bins - low) / (centre - low)
     falling = (high - bins) / (high - centre)

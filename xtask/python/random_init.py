@@ -3,63 +3,50 @@
 from architecture import Architecture, Encoder, FrontEnd, Predictor
 from errors import ExportError
 
-SEED = 20240229
-
-TRANSDUCERS = {
-    "rnnt-tiny": Architecture(
-        head="rnnt",
-        vocabulary_size=128,
-        front_end=FrontEnd(),
-        encoder=Encoder(
-            n_layers=6,
-            width=144,
-            n_heads=4,
-            feed_forward_width=576,
-            conv_kernel=9,
-            subsampling=8,
-            subsampling_channels=144,
-            scale_input=True,
-            bias=True,
-        ),
-        predictor=Predictor(n_layers=1, width=128),
-        joint_width=128,
-    ),
-}
-
-
-def large(n_layers: int) -> Architecture:
-    """The published RNNT sizes, which differ in depth alone."""
+def transducer(
+    n_layers: int,
+    width: int,
+    n_heads: int,
+    channels: int,
+    pieces: int,
+    predictor: Predictor,
+) -> Architecture:
+    """What all sizes have in common; `channels` are the subsampling's."""
     return Architecture(
         head="rnnt",
-        vocabulary_size=1024,
+        vocabulary_size=pieces,
         front_end=FrontEnd(),
         encoder=Encoder(
             n_layers=n_layers,
-            width=1024,
-            n_heads=8,
-            feed_forward_width=4096,
+            width=width,
+            n_heads=n_heads,
+            feed_forward_width=4 * width,
             conv_kernel=9,
             subsampling=8,
-            subsampling_channels=256,
+            subsampling_channels=channels,
             scale_input=True,
             bias=True,
         ),
-        predictor=Predictor(n_layers=2, width=640),
-        joint_width=640,
+        predictor=predictor,
+        joint_width=predictor.width,
     )
 
 
-SIZES = {**TRANSDUCERS, "rnnt-0.6b": large(24), "rnnt-1.1b": large(42)}
+SIZES = {
+    "rnnt-tiny": transducer(6, 144, 4, 96, 128, Predictor(n_layers=1, width=128)),
+    "rnnt-0.6b": transducer(24, 1024, 8, 256, 1024, Predictor(n_layers=2, width=640)),
+    "rnnt-1.1b": transducer(42, 1024, 8, 256, 1024, Predictor(n_layers=2, width=640)),
+}
 
 
 def architecture(name: str) -> Architecture:
     """The sizes of this name."""
     if name not in SIZES:
-        raise ExportError(f"no random model is called {name}, there are {', '.join(SIZES)}")
+        raise ExportError(f"--random-init {name} is not one of {', '.join(SIZES)}")
     return SIZES[name]
 
 
-def vocabulary(size: int) -> list[str]:
+def pieces(size: int) -> list[str]:
     """Pieces that a random model can write: every second one starts a word."""
     return [("\u2581" if i % 2 == 0 else "") + letters(i) for i in range(size)]
 

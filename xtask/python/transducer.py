@@ -5,9 +5,9 @@ from typing import Tuple
 import torch
 from torch import Tensor, nn
 
-from architecture import Architecture
+from architecture import Architecture, Predictor as PredictorSizes
 from errors import ExportError
-from weights import Weights, constant, linear
+from weights import RandomWeights, Weights, constant, linear
 
 
 class RnntHead(nn.Module):
@@ -85,13 +85,18 @@ class Predictor(nn.Module):
 
     first_gates: Tensor
 
-    def __init__(self, vocabulary_size: int, sizes, weights: Weights) -> None:
+    def __init__(self, vocabulary_size: int, sizes: PredictorSizes, weights: Weights) -> None:
         super().__init__()
         width = sizes.width
         self.n_layers = sizes.n_layers
         self.width = width
         source = weights.scope("decoder.prediction.")
         embedding = source.take("embed.weight", vocabulary_size + 1, width)
+        if isinstance(weights, RandomWeights):
+            embedding[vocabulary_size] = 0.0
+        elif embedding[vocabulary_size].any():
+            # NeMo starts some searches from blank's row and others from zeros.
+            raise ExportError("decoder.prediction.embed.weight has a row for blank that is not 0")
         lstm = source.scope("dec_rnn.lstm.")
         inputs, states = [], []
         for i in range(sizes.n_layers):

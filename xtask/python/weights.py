@@ -24,12 +24,15 @@ class Weights(ABC):
     def take(self, name: str, *shape: int) -> Tensor:
         """Returns the tensor of this name; it must have `shape`. Each can be taken once."""
 
+    def refuse_rest(self) -> None:
+        """Refuses a source with a tensor that no module asked for."""
+
     @abstractmethod
     def scope(self, prefix: str) -> "Weights":
         """The same source with `prefix` put before every name."""
 
     def linear(self, name: str, n_in: int, n_out: int, bias: bool = True) -> nn.Linear:
-        """A linear layer; a 1x1 convolution's weight is taken for one with `conv1x1`."""
+        """A linear layer."""
         weight = self.take(f"{name}.weight", n_out, n_in)
         return linear(weight, self.take(f"{name}.bias", n_out) if bias else None)
 
@@ -65,7 +68,19 @@ class CheckpointWeights(Weights):
             )
         # Checkpoints may store float16; every export starts from float32. The copy lets go of
         # the file that a memory-mapped tensor would keep open.
-        return tensor.to(torch.float32, copy=True)
+        tensor = tensor.to(torch.float32, copy=True)
+        if not tensor.isfinite().all():
+            raise ExportError(f"{self.source}: {name} holds numbers that are not finite")
+        return tensor
+
+    def refuse_rest(self) -> None:
+        # Batch norm counts its training steps.
+        rest = [name for name in self.tensors if not name.endswith("num_batches_tracked")]
+        if rest:
+            raise ExportError(
+                f"{self.source} holds {len(rest)} tensors that this exporter knows no place for, "
+                f"{rest[0]} among them"
+            )
 
     def scope(self, prefix: str) -> "CheckpointWeights":
         return CheckpointWeights(self.tensors, self.source, self.prefix + prefix)
