@@ -1,3 +1,28 @@
-//! Placeholder.
+//! The program: environment and command line in, exit code out.
 
-fn main() {}
+use std::env;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use parakeet_worker::cli::{Cli, Command};
+use parakeet_worker::transcribe::{self, Environment, Outcome, UsageError};
+
+fn main() -> ExitCode {
+    let environment = Environment {
+        model_dir: env::var_os("DALSTON_MODEL_DIR").map(Into::into),
+        default_model: env::var("DALSTON_DEFAULT_MODEL").ok(),
+    };
+    let outcome = match Cli::parse().command {
+        Command::Transcribe(args) => transcribe::run(&args, environment),
+    };
+    match outcome {
+        Ok(Outcome::Complete) => ExitCode::SUCCESS,
+        Ok(Outcome::SomeFailed) => ExitCode::from(1),
+        Err(why) => {
+            // Not `eprintln!`, which panics if nobody listens.
+            let _ = writeln!(std::io::stderr(), "error: {why:#}");
+            ExitCode::from(if why.is::<UsageError>() { 2 } else { 1 })
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! The command `transcribe`: flags to settings, results to standard output.
+
+use std::io::{self, BufWriter, Write};
+use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::Context as _;
+use dalston_engine_sdk::audio::{AudioLimits, SAMPLE_RATE_HZ};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use parakeet_model::{Device, ModelManifest, ParakeetModel, set_threads};
+use rnnt_decode::SearchRules;
+use segmenter::{ChunkRules, SegmentRules};
+
+use crate::cli::TranscribeArgs;
+use crate::engine::{Engine, Settings};
+use crate::model_dir::{self, UnknownModel};
+use crate::output::{Format, Printer};
+use crate::source::Source;
+
+/// The model where nothing else is said.
+const DEFAULT_MODEL: &str = "nvidia/parakeet-rnnt-0.6b";
+
+/// What the command takes from the environment.
+#[derive(Debug, Clone, Default)]
+pub struct Environment {
+    /// `DALSTON_MODEL_DIR`.
+    pub model_dir: Option<PathBuf>,
+    /// `DALSTON_DEFAULT_MODEL`, an id or a path.
+    pub default_model: Option<String>,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Every file was printed, or the reader has had enough.
+    Complete,
+    /// Some file failed; why was said on standard error.
+    SomeFailed,
+}
+
+/// A call that cannot be carried out as it was typed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum UsageError {
+    /// The model is not there.
+    #[error(transparent)]
+    UnknownModel(#[from] UnknownModel),
+    /// Tokens have no place in the other formats.
+    #[error("--tokens needs --format json")]
+    TokensWithoutJson,
+    /// The network cannot encode so much at once.
+    #[error("--chunk-seconds is {asked}, expected at most {longest} for {model_id}")]
+    ChunkTooLong {
+        /// What was asked for.
+        asked: f64,
+        /// The longest chunk the network takes, in seconds.
+        longest: f64,
+        /// The model.
+        model_id: String,
+    },
+}
+
+/// Transcribes files and prints the results.
+///
+/// # Errors
+///
+/// [`UsageError`] if the call must be typed otherwise; the model's errors; a failure to write. A file
+/// that cannot be transcribed is no error here but [`Outcome::SomeFailed`].
+pub fn run(args: &TranscribeArgs, environment: Environment) -> anyhow::Result<Outcome> {
+    if args.tokens && args.format != Format::Json {
+        return Err(UsageError::TokensWithoutJson.into());
+    }
+    let begun = Instant::now();
+    let engine = load(args, environment)?;
+    let load_time = begun.elapsed();
+
+    let sources: Vec<_> = args.files.iter().cloned().map(Source::from).collect();
+    let printer = Printer {
+        format: args.format,
+        model: &engine.model,
+        with_tokens: args.tokens,
+        with_name: sources.len() > 1,
+    };
+    let progress = progress_bar(sources.len());
+    let mut out = BufWriter::new(io::stdout().lock());
+    let mut outcome = Outcome::Complete;
+    let mut written = Ok(());
+
+    let mut stats = engine.transcribe(&sources, |file, transcript| {
+        let name = sources[file].to_string();
+        progress.suspend(|| match transcript {
+            Ok(transcript) => {
+                for warning in &transcript.warnings {
+                    complain(&format!("warning: {name}: {warning}"));
+                }
+                written = printer
+                    .print(&mut out, &name, &transcript)
+                    .and_then(|()| out.flush());
+            }
+            Err(why) => {
+                outcome = Outcome::SomeFailed;
+                complain(&format!("error: {name}: {:#}", anyhow::Error::from(why)));
+            }
+        });
+        progress.inc(1);
+        if written.is_ok() {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        }
+    });
+    progress.finish_and_clear();
+    stats.load = load_time;
+
+    match written {
+        // The reader, `head` for example, has had enough.
+        Err(why) if why.kind() == io::ErrorKind::BrokenPipe => return Ok(outcome),
+        written => written.context("cannot write to standard output")?,
+    }
+    if args.stats {
+        complain(stats.to_string().trim_end());
+    }
+    Ok(outcome)
+}
+
+fn load(args: &TranscribeArgs, environment: Environment) -> anyhow::Result<Engine> {
+    let model = args.model.clone().or(environment.default_model);
+    let model = model.as_deref().unwrap_or(DEFAULT_MODEL);
+    let roots = model_dir::roots(environment.model_dir);
+    let dir = model_dir::find(model, &roots).map_err(UsageError::from)?;
+    set_threads(args.threads);
+    let model = ParakeetModel::load(&dir, args.device, args.compute_type)?;
+    let default_batch_size = match model.device() {
+        Device::Cuda => 32,
+        _ => 8,
+    };
+    let batch_size = args.batch_size.unwrap_or(default_batch_size);
+    Ok(Engine {
+        settings: Settings {
+            batch_size: NonZeroUsize::new(batch_size.into()).context("--batch-size is 0")?,
+            audio_limits: AudioLimits::default(),
+            chunk_rules: chunk_rules(args.chunk_seconds, model.manifest())?,
+            search_rules: SearchRules::default(),
+            segment_rules: SegmentRules {
+                at_sentence_ends: !args.ignore_punctuation,
+                pause: args.segment_pause,
+                max_length: args.segment_length,
+            },
+        },
+        model,
+    })
+}
+
+fn chunk_rules(seconds: f64, manifest: &ModelManifest) -> Result<ChunkRules, UsageError> {
+    let stride = manifest.stride_samples();
+    let max_frames = (seconds * f64::from(SAMPLE_RATE_HZ)) as usize / stride;
+    let longest = manifest.max_samples / stride;
+    match (NonZeroUsize::new(stride), NonZeroUsize::new(max_frames)) {
+        (Some(stride), Some(max_frames)) if max_frames.get() <= longest => Ok(ChunkRules {
+            stride,
+            max_frames,
+            search_frames: max_frames.get() / 3,
+        }),
+        _ => Err(UsageError::ChunkTooLong {
+            asked: seconds,
+            longest: (longest * stride) as f64 / f64::from(SAMPLE_RATE_HZ),
+            model_id: manifest.model_id.clone(),
+        }),
+    }
+}
+
+/// A bar on standard error, hidden unless that is a terminal.
+fn progress_bar(n_files: usize) -> ProgressBar {
+    let target = ProgressDrawTarget::stderr();
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} files, {eta} left")
+        .expect("the template is well formed");
+    ProgressBar::with_draw_target(Some(n_files as u64), target).with_style(style)
+}
+
+/// Writes a line to standard error. Unlike `eprintln!` it does not panic if nobody listens.
+fn complain(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
