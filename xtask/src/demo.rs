@@ -33,12 +33,12 @@ pub(crate) fn run(project: &Project) -> Result<()> {
     setup::ensure(project)?;
     ensure_tiny_bundle(project)?;
     project.announce("building parakeet-worker (the first time takes minutes: it compiles tch)");
-    run_command(&mut project.cargo(["build", "--package", "parakeet-worker"]))?;
+    run_command(&mut project.cargo("build --package parakeet-worker"))?;
     project.announce("transcribing shipped recordings");
     let lines = capture(
         project
-            .cargo(["run", "--quiet", "--package", "parakeet-worker", "--"])
-            .args(["transcribe", "--model", TINY, "--format", "json"])
+            .cargo("run --quiet --package parakeet-worker -- transcribe --format json")
+            .args(["--model", TINY])
             .args(RECORDINGS),
     )?;
     for line in lines.lines() {

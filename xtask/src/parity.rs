@@ -41,27 +41,13 @@ pub(crate) fn run(project: &Project, arguments: &ParityArguments) -> Result<()> 
     recordings.extend(files_in(project, "tests/data/speech", ".wav")?);
 
     project.announce("building parakeet-worker");
-    run_command(&mut project.cargo(["build", "--package", "parakeet-worker"]))?;
+    run_command(&mut project.cargo("build --package parakeet-worker"))?;
     project.announce(&format!("transcribing {} recordings", recordings.len()));
     let ours = capture(
         project
-            .cargo([
-                "run",
-                "--quiet",
-                "--package",
-                "parakeet-worker",
-                "--",
-                "transcribe",
-            ])
-            .args([
-                "--model",
-                TINY,
-                "--format",
-                "json",
-                "--tokens",
-                "--chunk-seconds",
-                "60",
-            ])
+            .cargo("run --quiet --package parakeet-worker -- transcribe")
+            .args("--format json --tokens --chunk-seconds 60".split(' '))
+            .args(["--model", TINY])
             .args(&recordings),
     )?;
     let transcript = project.path(".venv-nemo/transcript.jsonl");

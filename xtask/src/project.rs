@@ -55,10 +55,10 @@ impl Project {
         command
     }
 
-    /// `cargo` with these arguments, in the root.
-    pub(crate) fn cargo<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Command {
+    /// `cargo` with these arguments, separated by blanks, in the root.
+    pub(crate) fn cargo(&self, arguments: &str) -> Command {
         let mut command = self.command("cargo");
-        command.args(arguments);
+        command.args(arguments.split_whitespace());
         command
     }
 

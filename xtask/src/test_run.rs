@@ -18,7 +18,7 @@ pub(crate) fn run(project: &Project, arguments: &TestArguments) -> ExitCode {
     let mut totals = Totals::default();
     let outcome = match arguments.tier {
         None => everything(project, &mut totals),
-        Some(Tier::Logic) => rust_tests(project, &[], &mut totals),
+        Some(Tier::Logic) => rust_tests(project, "", &mut totals),
         Some(Tier::Numeric) => numeric(project, &mut totals),
         Some(Tier::Whole) => whole(project, &mut totals),
     };
@@ -40,33 +40,25 @@ pub(crate) fn run(project: &Project, arguments: &TestArguments) -> ExitCode {
 /// The quick checks first: they fail often and cost seconds.
 fn everything(project: &Project, totals: &mut Totals) -> Result<()> {
     project.announce("checking format and tidiness");
-    run_command(&mut project.cargo(["fmt", "--all", "--check"]))?;
+    run_command(&mut project.cargo("fmt --all --check"))?;
     tidy::run(project)?;
     setup::ensure(project)?;
     python_tests(project, totals)?;
     ensure_tiny_bundle(project)?;
     project.announce("checking with clippy");
-    let clippy = [
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--quiet",
-        "--",
-        "-D",
-        "warnings",
-    ];
+    let clippy = "clippy --workspace --all-targets --quiet -- -D warnings";
     run_command(&mut project.cargo(clippy))?;
     project.announce("checking the documentation");
-    let doc = ["doc", "--workspace", "--no-deps", "--quiet"];
+    let doc = "doc --workspace --no-deps --quiet";
     run_command(project.cargo(doc).env("RUSTDOCFLAGS", "-D warnings"))?;
-    rust_tests(project, &["--workspace"], totals)
+    rust_tests(project, "--workspace", totals)
 }
 
 fn numeric(project: &Project, totals: &mut Totals) -> Result<()> {
     setup::ensure(project)?;
     python_tests(project, totals)?;
     ensure_tiny_bundle(project)?;
-    rust_tests(project, &["--package", "parakeet-model"], totals)
+    rust_tests(project, "--package parakeet-model", totals)
 }
 
 fn whole(project: &Project, totals: &mut Totals) -> Result<()> {
@@ -74,7 +66,7 @@ fn whole(project: &Project, totals: &mut Totals) -> Result<()> {
     ensure_tiny_bundle(project)?;
     rust_tests(
         project,
-        &["--package", "parakeet-worker", "--package", "e2e-tests"],
+        "--package parakeet-worker --package e2e-tests",
         totals,
     )
 }
@@ -83,13 +75,7 @@ fn whole(project: &Project, totals: &mut Totals) -> Result<()> {
 fn python_tests(project: &Project, totals: &mut Totals) -> Result<()> {
     project.announce("testing the exporter");
     let mut unittest = setup::EXPORTER.python(project);
-    unittest.args([
-        "-m",
-        "unittest",
-        "discover",
-        "--start-directory",
-        "xtask/python/tests",
-    ]);
+    unittest.args("-m unittest discover --start-directory xtask/python/tests".split(' '));
     count(unittest, totals)
 }
 
@@ -98,16 +84,14 @@ fn python_tests(project: &Project, totals: &mut Totals) -> Result<()> {
 ///
 /// Compiling is a step of its own because there cargo may draw on the terminal; the output of the
 /// tests goes through a pipe to be counted.
-fn rust_tests(project: &Project, selection: &[&'static str], totals: &mut Totals) -> Result<()> {
-    let test = |mode| {
-        let mut cargo = project.cargo(["test", mode]);
-        cargo.args(selection);
-        cargo
-    };
+fn rust_tests(project: &Project, selection: &str, totals: &mut Totals) -> Result<()> {
     project.announce("compiling the tests");
-    run_command(&mut test("--no-run"))?;
+    run_command(&mut project.cargo(&format!("test --no-run {selection}")))?;
     project.announce("testing");
-    count(test("--no-fail-fast"), totals)
+    count(
+        project.cargo(&format!("test --no-fail-fast {selection}")),
+        totals,
+    )
 }
 
 /// Runs a test runner to its end and adds its totals.

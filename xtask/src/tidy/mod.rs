@@ -23,13 +23,7 @@ use crate::project::Project;
 /// When a rule is broken; each offence is printed as `file:line: what: what to do`.
 pub(crate) fn run(project: &Project) -> Result<()> {
     let mut list = project.command("git");
-    list.args([
-        "ls-files",
-        "-z",
-        "--cached",
-        "--others",
-        "--exclude-standard",
-    ]);
+    list.args("ls-files -z --cached --others --exclude-standard".split(' '));
     let (mut n_files, mut n_offences) = (0, 0);
     for path in capture(&mut list)?.split_terminator('\0') {
         // Recordings and weights are no text; a file deleted and not yet committed is no file.
