@@ -13,32 +13,42 @@ const VERSION: &str = "2.11.0";
 
 const LINK: &str = ".libtorch";
 
-/// Points `.libtorch` at the user's `LIBTORCH`, else at the torch package of `.venv`.
+/// The user's `LIBTORCH`, if there is one.
+///
+/// # Errors
+///
+/// When it is no libtorch of the right version, or not an absolute path.
+pub(crate) fn of_user(project: &Project) -> Result<Option<&Path>> {
+    let Some(libtorch) = &project.environment.libtorch else {
+        return Ok(None);
+    };
+    ensure!(
+        libtorch.is_absolute(),
+        "LIBTORCH is {}, expected an absolute path: cargo runs build scripts in other folders",
+        libtorch.display()
+    );
+    check(libtorch).context("LIBTORCH cannot be used; correct it, or unset it to use PyTorch's")?;
+    Ok(Some(libtorch))
+}
+
+/// Points `.libtorch` at the user's libtorch, else at the torch package of `.venv`.
 ///
 /// A link that already leads to a fit libtorch stays: it remembers a `LIBTORCH` of an earlier call,
 /// so that editors started without that variable build against the same library.
 ///
 /// # Errors
 ///
-/// When the folder is no libtorch of the right version, or a file that is no link is in the way.
-pub(crate) fn link(project: &Project) -> Result<()> {
+/// When `.venv` holds no fit torch, or a file that is no link is in the way.
+pub(crate) fn link(project: &Project, of_user: Option<&Path>) -> Result<()> {
     let link = project.path(LINK);
-    if let Some(libtorch) = &project.environment.libtorch {
-        ensure!(
-            libtorch.is_absolute(),
-            "LIBTORCH is {}, expected an absolute path: cargo runs build scripts in other folders",
-            libtorch.display()
-        );
-        check(libtorch)
-            .context("LIBTORCH is set: correct it, or unset it to use the one in .venv")?;
+    if let Some(libtorch) = of_user {
         return replace(&link, libtorch);
     }
     if check(&link).is_ok() {
         return Ok(());
     }
     let torch = torch_in_venv(project)?;
-    check(&project.path(&torch))
-        .context("the torch in .venv is not usable: delete .venv and run again")?;
+    check(&project.path(&torch)).context("delete .venv and run the command again")?;
     replace(&link, torch.as_ref())
 }
 
@@ -75,12 +85,12 @@ fn version(libtorch: &Path) -> Result<String> {
     if let Ok(text) = fs::read_to_string(libtorch.join("build-version")) {
         return Ok(text.trim().to_owned());
     }
-    let text = fs::read_to_string(libtorch.join("version.py")).with_context(|| {
-        format!(
+    let Ok(text) = fs::read_to_string(libtorch.join("version.py")) else {
+        bail!(
             "{} is no libtorch: it has neither build-version nor version.py",
             libtorch.display()
-        )
-    })?;
+        );
+    };
     text.lines()
         .find_map(|line| line.strip_prefix("__version__ = "))
         .map(|value| value.trim_matches(['\'', '"']).to_owned())

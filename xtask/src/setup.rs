@@ -54,12 +54,13 @@ pub(crate) fn run(project: &Project) -> Result<()> {
 /// One sentence that names what is missing and how to get it.
 pub(crate) fn ensure(project: &Project) -> Result<()> {
     prerequisites::cxx_compiler(project.environment.cxx.as_deref())?;
-    if let Some(libtorch) = &project.environment.libtorch {
+    let libtorch = libtorch::of_user(project)?;
+    if let Some(libtorch) = libtorch {
         project.announce(&format!(
             "compiling against your LIBTORCH, {}; the exporter runs on a torch of its own in .venv",
             libtorch.display()
         ));
     }
     EXPORTER.ensure(project)?;
-    libtorch::link(project)
+    libtorch::link(project, libtorch)
 }
