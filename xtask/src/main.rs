@@ -31,6 +31,7 @@ fn main() -> ExitCode {
     let project = Project::new(Environment {
         libtorch: std::env::var_os("LIBTORCH").map(Into::into),
         cxx: std::env::var("CXX").ok(),
+        target_dir: std::env::var_os("CARGO_TARGET_DIR").map(Into::into),
         ci: std::env::var_os("CI").is_some_and(|value| value == "true"),
     });
     let outcome = match Cli::parse().command {

@@ -19,6 +19,8 @@ pub(crate) struct Environment {
     pub(crate) libtorch: Option<PathBuf>,
     /// `CXX`: the C++ compiler, with flags perhaps; `c++` when absent.
     pub(crate) cxx: Option<String>,
+    /// `CARGO_TARGET_DIR`: where cargo builds when it is not in `target`.
+    pub(crate) target_dir: Option<PathBuf>,
     /// `CI=true`: a skipped test is a failure.
     pub(crate) ci: bool,
 }
@@ -76,6 +78,7 @@ mod tests {
         Project::new(Environment {
             libtorch: value.map(Into::into),
             cxx: None,
+            target_dir: None,
             ci: false,
         })
         .environment

@@ -61,6 +61,17 @@ pub(crate) fn ensure(project: &Project) -> Result<()> {
             libtorch.display()
         ));
     }
+    if project.environment.target_dir.is_some() {
+        let variable = if cfg!(target_os = "macos") {
+            "DYLD_LIBRARY_PATH"
+        } else {
+            "LD_LIBRARY_PATH"
+        };
+        project.announce(&format!(
+            "CARGO_TARGET_DIR is set: what is built there finds libtorch only with {variable}={}",
+            project.path(".libtorch/lib").display()
+        ));
+    }
     EXPORTER.ensure(project)?;
     libtorch::link(project, libtorch)
 }
