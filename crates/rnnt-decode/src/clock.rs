@@ -10,18 +10,15 @@ pub struct FrameClock {
     /// Samples per second; not 0.
     pub sample_rate_hz: u32,
     /// The utterance's samples, counted from the start of the file: encoder frame 0 begins at its
-    /// start, and no time is after its end.
+    /// start, and [`crate::words`] ends no word after its end.
     pub samples: Range<usize>,
 }
 
 impl FrameClock {
-    /// First sample of encoder frame `frame`, in file time; at most the utterance's end.
+    /// First sample of encoder frame `frame`, in file time. The last frame's successor may lie past
+    /// the utterance's end.
     pub fn sample(&self, frame: usize) -> usize {
-        let offset = frame.saturating_mul(self.stride);
-        self.samples
-            .start
-            .saturating_add(offset)
-            .min(self.samples.end)
+        self.samples.start + frame * self.stride
     }
 
     /// Seconds from the start of the file to a sample.

@@ -81,10 +81,10 @@ fn ends_sentence(word: &str) -> bool {
     word.trim_end_matches(closing).ends_with(['.', '!', '?'])
 }
 
-/// Index of the word that starts the second half of a run that is too long.
+/// Index of the word that starts the second half of a run that is too long; a single word has none.
 fn cut(words: &[Word], rules: &SegmentRules) -> Option<usize> {
     let (start, end) = (words[0].start, words[words.len() - 1].end);
-    if words.len() < 2 || ms(end - start) <= ms(rules.max_length) {
+    if ms(end - start) <= ms(rules.max_length) {
         return None;
     }
     let from_middle = |at: usize| ms((words[at].start - (start + end) / 2.0).abs());

@@ -32,7 +32,7 @@ fn check(loudness: &str, rules: &ChunkRules, expected: &str) {
 
 #[test]
 fn audio_up_to_the_limit_is_one_chunk() {
-    check("50505", &rules(5, 3), "50505");
+    check("55005", &rules(5, 3), "55005");
 }
 
 #[test]

@@ -221,10 +221,10 @@ fn every_broken_byte_becomes_a_replacement_character() {
 #[test]
 fn what_only_looks_like_a_byte_piece_is_text() {
     check(
-        "▁<0xE2>@1 <0x+2>@2 <0x123>@3 <0xZZ>@4",
+        "▁<0xE2>@1 <0x+2>@2 <0x0E2>@3 <0xE>@4 <0xZZ>@5",
         expect![[r#"
-        0.08-0.40 <0xE2><0x+2><0x123><0xZZ>
-    "#]],
+            0.08-0.48 <0xE2><0x+2><0x0E2><0xE><0xZZ>
+        "#]],
     );
 }
 
