@@ -44,7 +44,7 @@ def read_checkpoint(path: Path, scratch: Path) -> Checkpoint:
             pieces = read_pieces(extract(tar, members, tokenizer_file(config, path), path), path)
             copy_member(tar, members, WEIGHTS, path, scratch / WEIGHTS)
     except (tarfile.TarError, EOFError) as error:
-        raise ExportError(f"{path} is not a whole .nemo file: {error}") from error
+        raise ExportError(f"{path} is not a .nemo file, which is a tar, or is cut short") from error
     if len(pieces) != sizes.vocabulary_size:
         raise ExportError(
             f"{path.name}: the tokenizer has {len(pieces)} pieces, "

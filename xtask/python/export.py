@@ -125,7 +125,8 @@ def write_bundle(arguments: argparse.Namespace, scratch: Path, bundle: Path) -> 
     if arguments.random_init is not None:
         name = arguments.random_init
         sizes = random_init.architecture(name)
-        weights, pieces = RandomWeights(arguments.seed), random_init.pieces(sizes.vocabulary_size)
+        weights = RandomWeights(torch.Generator().manual_seed(arguments.seed))
+        pieces = random_init.pieces(sizes.vocabulary_size)
         source = {"kind": "random", "sha256": None}
         model_id = arguments.model_id or f"random-{name}"
         say(f"making random weights of {name}")
@@ -143,6 +144,8 @@ def write_bundle(arguments: argparse.Namespace, scratch: Path, bundle: Path) -> 
         raise ExportError(f"--max-seconds is {arguments.max_seconds}, expected 1 or more")
     model = Parakeet(sizes, max_frames, weights)
     weights.refuse_rest()
+    if arguments.random_init is not None:
+        random_init.calibrate(model, arguments.seed)
 
     archives = {}
     for name in arguments.dtype:

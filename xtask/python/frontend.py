@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from architecture import FrontEnd
-from weights import RandomWeights, Weights
+from weights import Weights
 
 # Added to the standard deviation, so that a constant feature does not divide by zero.
 DEVIATION_FLOOR = 1e-5
@@ -31,16 +31,11 @@ class LogMel(nn.Module):
         self.preemphasis = sizes.preemphasis
         self.log_guard = sizes.log_guard
         self.deviation_floor = DEVIATION_FLOOR
-        n_bins = sizes.n_fft // 2 + 1
-        if isinstance(weights, RandomWeights):
-            window = torch.hann_window(sizes.window_samples, periodic=False)
-            mel = mel_filters(sizes)
-        else:
-            # The checkpoint carries both tables, and they are what its model was trained on.
-            window = weights.take("window", sizes.window_samples)
-            mel = weights.take("fb", 1, sizes.n_mels, n_bins).squeeze(0)
-        self.register_buffer("window", window)
-        self.register_buffer("mel", mel)
+        # A checkpoint carries both tables as its model was trained with them.
+        window = torch.hann_window(sizes.window_samples, periodic=False, dtype=torch.float64)
+        self.register_buffer("window", weights.table("window", window.to(torch.float32)))
+        mel = weights.table("fb", mel_filters(sizes).unsqueeze(0))
+        self.register_buffer("mel", mel.squeeze(0))
 
     def forward(self, audio: Tensor, n_samples: Tensor) -> Tuple[Tensor, Tensor]:
         """Returns features (N, n_mels, T), and the valid feature frames of each row, int64 (N).

@@ -37,7 +37,8 @@ def write_goldens(
     (folder / TOKENS).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     arrays: dict[str, numpy.ndarray] = {}
-    for (name,), audio, n_samples in recordings.batches(1):
+    # By name, so that real recordings come before synthetic ones.
+    for (name,), audio, n_samples in sorted(recordings.batches(1), key=lambda batch: batch[0]):
         if int(n_samples) > MAX_SAMPLES or len(arrays) == 2 * N_ACTIVATIONS:
             continue
         features, n_features = oracle.features(audio, n_samples)

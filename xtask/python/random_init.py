@@ -1,7 +1,10 @@
 """Parakeets of true size without a checkpoint, by name."""
 
+import torch
+
 from architecture import Architecture, Encoder, FrontEnd, Predictor
 from errors import ExportError
+from parakeet import Parakeet
 
 def transducer(
     n_layers: int,
@@ -44,6 +47,31 @@ def architecture(name: str) -> Architecture:
     if name not in SIZES:
         raise ExportError(f"--random-init {name} is not one of {', '.join(SIZES)}")
     return SIZES[name]
+
+
+@torch.inference_mode()
+def calibrate(model: Parakeet, seed: int) -> None:
+    """Makes a random head give the search about the work that speech gives it.
+
+    Encoder frames of a random network differ little, so their mean is taken out, else one token
+    would win everywhere. Then blank's bias is raised until one frame in 30 of noise emits; such a
+    frame emits up to 10 tokens, since a random predictor does not know when to stop.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    noise = 0.1 * torch.randn(1, 10 * 16000, generator=generator)
+    n_samples = torch.tensor([noise.size(1)])
+    projection = model.head.encoder_projection
+    encoded, _ = model.encode(noise, n_samples)
+    deviation, mean = torch.std_mean(encoded, dim=(0, 1))
+    projection.weight /= deviation.unsqueeze(1)
+    projection.bias.copy_((projection.bias - mean) / deviation)
+
+    encoded, _ = model.encode(noise, n_samples)
+    predicted, _, _ = model.initial_state(1)
+    scores = model.head.classes(torch.relu(encoded + predicted)).squeeze(0)
+    blank = model.head.blank
+    lead = scores[:, :blank].amax(1) - scores[:, blank]
+    model.head.classes.bias[blank] += lead.quantile(29 / 30)
 
 
 def pieces(size: int) -> list[str]:

@@ -6,8 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from architecture import Architecture, Predictor as PredictorSizes
-from errors import ExportError
-from weights import RandomWeights, Weights, constant, linear
+from weights import Weights, constant, linear
 
 
 class RnntHead(nn.Module):
@@ -92,11 +91,9 @@ class Predictor(nn.Module):
         self.width = width
         source = weights.scope("decoder.prediction.")
         embedding = source.take("embed.weight", vocabulary_size + 1, width)
-        if isinstance(weights, RandomWeights):
-            embedding[vocabulary_size] = 0.0
-        elif embedding[vocabulary_size].any():
+        if embedding[vocabulary_size].any():
             # NeMo starts some searches from blank's row and others from zeros.
-            raise ExportError("decoder.prediction.embed.weight has a row for blank that is not 0")
+            raise source.refusal("embed.weight", "has a row for blank that is not 0")
         lstm = source.scope("dec_rnn.lstm.")
         inputs, states = [], []
         for i in range(sizes.n_layers):

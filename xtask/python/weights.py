@@ -17,12 +17,21 @@ from errors import ExportError
 class Weights(ABC):
     """Tensors by name, under a prefix, always float32."""
 
-    def __init__(self, prefix: str = "") -> None:
+    def __init__(self, source: str, prefix: str) -> None:
+        self.source = source
         self.prefix = prefix
 
     @abstractmethod
     def take(self, name: str, *shape: int) -> Tensor:
         """Returns the tensor of this name; it must have `shape`. Each can be taken once."""
+
+    def table(self, name: str, computed: Tensor) -> Tensor:
+        """A fixed table: the source's own where it carries one, else `computed`."""
+        return computed
+
+    def refusal(self, name: str, reason: str) -> ExportError:
+        """The error for a tensor that cannot be used."""
+        return ExportError(f"{self.source}: {self.prefix}{name} {reason}")
 
     def refuse_rest(self) -> None:
         """Refuses a source with a tensor that no module asked for."""
@@ -53,25 +62,25 @@ class CheckpointWeights(Weights):
     """A checkpoint's state dict. What is taken leaves it, so that the rest can be named."""
 
     def __init__(self, tensors: dict[str, Tensor], source: str, prefix: str = "") -> None:
-        super().__init__(prefix)
+        super().__init__(source, prefix)
         self.tensors = tensors
-        self.source = source
 
     def take(self, name: str, *shape: int) -> Tensor:
-        name = self.prefix + name
-        tensor = self.tensors.pop(name, None)
+        tensor = self.tensors.pop(self.prefix + name, None)
         if tensor is None:
-            raise ExportError(f"{self.source} has no tensor {name}")
+            raise ExportError(f"{self.source} has no tensor {self.prefix}{name}")
         if tuple(tensor.shape) != shape:
-            raise ExportError(
-                f"{self.source}: {name} has shape {list(tensor.shape)}, expected {list(shape)}"
-            )
+            reason = f"has shape {list(tensor.shape)}, expected {list(shape)}"
+            raise self.refusal(name, reason)
         # Checkpoints may store float16; every export starts from float32. The copy lets go of
         # the file that a memory-mapped tensor would keep open.
         tensor = tensor.to(torch.float32, copy=True)
         if not tensor.isfinite().all():
-            raise ExportError(f"{self.source}: {name} holds numbers that are not finite")
+            raise self.refusal(name, "holds numbers that are not finite")
         return tensor
+
+    def table(self, name: str, computed: Tensor) -> Tensor:
+        return self.take(name, *computed.shape)
 
     def refuse_rest(self) -> None:
         # Batch norm counts its training steps.
@@ -87,15 +96,14 @@ class CheckpointWeights(Weights):
 
 
 class RandomWeights(Weights):
-    """Random numbers that keep activations near unit size; the same for the same seed.
+    """Random numbers that keep activations near unit size; the same for the same generator.
 
     Norms are near identity, biases small, matrices scaled by their fan-in.
     """
 
-    def __init__(self, seed: int, prefix: str = "", generator: torch.Generator | None = None) -> None:
-        super().__init__(prefix)
-        self.seed = seed
-        self.generator = generator or torch.Generator().manual_seed(seed)
+    def __init__(self, generator: torch.Generator, prefix: str = "") -> None:
+        super().__init__("random weights", prefix)
+        self.generator = generator
 
     def take(self, name: str, *shape: int) -> Tensor:
         noise = torch.rand(shape, generator=self.generator) * 2.0 - 1.0
@@ -105,11 +113,15 @@ class RandomWeights(Weights):
             return 1.0 + 0.1 * noise
         if len(shape) == 1 or "pos_bias" in name:
             return 0.1 * noise
+        if name.endswith("embed.weight"):
+            # The last row is blank's, which stands for the start.
+            noise[-1] = 0.0
+            return noise
         fan_in = math.prod(shape[1:])
         return noise * math.sqrt(3.0 / fan_in)
 
     def scope(self, prefix: str) -> "RandomWeights":
-        return RandomWeights(self.seed, self.prefix + prefix, self.generator)
+        return RandomWeights(self.generator, self.prefix + prefix)
 
 
 def constant(tensor: Tensor) -> nn.Parameter:

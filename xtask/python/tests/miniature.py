@@ -1,0 +1,91 @@
+"""A Parakeet small enough to build in every test run, and the way to the modules under test."""
+
+import sys
+from functools import cache
+from io import BytesIO
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from architecture import Architecture, Encoder, FrontEnd, Predictor  # noqa: E402
+from parakeet import Parakeet, freeze  # noqa: E402
+from weights import RandomWeights  # noqa: E402
+
+torch.set_num_threads(1)
+
+SIZES = Architecture(
+    head="rnnt",
+    vocabulary_size=16,
+    front_end=FrontEnd(n_mels=24),
+    encoder=Encoder(
+        n_layers=2,
+        width=32,
+        n_heads=4,
+        feed_forward_width=64,
+        conv_kernel=9,
+        subsampling=8,
+        subsampling_channels=8,
+        scale_input=True,
+        bias=True,
+    ),
+    predictor=Predictor(n_layers=2, width=20),
+    joint_width=20,
+)
+# 4.8 s.
+MAX_FRAMES = 60
+MAX_SAMPLES = MAX_FRAMES * 8 * 160
+
+
+class RecordedWeights(RandomWeights):
+    """Random weights that keep what they gave out: the state dict of a checkpoint."""
+
+    def __init__(self, prefix: str = "", parent: "RecordedWeights | None" = None) -> None:
+        super().__init__(parent.generator if parent else seeded(7), prefix)
+        self.given: dict[str, Tensor] = parent.given if parent else {}
+
+    def take(self, name: str, *shape: int) -> Tensor:
+        tensor = super().take(name, *shape)
+        self.given[self.prefix + name] = tensor
+        return tensor.clone()
+
+    def table(self, name: str, computed: Tensor) -> Tensor:
+        self.given[self.prefix + name] = computed
+        return computed
+
+    def scope(self, prefix: str) -> "RecordedWeights":
+        return RecordedWeights(self.prefix + prefix, self)
+
+
+def seeded(seed: int) -> torch.Generator:
+    """A generator that always gives the same numbers."""
+    return torch.Generator().manual_seed(seed)
+
+
+def model() -> Parakeet:
+    """A new model, always with the same weights."""
+    return Parakeet(SIZES, MAX_FRAMES, RecordedWeights())
+
+
+@cache
+def state_dict() -> dict[str, Tensor]:
+    """The weights of `model` under their names in a checkpoint."""
+    weights = RecordedWeights()
+    Parakeet(SIZES, MAX_FRAMES, weights)
+    return weights.given
+
+
+@cache
+def archive(compute_type: torch.dtype = torch.float32) -> torch.jit.ScriptModule:
+    """The frozen model, saved and loaded."""
+    file = BytesIO()
+    torch.jit.save(freeze(model().cast(compute_type)), file)
+    file.seek(0)
+    return torch.jit.load(file)
+
+
+def noise(*shape: int, seed: int = 0) -> Tensor:
+    """Audio-like noise."""
+    return 0.1 * torch.randn(shape, generator=seeded(seed))

@@ -1,0 +1,172 @@
+"""The relations that a frozen archive promises to the search, whatever its weights are."""
+
+import unittest
+
+import miniature
+import torch
+from miniature import MAX_FRAMES, MAX_SAMPLES, SIZES, noise
+from torch import Tensor
+
+# Of float32 sums taken in another order; activations are about 1.
+TOLERANCE = 2e-5
+
+
+class Encoding(unittest.TestCase):
+    def setUp(self) -> None:
+        self.archive = miniature.archive()
+
+    def encode(self, audio: Tensor, *n_samples: int) -> tuple[Tensor, list[int]]:
+        encoded, n_frames = self.archive.encode(audio, torch.tensor(n_samples))
+        return encoded, n_frames.tolist()
+
+    def test_an_utterance_encodes_alone_as_in_a_batch(self) -> None:
+        lengths = [64000, 16000, 47999, 1280, 160]
+        audio = noise(len(lengths), max(lengths))
+        together, n_frames = self.encode(audio, *lengths)
+        for row, length in enumerate(lengths):
+            alone, (n,) = self.encode(audio[row : row + 1, :length], length)
+            self.assertEqual(n, n_frames[row])
+            self.assertEqual(n, alone.size(1))
+            difference = (alone[0] - together[row, :n]).abs().max().item()
+            self.assertLess(difference, TOLERANCE, f"{length} samples")
+
+    def test_audio_past_the_end_changes_nothing(self) -> None:
+        audio = noise(1, 32000)
+        loud = audio.clone()
+        loud[:, 20000:] = 100.0
+        expected, n_frames = self.encode(audio, 20000)
+        actual, _ = self.encode(loud, 20000)
+        n = n_frames[0]
+        self.assertTrue(torch.equal(actual[:, :n], expected[:, :n]))
+
+    def test_the_last_sample_of_a_whole_frame_is_heard(self) -> None:
+        audio = noise(1, 16000)
+        changed = audio.clone()
+        changed[0, -1] += 0.5
+        self.assertFalse(torch.equal(self.encode(audio, 16000)[0], self.encode(changed, 16000)[0]))
+
+    def test_valid_frames_are_an_eighth_of_the_whole_hops_rounded_up(self) -> None:
+        lengths = [0, 159, 160, 1279, 1280, 1439, 1440, 16000, 16159]
+        _, n_frames = self.encode(noise(len(lengths), max(lengths)), *lengths)
+        self.assertEqual(n_frames, [-(-(length // 160) // 8) for length in lengths])
+
+    def test_an_empty_row_gives_no_frames_and_harms_no_neighbour(self) -> None:
+        audio = noise(2, 16000)
+        together, n_frames = self.encode(audio, 0, 16000)
+        alone, _ = self.encode(audio[1:], 16000)
+        self.assertEqual(n_frames, [0, 13])
+        self.assertTrue(together.isfinite().all())
+        self.assertLess((together[1] - alone[0]).abs().max().item(), TOLERANCE)
+
+    def test_the_longest_input_is_max_samples_and_no_more(self) -> None:
+        encoded, n_frames = self.encode(noise(1, MAX_SAMPLES + 159), MAX_SAMPLES + 159)
+        self.assertEqual(n_frames, [MAX_FRAMES])
+        self.assertTrue(encoded.isfinite().all())
+        with self.assertRaisesRegex(Exception, "max_samples"):
+            self.encode(noise(1, MAX_SAMPLES + 160), MAX_SAMPLES + 160)
+
+    def test_silence_is_finite(self) -> None:
+        self.assertTrue(self.encode(torch.zeros(1, 16000), 16000)[0].isfinite().all())
+
+
+class Scoring(unittest.TestCase):
+    def setUp(self) -> None:
+        self.archive = miniature.archive()
+        self.encoded, _ = self.archive.encode(noise(3, 48000), torch.tensor([48000] * 3))
+        self.state = self.archive.initial_state(3)
+
+    def score(self, lanes: list[list[int]], window: int) -> Tensor:
+        return self.archive.score(self.encoded, self.state[0], torch.tensor(lanes), window)
+
+    def test_a_window_gives_what_its_frames_give_one_by_one(self) -> None:
+        n_frames = self.encoded.size(1)
+        window = self.score([[1, 0]], n_frames)[0]
+        single = torch.stack([self.score([[1, t]], 1)[0, 0] for t in range(n_frames)])
+        self.assertTrue(torch.equal(window[:, :2], single[:, :2]))
+        self.assertLess((window[:, 2] - single[:, 2]).abs().max().item(), TOLERANCE)
+        self.assertGreater(len(window[:, 0].unique()), 2, "the scores of the test do not vary")
+
+    def test_each_lane_is_answered_for_its_own_utterance_and_frame(self) -> None:
+        self.state = self.archive.advance(*self.state, torch.tensor([[0, 3], [2, 5]]))
+        together = self.score([[2, 7], [0, 1], [1, 30]], 4)
+        for lane, answer in zip([[2, 7], [0, 1], [1, 30]], together):
+            alone = self.score([lane], 4)[0]
+            self.assertTrue(torch.equal(alone[:, 0], answer[:, 0]))
+            self.assertLess((alone[:, 2] - answer[:, 2]).abs().max().item(), TOLERANCE)
+
+    def test_a_window_may_reach_past_the_last_frame(self) -> None:
+        last = self.encoded.size(1) - 1
+        answer = self.score([[0, last]], 8)[0]
+        self.assertEqual(list(answer.shape), [8, 3])
+        self.assertTrue(torch.equal(answer[0], self.score([[0, last]], 1)[0, 0]))
+
+    def test_a_token_takes_no_time_and_blank_one_frame(self) -> None:
+        answer = self.score([[0, 0], [1, 0], [2, 0]], self.encoded.size(1)).flatten(0, 1)
+        blank = answer[:, 0] == SIZES.vocabulary_size
+        self.assertTrue(torch.equal(answer[:, 1], blank.float()))
+
+    def test_log_probabilities_are_normalised_over_tokens_and_blank(self) -> None:
+        model = miniature.model()
+        hidden = torch.relu(self.encoded[1, 5] + self.state[0][1])
+        expected = model.head.classes(hidden).log_softmax(0).max()
+        self.assertAlmostEqual(self.score([[1, 5]], 1)[0, 0, 2].item(), expected.item(), places=5)
+
+    def test_the_first_of_equals_wins(self) -> None:
+        head = miniature.model().head
+        head.classes.weight.zero_()
+        head.classes.bias.zero_()
+        head.classes.bias[[4, 9, 16]] = 2.0
+        answer = head.score(self.encoded, self.state[0], torch.tensor([[0, 0], [2, 3]]), 2)
+        self.assertEqual(answer[..., 0].unique().tolist(), [4.0])
+
+
+class Advancing(unittest.TestCase):
+    def setUp(self) -> None:
+        self.archive = miniature.archive()
+
+    def test_utterances_not_named_keep_their_state(self) -> None:
+        before = self.archive.initial_state(4)
+        after = self.archive.advance(*(t.clone() for t in before), torch.tensor([[2, 1], [0, 3]]))
+        for old, new, axis in zip(before, after, (0, 1, 1)):
+            kept, named = torch.tensor([1, 3]), torch.tensor([0, 2])
+            self.assertTrue(torch.equal(old.index_select(axis, kept), new.index_select(axis, kept)))
+            self.assertFalse(
+                torch.isclose(old.index_select(axis, named), new.index_select(axis, named)).all()
+            )
+
+    def test_the_state_is_changed_in_place(self) -> None:
+        state = self.archive.initial_state(2)
+        after = self.archive.advance(*state, torch.tensor([[1, 1]]))
+        self.assertEqual([t.data_ptr() for t in after], [t.data_ptr() for t in state])
+
+    def test_each_row_advances_by_its_own_token(self) -> None:
+        together = self.archive.advance(
+            *self.archive.initial_state(3), torch.tensor([[2, 7], [0, 4]])
+        )
+        for row, token in ((2, 7), (0, 4)):
+            alone = self.archive.advance(*self.archive.initial_state(1), torch.tensor([[0, token]]))
+            self.assertLess((together[0][row] - alone[0][0]).abs().max().item(), TOLERANCE)
+
+
+class ComputeTypes(unittest.TestCase):
+    def test_features_are_float32_in_every_type(self) -> None:
+        audio, n_samples = noise(1, 16000), torch.tensor([16000])
+        expected, _ = miniature.archive().features(audio, n_samples)
+        for compute_type in (torch.bfloat16, torch.float16):
+            actual, _ = miniature.archive(compute_type).features(audio, n_samples)
+            self.assertTrue(torch.equal(actual, expected), compute_type)
+
+    def test_a_cast_model_encodes_in_its_type_and_scores_in_float32(self) -> None:
+        for compute_type in (torch.bfloat16, torch.float16):
+            archive = miniature.archive(compute_type)
+            encoded, _ = archive.encode(noise(1, 16000), torch.tensor([16000]))
+            predicted, hidden, cell = archive.initial_state(1)
+            answer = archive.score(encoded, predicted, torch.tensor([[0, 0]]), 2)
+            self.assertEqual(encoded.dtype, compute_type)
+            self.assertEqual(predicted.dtype, compute_type)
+            self.assertEqual(answer.dtype, torch.float32)
+            archive.advance(predicted, hidden, cell, torch.tensor([[0, 1]]))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,152 @@
+"""The layers, with everything that is folded into them, against their formulas written out."""
+
+import math
+import unittest
+
+import miniature
+import torch
+from miniature import MAX_FRAMES, SIZES, noise, seeded
+from torch import Tensor, nn
+
+from fastconformer import Convolution, RelativeAttention, sinusoids
+from weights import RandomWeights
+
+WIDTH = SIZES.encoder.width
+# Sums of float32 in another order; activations are about 1.
+TOLERANCE = 1e-5
+
+
+class Attention(unittest.TestCase):
+    def check(self, n_frames: int) -> None:
+        weights = miniature.RecordedWeights()
+        layer = RelativeAttention(SIZES.encoder, sinusoids(WIDTH, MAX_FRAMES), weights)
+        x = torch.randn(2, n_frames, WIDTH)
+        actual = layer(x, torch.zeros(2, 1, 1, n_frames))
+        expected = attention_by_formula(weights.given, x)
+        worst = (actual - expected).abs().max().item()
+        self.assertLess(worst, TOLERANCE, f"{n_frames} frames")
+
+    def test_scores_follow_the_distance_between_query_and_key(self) -> None:
+        self.check(11)
+
+    def test_one_frame_attends_to_itself(self) -> None:
+        self.check(1)
+
+    def test_the_longest_input_uses_the_whole_position_table(self) -> None:
+        self.check(MAX_FRAMES)
+
+    def test_masked_keys_are_not_seen(self) -> None:
+        layer = RelativeAttention(SIZES.encoder, sinusoids(WIDTH, MAX_FRAMES), RandomWeights(seeded(3)))
+        x = torch.randn(1, 9, WIDTH)
+        mask = torch.zeros(1, 1, 1, 9)
+        mask[..., 6:] = -math.inf
+        expected = layer(x[:, :6], torch.zeros(1, 1, 1, 6))
+        actual = layer(x, mask)[:, :6]
+        self.assertLess((actual - expected).abs().max().item(), TOLERANCE)
+
+
+def attention_by_formula(weights: dict[str, Tensor], x: Tensor) -> Tensor:
+    """Transformer-XL's attention, one query and one key at a time."""
+    heads = SIZES.encoder.n_heads
+    d = WIDTH // heads
+    n, t, _ = x.shape
+    x = nn.functional.layer_norm(
+        x, [WIDTH], weights["norm_self_att.weight"], weights["norm_self_att.bias"]
+    )
+
+    def project(name: str) -> Tensor:
+        weight, bias = (weights[f"self_attn.linear_{name}.{part}"] for part in ("weight", "bias"))
+        return (x @ weight.T + bias).view(n, t, heads, d)
+
+    q, k, v = project("q"), project("k"), project("v")
+    u_bias, v_bias = weights["self_attn.pos_bias_u"], weights["self_attn.pos_bias_v"]
+    scores = torch.empty(n, heads, t, t)
+    for i in range(t):
+        for j in range(t):
+            r = embed(i - j) @ weights["self_attn.linear_pos.weight"].T
+            content = ((q[:, i] + u_bias) * k[:, j]).sum(-1)
+            position = ((q[:, i] + v_bias) * r.view(heads, d)).sum(-1)
+            scores[:, :, i, j] = (content + position) / math.sqrt(d)
+    context = torch.einsum("nhij,njhd->nihd", scores.softmax(-1), v).reshape(n, t, WIDTH)
+    return context @ weights["self_attn.linear_out.weight"].T + weights["self_attn.linear_out.bias"]
+
+
+def embed(distance: int) -> Tensor:
+    """The sinusoids of one distance, sine and cosine by turns."""
+    rates = [10000.0 ** (-i / WIDTH) for i in range(0, WIDTH, 2)]
+    pairs = [(math.sin(distance * rate), math.cos(distance * rate)) for rate in rates]
+    return torch.tensor(pairs).flatten()
+
+
+class FoldedConvolution(unittest.TestCase):
+    def test_the_folded_batch_norm_is_the_batch_norm(self) -> None:
+        weights = miniature.RecordedWeights()
+        layer = Convolution(SIZES.encoder, weights)
+        given = weights.given
+        x = torch.randn(2, 12, WIDTH)
+        actual = layer(x, torch.zeros(2, 12, 1, dtype=torch.bool))
+
+        y = nn.functional.layer_norm(x, [WIDTH], given["norm_conv.weight"], given["norm_conv.bias"])
+        y = nn.functional.conv1d(
+            y.mT, given["conv.pointwise_conv1.weight"], given["conv.pointwise_conv1.bias"]
+        )
+        y = nn.functional.conv1d(
+            nn.functional.glu(y, dim=1),
+            given["conv.depthwise_conv.weight"],
+            given["conv.depthwise_conv.bias"],
+            padding=4,
+            groups=WIDTH,
+        )
+        y = nn.functional.batch_norm(
+            y,
+            *(given[f"conv.batch_norm.{part}"] for part in ("running_mean", "running_var")),
+            *(given[f"conv.batch_norm.{part}"] for part in ("weight", "bias")),
+        )
+        y = nn.functional.conv1d(
+            nn.functional.silu(y),
+            given["conv.pointwise_conv2.weight"],
+            given["conv.pointwise_conv2.bias"],
+        )
+        self.assertLess((actual - y.mT).abs().max().item(), TOLERANCE)
+
+
+class PredictorSteps(unittest.TestCase):
+    def test_the_cells_are_torchs_lstm(self) -> None:
+        given, width = miniature.state_dict(), SIZES.predictor.width
+        lstm = nn.LSTM(width, width, num_layers=SIZES.predictor.n_layers)
+        prefix = "decoder.prediction.dec_rnn.lstm."
+        lstm.load_state_dict(
+            {k.removeprefix(prefix): v for k, v in given.items() if k.startswith(prefix)}
+        )
+        tokens = torch.tensor([3, 0, 11])
+        embedded = given["decoder.prediction.embed.weight"][tokens]
+        with torch.no_grad():
+            # The start of sequence is a zero vector.
+            steps = torch.cat([torch.zeros(1, width), embedded]).unsqueeze(1)
+            outputs, (hidden, cell) = lstm(steps)
+            expected = nn.functional.linear(
+                outputs[-1], given["joint.pred.weight"], given["joint.pred.bias"]
+            )
+        state = miniature.archive().initial_state(1)
+        for token in tokens.tolist():
+            state = miniature.archive().advance(*state, torch.tensor([[0, token]]))
+        for actual, wanted in zip(state, (expected, hidden, cell)):
+            self.assertLess((actual - wanted).abs().max().item(), TOLERANCE)
+
+
+class Subsampling(unittest.TestCase):
+    def test_a_window_of_features_reaches_only_the_frames_near_it(self) -> None:
+        model = miniature.model()
+        features = noise(1, SIZES.front_end.n_mels, 160)
+        changed = features.clone()
+        changed[:, :, 80] += 1.0
+        n_features = torch.tensor([160])
+        before, _ = model.encoder.subsampling(features, n_features)
+        after, _ = model.encoder.subsampling(changed, n_features)
+        frames = (before != after).any(2).flatten().nonzero().flatten().tolist()
+        # Three halvings with kernel 3 see 7 feature frames to either side.
+        self.assertEqual(frames, [10])
+
+
+if __name__ == "__main__":
+    unittest.main()
