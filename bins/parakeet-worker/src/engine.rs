@@ -94,11 +94,7 @@ impl Engine {
             let mut recordings = Recordings::default();
             loop {
                 // Waits for audio only while there is too little of it for a full batch.
-                while let Some(loaded) = if recordings.n_waiting() < batch_size {
-                    arrivals.recv()
-                } else {
-                    arrivals.try_recv()
-                } {
+                while let Some(loaded) = arrivals.next(recordings.n_waiting() < batch_size) {
                     stats.audio_decode += loaded.took;
                     match loaded.waveform {
                         Ok(waveform) => {

@@ -74,14 +74,13 @@ pub(crate) struct Arrivals {
 }
 
 impl Arrivals {
-    /// Waits for the next recording; `None` once all have come.
-    pub(crate) fn recv(&self) -> Option<Loaded> {
-        self.receiver.recv().ok()
-    }
-
-    /// The next recording, if it is there.
-    pub(crate) fn try_recv(&self) -> Option<Loaded> {
-        self.receiver.try_recv().ok()
+    /// The next recording, if it is there or if `wait` and one comes.
+    pub(crate) fn next(&self, wait: bool) -> Option<Loaded> {
+        if wait {
+            self.receiver.recv().ok()
+        } else {
+            self.receiver.try_recv().ok()
+        }
     }
 
     /// Says that samples go to the network and wait no longer.

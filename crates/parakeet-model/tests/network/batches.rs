@@ -1,0 +1,155 @@
+//! An utterance alone gives what it gives in any batch: the relation that holds without a golden.
+
+use crate::tiny::{MODEL, bundle, hear, recordings};
+use rnnt_decode::{Hypothesis, Window};
+use tch::{CModule, IValue, Tensor};
+
+/// Float noise of a log-probability; other shapes make libtorch sum in another order.
+const LOG_PROB_TOLERANCE: f32 = 1e-3;
+
+fn slices(recordings: &[Vec<f32>]) -> Vec<&[f32]> {
+    recordings.iter().map(Vec::as_slice).collect()
+}
+
+fn alone(recordings: &[&[f32]]) -> Vec<Hypothesis> {
+    let hear_one = |&samples: &&[f32]| hear(&[samples], Window::default()).remove(0);
+    recordings.iter().map(hear_one).collect()
+}
+
+#[track_caller]
+fn check_same(actual: &[Hypothesis], expected: &[Hypothesis]) {
+    assert_eq!(actual.len(), expected.len());
+    let n_tokens: usize = expected
+        .iter()
+        .map(|hypothesis| hypothesis.tokens.len())
+        .sum();
+    assert!(
+        n_tokens > 0,
+        "nothing is heard at all, so nothing is compared"
+    );
+    for (utterance, (actual, expected)) in actual.iter().zip(expected).enumerate() {
+        let steps =
+            |it: &Hypothesis| -> Vec<_> { it.tokens.iter().map(|t| (t.id, t.frame)).collect() };
+        assert_eq!(
+            steps(actual),
+            steps(expected),
+            "(token, frame) of utterance {utterance}"
+        );
+        for (actual, expected) in actual.tokens.iter().zip(&expected.tokens) {
+            let distance = (actual.log_prob - expected.log_prob).abs();
+            assert!(
+                distance < LOG_PROB_TOLERANCE,
+                "utterance {utterance}, frame {}: log_prob {} and {}",
+                actual.frame,
+                actual.log_prob,
+                expected.log_prob
+            );
+        }
+    }
+}
+
+#[test]
+fn an_utterance_decodes_alone_as_in_a_batch_of_7_and_of_32() {
+    let recordings = recordings(32);
+    let recordings = slices(&recordings);
+    let expected = alone(&recordings);
+    for size in [7, 32] {
+        let batches = recordings
+            .chunks(size)
+            .flat_map(|batch| hear(batch, Window::default()));
+        check_same(&batches.collect::<Vec<_>>(), &expected);
+    }
+}
+
+#[test]
+fn the_order_of_a_batch_does_not_matter() {
+    let recordings = recordings(6);
+    let mut recordings = slices(&recordings);
+    let expected = hear(&recordings, Window::default());
+    recordings.reverse();
+    let mut reversed = hear(&recordings, Window::default());
+    reversed.reverse();
+    check_same(&reversed, &expected);
+}
+
+#[test]
+fn a_loud_neighbour_changes_nothing() {
+    let recordings = recordings(2);
+    let loud: Vec<f32> = recordings[1]
+        .iter()
+        .map(|sample| (sample * 50.0).clamp(-1.0, 1.0))
+        .collect();
+    let heard = hear(&[&recordings[0], &loud], Window::default());
+    check_same(&heard[..1], &alone(&[&recordings[0]]));
+}
+
+#[test]
+fn empty_and_tiny_neighbours_have_no_words_and_change_nothing() {
+    let recordings = recordings(1);
+    // Shorter than one feature frame, none at all, and one feature frame.
+    let heard = hear(
+        &[&[], &recordings[0], &[0.5; 159], &[0.5; 160]],
+        Window::default(),
+    );
+    check_same(&heard[1..2], &alone(&[&recordings[0]]));
+    assert_eq!(heard[0].tokens, []);
+    assert_eq!(heard[2].tokens, []);
+    assert_eq!(hear(&[&[]], Window::default()), [Hypothesis::default()]);
+}
+
+/// Encoder output of a batch, (N, T', D), and the valid frames of each row.
+fn encoder_output(network: &CModule, batch: &[&[f32]]) -> (Tensor, Vec<i64>) {
+    let rows: Vec<_> = batch
+        .iter()
+        .map(|samples| Tensor::from_slice(samples))
+        .collect();
+    let audio = Tensor::pad_sequence(&rows, true, 0.0, "right");
+    let lengths: Vec<i64> = batch.iter().map(|samples| samples.len() as i64).collect();
+    let arguments: [IValue; 2] = [audio.into(), Tensor::from_slice(&lengths).into()];
+    let answer: IValue = network
+        .method_is("encoder_output", &arguments)
+        .expect("it encodes");
+    let (encoded, n_frames): (Tensor, Tensor) = answer.try_into().expect("it answers with two");
+    (
+        encoded,
+        n_frames
+            .try_into()
+            .expect("the second is a list of numbers"),
+    )
+}
+
+#[test]
+fn encoder_output_alone_is_within_1e_4_of_that_in_a_batch() {
+    let network = CModule::load(bundle().join("model.float32.pt")).expect("the bundle is whole");
+    let recordings = recordings(7);
+    let recordings = slices(&recordings);
+    let (together, n_frames) = encoder_output(&network, &recordings);
+    for (row, samples) in recordings.iter().enumerate() {
+        let (alone, _) = encoder_output(&network, &[samples]);
+        let valid = together.get(row as i64).narrow(0, 0, n_frames[row]);
+        assert_eq!(
+            alone.size()[1],
+            n_frames[row],
+            "encoder frames of utterance {row}"
+        );
+        let worst = (alone.get(0) - valid).abs().max().double_value(&[]);
+        assert!(
+            worst < 1e-4,
+            "utterance {row}: largest difference {worst:e}, of values around 1"
+        );
+    }
+}
+
+#[test]
+fn an_encoder_frame_is_made_of_eight_whole_feature_frames_or_what_is_left() {
+    use rnnt_decode::Transducer as _;
+    let lengths = [0, 159, 160, 1279, 1280, 1439, 1440, 16_000, 16_159, 100_000];
+    let silence = vec![0.0; 100_000];
+    let batch: Vec<_> = lengths
+        .iter()
+        .map(|&n_samples| &silence[..n_samples])
+        .collect();
+    let utterances = MODEL.encode(&batch).expect("the batch is encoded");
+    let expected = lengths.map(|n_samples: usize| (n_samples / 160).div_ceil(8));
+    assert_eq!(utterances.n_encoder_frames(), expected);
+}

@@ -1,0 +1,82 @@
+//! The recordings of `tests/data`: what was spoken, and what NeMo hears.
+
+use std::fs;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use serde_json::Deserializer;
+
+use crate::project;
+
+/// One recording of the test set, with what its synthesiser says of it.
+#[derive(Debug, Clone)]
+pub struct Recording {
+    /// The FLAC file.
+    pub path: PathBuf,
+    /// What was spoken, in order.
+    pub words: Vec<Spoken>,
+}
+
+/// One spoken word.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Spoken {
+    /// The word.
+    pub word: String,
+    /// Seconds from the start of the file.
+    pub start: f64,
+}
+
+/// What NeMo hears in one recording, encoded alone and in one pass.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Golden {
+    /// Path from the root of the repository.
+    pub file: String,
+    /// Valid encoder frames.
+    pub n_frames: usize,
+    /// Token ids.
+    pub tokens: Vec<u32>,
+    /// Their encoder frames.
+    pub frames: Vec<usize>,
+    /// Steps that may differ.
+    pub near_ties: Vec<NearTie>,
+}
+
+/// A joint step of NeMo's whose two best scores are closer than 1e-3.
+#[derive(Debug, Clone, Deserialize)]
+pub struct NearTie {
+    /// Encoder frame.
+    pub frame: usize,
+    /// Tokens before it.
+    pub n_tokens: usize,
+}
+
+/// The 300 recordings that the tiny model was not trained on.
+pub fn test_set() -> Vec<Recording> {
+    #[derive(Deserialize)]
+    struct Line {
+        id: String,
+        words: Vec<Spoken>,
+    }
+    let folder = project().join("tests/data/tiny-300");
+    let truth = folder.join("truth.jsonl");
+    let text = fs::read_to_string(truth).expect("the truth is part of the repository");
+    let lines = Deserializer::from_str(&text).into_iter::<Line>();
+    let recording = |line: Result<Line, _>| {
+        let Line { id, words } = line.expect("every line of the truth has id and words");
+        Recording {
+            path: folder.join(id).with_extension("flac"),
+            words,
+        }
+    };
+    lines.map(recording).collect()
+}
+
+/// What NeMo hears. `cargo xtask parity --write-goldens` writes it.
+pub fn goldens() -> Vec<Golden> {
+    let path = project().join("tests/data/goldens/tokens.jsonl");
+    let text = fs::read_to_string(path).expect("the goldens are part of the repository");
+    let lines = Deserializer::from_str(&text).into_iter();
+    lines
+        .map(|line| line.expect("every line of the goldens is one"))
+        .collect()
+}
