@@ -1,6 +1,7 @@
 """Parakeets of true size without a checkpoint, by name."""
 
 import torch
+from torch import Tensor
 
 from architecture import Architecture, Encoder, FrontEnd, Predictor
 from errors import ExportError
@@ -54,24 +55,35 @@ def calibrate(model: Parakeet, seed: int) -> None:
     """Makes a random head give the search about the work that speech gives it.
 
     Encoder frames of a random network differ little, so their mean is taken out, else one token
-    would win everywhere. Then blank's bias is raised until one frame in 30 of noise emits; such a
-    frame emits up to 10 tokens, since a random predictor does not know when to stop.
+    would win everywhere. Then blank's bias is raised until one frame in 30 emits; such a frame
+    emits up to 10 tokens, since a random predictor does not know when to stop.
     """
-    generator = torch.Generator().manual_seed(seed)
-    noise = 0.1 * torch.randn(1, 10 * 16000, generator=generator)
-    n_samples = torch.tensor([noise.size(1)])
+    sounds = speech_like(seed)
+    n_samples = torch.full([sounds.size(0)], sounds.size(1))
     projection = model.head.encoder_projection
-    encoded, _ = model.encode(noise, n_samples)
+    encoded, _ = model.encode(sounds, n_samples)
     deviation, mean = torch.std_mean(encoded, dim=(0, 1))
     projection.weight /= deviation.unsqueeze(1)
     projection.bias.copy_((projection.bias - mean) / deviation)
 
-    encoded, _ = model.encode(noise, n_samples)
+    encoded, _ = model.encode(sounds, n_samples)
     predicted, _, _ = model.initial_state(1)
-    scores = model.head.classes(torch.relu(encoded + predicted)).squeeze(0)
+    scores = model.head.classes(torch.relu(encoded + predicted))
     blank = model.head.blank
-    lead = scores[:, :blank].amax(1) - scores[:, blank]
+    lead = scores[..., :blank].amax(2) - scores[..., blank]
     model.head.classes.bias[blank] += lead.quantile(29 / 30)
+
+
+def speech_like(seed: int) -> Tensor:
+    """Hiss, a buzz of wandering pitch, and both in syllables: (4, 5 s)."""
+    generator = torch.Generator().manual_seed(seed)
+    seconds = torch.arange(5 * 16000) / 16000
+    hiss = 0.1 * torch.randn(seconds.size(0), generator=generator)
+    pitch = 120.0 + 30.0 * torch.sin(2.0 * torch.pi * 0.7 * seconds)
+    buzz = 0.3 * (torch.cumsum(pitch / 16000, 0) % 1.0 - 0.5)
+    # Three times a second from loud to 40 dB below.
+    syllables = 10.0 ** (torch.sin(2.0 * torch.pi * 3.0 * seconds) - 1.0)
+    return torch.stack([hiss, buzz + 0.01 * hiss, hiss * syllables, buzz * syllables + 0.01 * hiss])
 
 
 def pieces(size: int) -> list[str]:

@@ -59,6 +59,15 @@ class Reading(unittest.TestCase):
         for name, tensor in expected.items():
             self.assertTrue(torch.equal(actual[name], tensor), name)
 
+    def test_a_joint_without_dropout_has_its_classes_one_place_earlier(self) -> None:
+        weights = {
+            name.replace("joint.joint_net.2.", "joint.joint_net.1."): tensor
+            for name, tensor in miniature.state_dict().items()
+        }
+        nemo_file.write(self.path, nemo_file.members(weights))
+        expected = miniature.state_dict()["joint.joint_net.2.weight"]
+        self.assertTrue(torch.equal(self.load().head.classes.weight, expected))
+
     def test_weights_stored_as_float16_are_read_as_float32(self) -> None:
         half = {name: tensor.half() for name, tensor in miniature.state_dict().items()}
         nemo_file.write(self.path, nemo_file.members(half))
