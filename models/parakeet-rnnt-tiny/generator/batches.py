@@ -1,4 +1,4 @@
-"""Makes training batches: utterances joined, degraded, put into batches of like length.
+"""Makes training batches: utterances joined, sped up, degraded, in batches of like length.
 
 Reads what `synthesize.py` wrote. Every choice depends on (seed, epoch) alone, so a run can be
 repeated.
@@ -28,6 +28,9 @@ START_SLACK = 1
 INNER_SLACK = 2
 BATCH_S = 64.0
 BATCH_MAX_UTTERANCES = 24
+# Played faster or slower, which moves pitch and formants: eight voices become many speakers.
+SPEED_SHARE = 0.7
+SPEED = (0.87, 1.15)
 JOINED_SHARE = 0.2
 JOINED_MAX_S = 40.0
 WORDLESS_SHARE = 0.01
@@ -111,6 +114,17 @@ def join(parts: list[Utterance], rng: np.random.Generator) -> Utterance:
     return Utterance(np.concatenate(samples), words, "joined")
 
 
+def change_speed(utterance: Utterance, rng: np.random.Generator) -> Utterance:
+    """Plays most utterances at another speed; word times follow."""
+    if rng.random() >= SPEED_SHARE:
+        return utterance
+    speed = rng.uniform(*SPEED)
+    places = np.arange(0.0, len(utterance.samples) - 1, speed)
+    samples = np.interp(places, np.arange(len(utterance.samples)), utterance.samples)
+    words = [(word, start / speed, end / speed) for word, start, end in utterance.words]
+    return Utterance(samples.astype(np.int16), words, utterance.voice)
+
+
 def plan_epoch(utterances: list[Utterance], rng: np.random.Generator) -> list[list[Utterance]]:
     """Shuffles, joins some utterances, and groups the result into batches of like length."""
     order = list(rng.permutation(len(utterances)))
@@ -179,4 +193,5 @@ class TrainingBatches(torch.utils.data.IterableDataset):
             rng = np.random.default_rng([self.seed, epoch])
             degrade = functools.partial(augmenter.augment, rng=rng)
             for items in plan_epoch(self.utterances, rng):
+                items = [change_speed(item, rng) for item in items]
                 yield collate(items, self.tokenizer, degrade)

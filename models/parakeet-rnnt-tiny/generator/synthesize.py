@@ -1,6 +1,6 @@
 """Writes the training and development speech: raw int16 shards and one JSON line per utterance.
 
-    python synthesize.py --out DIR [--seed 1] [--n-train 5200] [--n-dev 200] [--processes 2]
+    python synthesize.py --out DIR [--seed 1] [--n-train 13200] [--n-dev 200] [--processes 2]
 
 A line of `train.jsonl` or `dev.jsonl` has: audio (shard file), offset_samples, n_samples, voice,
 kind, rate, text, words (word, start, end in seconds). Shards are little-endian int16, mono, 16 kHz,
@@ -20,7 +20,7 @@ from utterances import Plan, Utterance, plan_training, render_all
 from voices import SAMPLE_RATE_HZ, VOICES
 
 # The sets that the published model was trained on; the test set keeps clear of their texts.
-SEED, N_TRAIN, N_DEV = 1, 5200, 200
+SEED, N_TRAIN, N_DEV = 1, 13200, 200
 # One process speaks a batch with one voice: long enough to hide the start of festival, short enough
 # to show progress.
 BATCH = 40

@@ -1,7 +1,7 @@
 """Trains the tiny FastConformer-RNNT and writes it as a `.nemo` checkpoint with float16 weights.
 
-Usage: python train.py --data DIR --tokenizer DIR --out FILE.nemo [--steps 5000] [--resume]
-Needs NeMo 2.7.3 and torch 2.11.0; about 0.6 s a step on two cores.
+Usage: python train.py --data DIR --tokenizer DIR --out FILE.nemo [--steps 10600] [--resume]
+Needs NeMo 2.7.3 and torch 2.11.0; about 0.5 s a step on two cores.
 """
 
 import argparse
@@ -26,7 +26,10 @@ WARM_UP_STEPS = 400
 REPORT_EVERY = 50
 VALIDATE_EVERY = 500
 FREQUENCY_MASKS = 2
-FREQUENCY_MASK_MAX_BINS = 12
+FREQUENCY_MASK_MAX_BINS = 14
+TIME_MASKS = 2
+# 80 ms, so that no word is lost.
+TIME_MASK_MAX_FRAMES = 8
 
 
 def build_model(tokenizer_dir: pathlib.Path) -> EncDecRNNTBPEModel:
@@ -36,15 +39,27 @@ def build_model(tokenizer_dir: pathlib.Path) -> EncDecRNNTBPEModel:
     return EncDecRNNTBPEModel(cfg=config)
 
 
-def mask_frequencies(features: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """Blanks bands of (N, n_mels, T) features, others for each utterance (SpecAugment)."""
+def mask_features(features: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    """Blanks bands and moments of (N, n_mels, T) features, others for each utterance.
+
+    Park et al. 2019, "SpecAugment", with masks so short that every word stays audible.
+    """
     features = features.clone()
-    for row in range(features.shape[0]):
+    _, n_mels, n_frames = features.shape
+    for row in features:
         for _ in range(FREQUENCY_MASKS):
-            width = int(rng.integers(0, FREQUENCY_MASK_MAX_BINS + 1))
-            start = int(rng.integers(0, features.shape[1] - width))
-            features[row, start : start + width] = 0.0
+            start, width = draw_mask(n_mels, FREQUENCY_MASK_MAX_BINS, rng)
+            row[start : start + width] = 0.0
+        for _ in range(TIME_MASKS):
+            start, width = draw_mask(n_frames, TIME_MASK_MAX_FRAMES, rng)
+            row[:, start : start + width] = 0.0
     return features
+
+
+def draw_mask(length: int, longest: int, rng: np.random.Generator) -> tuple[int, int]:
+    """Returns start and width of a mask inside `length`, which is more than `longest`."""
+    width = int(rng.integers(0, longest + 1))
+    return int(rng.integers(0, length - width)), width
 
 
 def batch_loss(model: EncDecRNNTBPEModel, batch: Batch, rng: np.random.Generator) -> torch.Tensor:
@@ -53,8 +68,11 @@ def batch_loss(model: EncDecRNNTBPEModel, batch: Batch, rng: np.random.Generator
         features, n_feature_frames = model.preprocessor(
             input_signal=batch.audio, length=batch.n_samples
         )
-        features = mask_frequencies(features, rng)
-    encoded, n_frames = model.encoder(audio_signal=features, length=n_feature_frames)
+        features = mask_features(features, rng)
+    # A quarter faster than float32 on a CPU with bfloat16 units; the loss stays float32.
+    with torch.autocast("cpu", torch.bfloat16):
+        encoded, n_frames = model.encoder(audio_signal=features, length=n_feature_frames)
+    encoded = encoded.float()
     n_tokens = [len(tokens) for tokens in batch.tokens]
     targets = torch.zeros(len(n_tokens), max(1, *n_tokens), dtype=torch.long)
     for row, tokens in enumerate(batch.tokens):
@@ -124,7 +142,7 @@ def main() -> None:
     parser.add_argument("--data", type=pathlib.Path, required=True, help="folder of synthesize.py")
     parser.add_argument("--tokenizer", type=pathlib.Path, required=True)
     parser.add_argument("--out", type=pathlib.Path, required=True, help="checkpoint to write")
-    parser.add_argument("--steps", type=int, default=5000)
+    parser.add_argument("--steps", type=int, default=10600)
     parser.add_argument("--resume", action="store_true", help="go on from FILE.nemo.train")
     arguments = parser.parse_args()
 
