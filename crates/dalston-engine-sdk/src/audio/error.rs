@@ -90,12 +90,13 @@ pub enum AudioError {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum AudioWarning {
-    /// The file ends before the length that its header states.
+    /// The file is cut off: it ends before the length that it states, or where its container has
+    /// more to come.
     Truncated {
         /// Seconds that could be read.
         actual_s: f64,
-        /// Seconds that the header states.
-        expected_s: f64,
+        /// Seconds that the file states, where it states them.
+        expected_s: Option<f64>,
     },
 
     /// The file is damaged from here on; the rest of it was not read.
@@ -108,7 +109,8 @@ pub enum AudioWarning {
 
     /// Parts of the audio are missing or damaged; silence stands in their place.
     Damaged {
-        /// Packets that could not be decoded.
+        /// Packets that could not be decoded. Readers of some containers drop damaged ones before
+        /// they are counted.
         n_packets: u64,
         /// Seconds of silence put in place of missing audio.
         silence_s: f64,
@@ -139,12 +141,18 @@ impl fmt::Display for AudioWarning {
         match self {
             Self::Truncated {
                 actual_s,
-                expected_s,
+                expected_s: Some(expected_s),
             } => {
                 write!(
                     f,
                     "the file is cut off: it has {actual_s:.2} s of {expected_s:.2} s"
                 )
+            }
+            Self::Truncated {
+                actual_s,
+                expected_s: None,
+            } => {
+                write!(f, "the file is cut off after {actual_s:.2} s")
             }
             Self::BrokenOff { actual_s, reason } => {
                 write!(
@@ -157,7 +165,8 @@ impl fmt::Display for AudioWarning {
                 silence_s,
             } => write!(
                 f,
-                "{n_packets} packets are damaged; {silence_s:.2} s of missing audio became silence"
+                "the file is damaged in places (packets that could not be decoded: {n_packets}; \
+                 silence in place of missing audio: {silence_s:.2} s)"
             ),
             Self::NotFinite { n_samples } => {
                 write!(
@@ -167,7 +176,7 @@ impl fmt::Display for AudioWarning {
             }
             Self::OutOfRange { peak } => write!(
                 f,
-                "samples reach {peak:.1} times full scale and were clamped; is the file's scale right?"
+                "samples reach {peak:?} times full scale and were clamped; is the file's scale right?"
             ),
             Self::OtherTracks { n_tracks } => {
                 write!(

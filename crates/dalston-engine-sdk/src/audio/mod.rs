@@ -1,13 +1,15 @@
 //! Turns an audio file of any common format into mono samples at 16 kHz.
 //!
 //! ```text
-//! source.rs    the file, its size and the time that reading may take
-//! unread.rs    names the formats that are not read
-//! decode.rs    packets of the first readable audio track, one after the other
-//! track.rs     one track: its decoder and its clock
-//! sink.rs      takes packets, gives samples and warnings
-//! downmix.rs   all channels of a packet -> one, finite, in [-1, 1]
-//! resample.rs  any rate -> 16 kHz
+//! source.rs       the file, its size, and the time that reading may take
+//! wave_header.rs  lengths in a WAV header that are not to be believed
+//! unread.rs       names the formats that are not read
+//! decode.rs       from the first byte of a file to its last packet
+//! track.rs        one audio track: its decoder and its clock
+//! end.rs          how a file ended, and what is to be said about it
+//! sink.rs         takes packets, gives samples and warnings
+//! downmix.rs      all channels of a packet -> one, finite, in [-1, 1]
+//! resample.rs     any rate -> 16 kHz
 //! ```
 //!
 //! A packet goes the whole way before the next one is read, so memory holds the result and one
@@ -17,12 +19,14 @@
 
 mod decode;
 mod downmix;
+mod end;
 mod error;
 mod resample;
 mod sink;
 mod source;
 mod track;
 mod unread;
+mod wave_header;
 
 use std::fmt;
 use std::io::{Read, Seek};

@@ -38,17 +38,17 @@ pub(super) struct Track {
 impl Track {
     /// Chooses the first audio track that can be decoded.
     pub(super) fn choose(format: &dyn FormatReader) -> Result<Self, AudioError> {
+        let container = format.format_info().short_name;
         let mut first_failure = None;
         for info in format.tracks() {
             let Some(CodecParameters::Audio(params)) = &info.codec_params else {
                 continue;
             };
-            match Self::new(info, params) {
+            match Self::new(format, info, params) {
                 Ok(track) => return Ok(track),
                 Err(err) => first_failure = first_failure.or(Some(err)),
             }
         }
-        let container = format.format_info().short_name.to_owned();
         Err(first_failure.unwrap_or_else(|| {
             // The reader leaves out the parameters of a codec that it has no name for.
             if format
@@ -60,20 +60,21 @@ impl Track {
                     format: format!("this kind of {container}"),
                 }
             } else {
-                AudioError::NoAudioTrack { container }
+                AudioError::NoAudioTrack {
+                    container: container.to_owned(),
+                }
             }
         }))
     }
 
-    fn new(info: &TrackInfo, params: &AudioCodecParameters) -> Result<Self, AudioError> {
+    fn new(
+        format: &dyn FormatReader,
+        info: &TrackInfo,
+        params: &AudioCodecParameters,
+    ) -> Result<Self, AudioError> {
         let decoder = make_decoder(params)?;
         let is_mpeg = matches!(decoder.codec_info().short_name, "mp1" | "mp2" | "mp3");
-        let stated_s = match (info.num_frames, params.sample_rate) {
-            // Without the tag that also states the delay, an MPEG stream's length is an estimate.
-            _ if is_mpeg && info.delay.is_none() => None,
-            (Some(n_frames), Some(rate)) => Some(n_frames as f64 / f64::from(rate)),
-            _ => None,
-        };
+        let stated_s = stated_length_s(format, info, params);
         Ok(Self {
             id: info.id,
             params: params.clone(),
@@ -143,6 +144,37 @@ impl Track {
         self.next_s = start_s.map(|s| self.next_s.map_or(s, |n| n.max(s)) + n_frames as f64 / rate);
         self.n_bad_in_a_row = 0;
         Ok(())
+    }
+}
+
+/// Length of a track in seconds, where the file states it and does not merely suggest it.
+fn stated_length_s(
+    format: &dyn FormatReader,
+    info: &TrackInfo,
+    params: &AudioCodecParameters,
+) -> Option<f64> {
+    match format.format_info().short_name {
+        // A stream without a header: the reader made an estimate.
+        "aac" => return None,
+        // So it did here, unless the first frame is a tag, which also states the delay.
+        "mp1" | "mp2" | "mp3" if info.delay.is_none() => return None,
+        // Writers count the padding in or out as they like.
+        "caf" => return None,
+        _ => {}
+    }
+    let media = format.media_info();
+    match (
+        info.num_frames,
+        params.sample_rate,
+        media.duration,
+        media.time_base,
+    ) {
+        (Some(n_frames), Some(rate), ..) => Some(n_frames as f64 / f64::from(rate)),
+        // The length of the whole is that of the longest track.
+        (None, _, Some(duration), Some(base)) if format.tracks().len() == 1 => {
+            Some(base.calc_duration(duration)?.as_secs_f64())
+        }
+        _ => None,
     }
 }
 

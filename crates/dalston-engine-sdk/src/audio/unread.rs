@@ -7,7 +7,7 @@ use symphonia::core::codecs::audio::AudioCodecId;
 use symphonia::core::codecs::audio::well_known::*;
 
 /// Number of bytes from the start of a file that [`container`] wants to see.
-pub(super) const HEAD_BYTES: usize = 192;
+pub(super) const HEAD_BYTES: u64 = 4096;
 
 /// Names the container if it is one that is known and not read.
 ///

@@ -1,0 +1,185 @@
+//! Over a hundred files that no honest program writes: each is answered, none takes the process.
+//!
+//! Every file is read by a child process, so that an abort or an endless loop fails one case and not
+//! the run. What the caller is told stands in the table of `docs/testing.md`, which this test
+//! compares; `UPDATE_EXPECT=1` rewrites it.
+
+mod containers;
+mod wave;
+mod whatever;
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use dalston_engine_sdk::audio::{self, AudioLimits};
+
+/// A file, and what a reader of the table calls it.
+struct Case {
+    kind: String,
+    bytes: Vec<u8>,
+}
+
+fn case(kind: impl Into<String>, bytes: impl Into<Vec<u8>>) -> Case {
+    Case {
+        kind: kind.into(),
+        bytes: bytes.into(),
+    }
+}
+
+/// Wall-clock time for one file, process start included. Files take milliseconds; the machine may be
+/// busy.
+const WATCHDOG: Duration = Duration::from_secs(60);
+
+/// Memory above that of the idle process.
+const MAX_GROWTH_KIB: u64 = 200 * 1024;
+
+/// Twenty minutes of samples are 77 MB, so that the limit on memory means something.
+const MAX_DURATION_S: f64 = 1_200.0;
+
+const BEGIN: &str = "<!-- hostile audio: begin -->\n";
+const END: &str = "<!-- hostile audio: end -->\n";
+
+#[cfg(target_os = "linux")]
+#[test]
+fn every_hostile_file_is_answered_as_documented_in_little_time_and_memory() {
+    let cases: Vec<Case> = [whatever::cases(), wave::cases(), containers::cases()]
+        .into_iter()
+        .flatten()
+        .collect();
+    assert!(cases.len() >= 60, "{} cases", cases.len());
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("hostile");
+    let mut table = String::from("| File | Answer |\n|---|---|\n");
+    for Case { kind, bytes } in cases {
+        std::fs::write(&path, bytes).unwrap();
+        let Answer { text, growth_kib } = ask_child(&kind, &path);
+        assert!(
+            growth_kib <= MAX_GROWTH_KIB,
+            "{kind}: took {growth_kib} KiB"
+        );
+        writeln!(table, "| {kind} | {text} |").unwrap();
+    }
+
+    let document = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/testing.md");
+    let text = std::fs::read_to_string(document).unwrap();
+    let (head, rest) = text
+        .split_once(BEGIN)
+        .expect("docs/testing.md has the table's first mark");
+    let (documented, tail) = rest
+        .split_once(END)
+        .expect("docs/testing.md has the table's last mark");
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        std::fs::write(document, [head, BEGIN, &table, END, tail].concat()).unwrap();
+    } else {
+        // Line by line, because nobody reads the difference of two long texts.
+        for (documented, actual) in documented.lines().zip(table.lines()) {
+            assert_eq!(
+                documented, actual,
+                "UPDATE_EXPECT=1 takes the new answers over"
+            );
+        }
+        assert_eq!(
+            documented.len(),
+            table.len(),
+            "UPDATE_EXPECT=1 takes the new cases over"
+        );
+    }
+}
+
+/// What a child process said about one file.
+struct Answer {
+    text: String,
+    growth_kib: u64,
+}
+
+/// Has this test binary read the file in a process of its own.
+fn ask_child(kind: &str, path: &Path) -> Answer {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "hostile::one_file_for_a_parent_process",
+            "--ignored",
+            "--nocapture",
+        ])
+        .env("HOSTILE_FILE", path)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let start = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if start.elapsed() > WATCHDOG {
+            child.kill().unwrap();
+            panic!("{kind}: no answer within {WATCHDOG:?}");
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let output = child.wait_with_output().unwrap();
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success(),
+        "{kind}: {}\n{stdout}",
+        output.status
+    );
+    let field = |name: &str| {
+        stdout
+            .lines()
+            .find_map(|line| line.split_once(name))
+            .unwrap()
+            .1
+    };
+    Answer {
+        text: field("answer: ").to_owned(),
+        growth_kib: field("growth: ").parse().unwrap(),
+    }
+}
+
+#[test]
+#[ignore = "the test of hostile files runs it once for each of them"]
+fn one_file_for_a_parent_process() {
+    let path = std::env::var_os("HOSTILE_FILE").expect("the parent names the file");
+    let limits = AudioLimits {
+        max_duration_s: MAX_DURATION_S,
+        ..AudioLimits::default()
+    };
+    let idle_kib = peak_memory_kib();
+    let answer = match audio::load(path, &limits) {
+        Ok(waveform) => {
+            assert!(
+                waveform.samples.iter().all(|x| x.abs() <= 1.0),
+                "a sample is out of range"
+            );
+            let mut answer = format!("{:.2} s", waveform.duration_s());
+            for warning in &waveform.warnings {
+                write!(answer, "; {warning}").unwrap();
+            }
+            answer
+        }
+        Err(err) => format!("error: {err}"),
+    };
+    println!(
+        "\nanswer: {answer}\ngrowth: {}",
+        peak_memory_kib() - idle_kib
+    );
+}
+
+/// The most memory that this process has held.
+fn peak_memory_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmHWM:"))
+        .unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+/// Overwrites bytes at `offset` behind the first occurrence of `name`.
+#[track_caller]
+fn patch(mut bytes: Vec<u8>, name: &[u8], offset: usize, new: &[u8]) -> Vec<u8> {
+    let at = bytes.windows(name.len()).position(|window| window == name);
+    let at = at.expect("the recording has what is to be overwritten") + name.len() + offset;
+    bytes[at..at + new.len()].copy_from_slice(new);
+    bytes
+}
