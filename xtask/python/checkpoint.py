@@ -98,7 +98,7 @@ def read_tensors(weights: Path, path: Path) -> dict[str, torch.Tensor]:
     if not isinstance(tensors, dict) or not all(torch.is_tensor(t) for t in tensors.values()):
         raise ExportError(f"{path.name}: {WEIGHTS} holds something besides tensors")
     # NeMo leaves a dropout of 0 out of this sequence, and what follows moves up one place.
-    return {name.replace("joint.joint_net.1.", "joint.joint_net.2."): t for name, t in tensors.items()}
+    return {name.replace("joint_net.1.", "joint_net.2."): t for name, t in tensors.items()}
 
 
 def find(members: dict[str, tarfile.TarInfo], name: str, path: Path) -> tarfile.TarInfo:

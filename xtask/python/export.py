@@ -1,4 +1,4 @@
-"""Writes a model bundle: one TorchScript archive per compute type, a manifest and the vocabulary."""
+"""Writes a model bundle: a TorchScript archive per compute type, a manifest and a vocabulary."""
 
 import argparse
 import copy
@@ -102,9 +102,7 @@ def compute_types(text: str) -> list[str]:
     names = list(dict.fromkeys(text.split(",")))
     for name in names:
         if name not in COMPUTE_TYPES:
-            raise argparse.ArgumentTypeError(
-                f"{name!r} is not one of {', '.join(COMPUTE_TYPES)}"
-            )
+            raise argparse.ArgumentTypeError(f"{name!r} is not one of {', '.join(COMPUTE_TYPES)}")
     return names
 
 

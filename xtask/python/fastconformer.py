@@ -38,12 +38,12 @@ class FastConformer(nn.Module):
         x, n_frames = self.subsampling(features, n_features)
         if x.size(1) > self.max_frames:
             raise ValueError("the input is longer than max_samples of the bundle's manifest")
-        past_end = torch.arange(x.size(1), device=x.device) >= n_frames.unsqueeze(1)
+        columns = torch.arange(x.size(1), device=x.device)
+        past_end = (columns >= n_frames.unsqueeze(1)).unsqueeze(2)
         # A row without any frame attends to its first one: -inf everywhere would be not a number.
-        past_end_key = torch.arange(x.size(1), device=x.device) >= n_frames.clamp(min=1).unsqueeze(1)
-        key_mask = torch.zeros(past_end.shape, dtype=x.dtype, device=x.device)
-        key_mask = key_mask.masked_fill(past_end_key, -math.inf)[:, None, None, :]
-        past_end = past_end.unsqueeze(2)
+        unseen = columns >= n_frames.clamp(min=1).unsqueeze(1)
+        key_mask = torch.zeros(unseen.shape, dtype=x.dtype, device=x.device)
+        key_mask = key_mask.masked_fill(unseen, -math.inf)[:, None, None, :]
         for layer in self.layers:
             x = layer(x, past_end, key_mask)
         return x, n_frames

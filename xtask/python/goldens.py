@@ -30,7 +30,7 @@ def write_goldens(
     recordings: "Recordings",
     references: dict[str, Emissions],
 ) -> None:
-    """Writes tokens of all recordings, activations of a few short ones, and where they come from."""
+    """Writes tokens of all recordings, activations of a few, and where they come from."""
     folder: Path = arguments.goldens
     folder.mkdir(parents=True, exist_ok=True)
     lines = [json.dumps(reference.to_json()) for reference in references.values()]

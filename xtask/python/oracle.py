@@ -66,7 +66,8 @@ class Oracle:
         predicted, _ = self.model.decoder.predict(targets, add_sos=True)
         joint = self.model.joint
         frame, n_tokens, emitted = torch.tensor(steps).unbind(1)
-        hidden = joint.project_encoder(encoded)[frame] + joint.project_prednet(predicted[0])[n_tokens]
+        hidden = joint.project_encoder(encoded)[frame]
+        hidden = hidden + joint.project_prednet(predicted[0])[n_tokens]
         scores, classes = joint.joint_net(hidden).log_softmax(-1).topk(2)
         gaps = scores[:, 0] - scores[:, 1]
         # Scored again in another order of sums, a near tie may turn round; nothing else may.

@@ -7,6 +7,7 @@ beside its limit and ends with exit code 1 where one is passed.
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Iterator
@@ -75,13 +76,12 @@ class Recordings:
     """The recordings by name, in the order given."""
 
     def __init__(self, paths: list[Path], root: Path) -> None:
-        self.root = root.resolve()
+        self.root = root
         self.files = {self.name(path): path for path in expand(paths)}
 
     def name(self, path: Path) -> str:
         """The path from the root, with forward slashes: what goldens call the recording."""
-        path = path.resolve()
-        return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
+        return os.path.relpath(path, self.root).replace(os.sep, "/")
 
     def batches(self, n_together: int) -> Iterator[tuple[list[str], Tensor, Tensor]]:
         """Names, audio (N, S) padded with zeros, and lengths (N)."""

@@ -7,6 +7,7 @@ from architecture import Architecture, Encoder, FrontEnd, Predictor
 from errors import ExportError
 from parakeet import Parakeet
 
+
 def transducer(
     n_layers: int,
     width: int,

@@ -1,4 +1,4 @@
-"""Writes .nemo checkpoints of random weights with NeMo itself, so that parity hangs on no one model.
+"""Writes .nemo checkpoints of random weights with NeMo itself: parity must hang on no one model.
 
 Runs in the NeMo environment. The weights are random, and so are batch-norm statistics, position
 biases and norms: at their initial values most of them would hide a mistake.
@@ -6,6 +6,7 @@ biases and norms: at their initial values most of them would hide a mistake.
 
 import argparse
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import sentencepiece
@@ -13,11 +14,26 @@ import torch
 from nemo.collections.asr.models import EncDecRNNTBPEModel
 from omegaconf import OmegaConf
 
-# Sizes that differ in every way that a published Parakeet differs from another.
+
+@dataclass(frozen=True)
+class Shape:
+    """Sizes in which one published Parakeet differs from another."""
+
+    n_layers: int
+    width: int
+    n_heads: int
+    channels: int
+    predictor: int
+    lstm_layers: int
+    n_mels: int = 80
+    scale: bool = True
+    bias: bool = True
+
+
 SHAPES = {
-    "tiny": dict(layers=6, width=144, heads=4, channels=144, mels=80, predictor=128, lstm=1, scale=True, bias=True),
-    "wide": dict(layers=2, width=1024, heads=8, channels=256, mels=128, predictor=640, lstm=2, scale=False, bias=True),
-    "plain": dict(layers=3, width=256, heads=8, channels=64, mels=80, predictor=160, lstm=2, scale=True, bias=False),
+    "tiny": Shape(6, 144, 4, channels=144, predictor=128, lstm_layers=1),
+    "wide": Shape(2, 1024, 8, channels=256, predictor=640, lstm_layers=2, n_mels=128, scale=False),
+    "plain": Shape(3, 256, 8, channels=64, predictor=160, lstm_layers=2, bias=False),
 }
 PIECES = 128
 
@@ -32,7 +48,7 @@ def main() -> None:
     torch.manual_seed(arguments.seed)
     with tempfile.TemporaryDirectory() as folder:
         train_tokenizer(Path(folder))
-        model = EncDecRNNTBPEModel(OmegaConf.create(config(folder, **SHAPES[arguments.shape])))
+        model = EncDecRNNTBPEModel(OmegaConf.create(config(folder, SHAPES[arguments.shape])))
         scatter(model)
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         model.save_to(str(arguments.out))
@@ -85,7 +101,7 @@ def train_tokenizer(folder: Path) -> None:
     (folder / "vocab.txt").write_text("\n".join(piece.split("\t")[0] for piece in pieces))
 
 
-def config(folder: str, layers, width, heads, channels, mels, predictor, lstm, scale, bias) -> dict:
+def config(folder: str, shape: Shape) -> dict:
     """A model_config.yaml's content, with the keys that the published transducers have."""
     return {
         "sample_rate": 16000,
@@ -93,7 +109,11 @@ def config(folder: str, layers, width, heads, channels, mels, predictor, lstm, s
         "log_prediction": True,
         "rnnt_reduction": "mean_volume",
         "skip_nan_grad": False,
-        "model_defaults": {"enc_hidden": width, "pred_hidden": predictor, "joint_hidden": predictor},
+        "model_defaults": {
+            "enc_hidden": shape.width,
+            "pred_hidden": shape.predictor,
+            "joint_hidden": shape.predictor,
+        },
         "tokenizer": {"dir": folder, "type": "bpe"},
         "preprocessor": {
             "_target_": "nemo.collections.asr.modules.AudioToMelSpectrogramPreprocessor",
@@ -102,7 +122,7 @@ def config(folder: str, layers, width, heads, channels, mels, predictor, lstm, s
             "window_size": 0.025,
             "window_stride": 0.01,
             "window": "hann",
-            "features": mels,
+            "features": shape.n_mels,
             "n_fft": 512,
             "frame_splicing": 1,
             "dither": 1e-5,
@@ -110,23 +130,23 @@ def config(folder: str, layers, width, heads, channels, mels, predictor, lstm, s
         },
         "encoder": {
             "_target_": "nemo.collections.asr.modules.ConformerEncoder",
-            "feat_in": mels,
+            "feat_in": shape.n_mels,
             "feat_out": -1,
-            "n_layers": layers,
-            "d_model": width,
+            "n_layers": shape.n_layers,
+            "d_model": shape.width,
             "subsampling": "dw_striding",
             "subsampling_factor": 8,
-            "subsampling_conv_channels": channels,
+            "subsampling_conv_channels": shape.channels,
             "causal_downsampling": False,
             "reduction": None,
             "reduction_position": None,
             "reduction_factor": 1,
             "ff_expansion_factor": 4,
             "self_attention_model": "rel_pos",
-            "n_heads": heads,
+            "n_heads": shape.n_heads,
             "att_context_size": [-1, -1],
             "att_context_style": "regular",
-            "xscaling": scale,
+            "xscaling": shape.scale,
             "untie_biases": True,
             "pos_emb_max_len": 5000,
             "use_pytorch_sdpa": False,
@@ -134,7 +154,7 @@ def config(folder: str, layers, width, heads, channels, mels, predictor, lstm, s
             "conv_kernel_size": 9,
             "conv_norm_type": "batch_norm",
             "conv_context_size": None,
-            "use_bias": bias,
+            "use_bias": shape.bias,
             "dropout": 0.1,
             "dropout_pre_encoder": 0.1,
             "dropout_emb": 0.0,
@@ -148,14 +168,19 @@ def config(folder: str, layers, width, heads, channels, mels, predictor, lstm, s
             "normalization_mode": None,
             "random_state_sampling": False,
             "blank_as_pad": True,
-            "prednet": {"pred_hidden": predictor, "pred_rnn_layers": lstm, "t_max": None, "dropout": 0.2},
+            "prednet": {
+                "pred_hidden": shape.predictor,
+                "pred_rnn_layers": shape.lstm_layers,
+                "t_max": None,
+                "dropout": 0.2,
+            },
         },
         "joint": {
             "_target_": "nemo.collections.asr.modules.RNNTJoint",
             "log_softmax": None,
             "preserve_memory": False,
             "fuse_loss_wer": False,
-            "jointnet": {"joint_hidden": predictor, "activation": "relu", "dropout": 0.2},
+            "jointnet": {"joint_hidden": shape.predictor, "activation": "relu", "dropout": 0.2},
         },
         "decoding": {"strategy": "greedy_batch", "greedy": {"max_symbols": 10}},
         "loss": {"loss_name": "default"},

@@ -26,7 +26,9 @@ class Subsampling(nn.Module):
         self.depthwise = nn.ModuleList(
             conv(weights, f"conv.{i}", channels, channels, groups=channels) for i in places
         )
-        self.pointwise = nn.ModuleList(pointwise(weights, f"conv.{i + 1}", channels) for i in places)
+        self.pointwise = nn.ModuleList(
+            pointwise(weights, f"conv.{i + 1}", channels) for i in places
+        )
 
         n_bands = n_mels
         for _ in range(n_halvings):
@@ -36,7 +38,7 @@ class Subsampling(nn.Module):
         self.out = linear(out.weight * scale, out.bias * scale)
 
     def forward(self, features: Tensor, n_features: Tensor) -> Tuple[Tensor, Tensor]:
-        """(N, n_mels, T), zero past `n_features` (N), to (N, T', D) and the valid T' of each row."""
+        """(N, n_mels, T), zero past `n_features` (N), to (N, T', D) and each row's valid T'."""
         x = features.transpose(1, 2).unsqueeze(1)
         n_frames = halve(n_features)
         x = torch.relu(self.first(x))

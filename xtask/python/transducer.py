@@ -5,7 +5,8 @@ from typing import Tuple
 import torch
 from torch import Tensor, nn
 
-from architecture import Architecture, Predictor as PredictorSizes
+from architecture import Architecture
+from architecture import Predictor as PredictorSizes
 from weights import Weights, constant, linear
 
 
@@ -113,7 +114,9 @@ class Predictor(nn.Module):
         hidden = self.first_gates.new_zeros([self.n_layers, n, self.width])
         return hidden, hidden.clone()
 
-    def forward(self, tokens: Tensor, hidden: Tensor, cell: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+    def forward(
+        self, tokens: Tensor, hidden: Tensor, cell: Tensor
+    ) -> Tuple[Tensor, Tensor, Tensor]:
         """One step: tokens (N) and states (L, N, H) to output (N, H) and states (L, N, H)."""
         gates = self.first_gates.index_select(0, tokens) + self.first_state(hidden[0])
         output, state = lstm_step(gates, cell[0])

@@ -33,6 +33,7 @@ class Weights(ABC):
         """The error for a tensor that cannot be used."""
         return ExportError(f"{self.source}: {self.prefix}{name} {reason}")
 
+    @abstractmethod
     def refuse_rest(self) -> None:
         """Refuses a source with a tensor that no module asked for."""
 
@@ -119,6 +120,9 @@ class RandomWeights(Weights):
             return noise
         fan_in = math.prod(shape[1:])
         return noise * math.sqrt(3.0 / fan_in)
+
+    def refuse_rest(self) -> None:
+        """There are always as many random numbers as were asked for."""
 
     def scope(self, prefix: str) -> "RandomWeights":
         return RandomWeights(self.generator, self.prefix + prefix)

@@ -10,9 +10,9 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from architecture import Architecture, Encoder, FrontEnd, Predictor  # noqa: E402
-from parakeet import Parakeet, freeze  # noqa: E402
-from weights import RandomWeights  # noqa: E402
+from architecture import Architecture, Encoder, FrontEnd, Predictor
+from parakeet import Parakeet, freeze
+from weights import RandomWeights
 
 torch.set_num_threads(1)
 

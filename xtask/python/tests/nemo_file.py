@@ -21,7 +21,7 @@ def config() -> dict:
         "target": "nemo.collections.asr.models.rnnt_bpe_models.EncDecRNNTBPEModel",
         "nemo_version": "2.7.3",
         "optim": {"name": "adamw"},
-        "tokenizer": {"dir": "/tmp/tokenizer", "type": "bpe", "model_path": "nemo:0a_tokenizer.model"},
+        "tokenizer": {"type": "bpe", "model_path": "nemo:0a_tokenizer.model"},
         "preprocessor": {
             "_target_": MODULES + "AudioToMelSpectrogramPreprocessor",
             "sample_rate": 16000,

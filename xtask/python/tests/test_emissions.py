@@ -7,13 +7,14 @@ import miniature  # noqa: F401
 from emissions import Emissions, NearTie, first_difference
 
 
-def emissions(steps: list[tuple[int, int]], n_frames: int = 9, ties: list[NearTie] = []) -> Emissions:
+def emissions(steps: list[tuple[int, int]], n_frames: int = 9) -> Emissions:
     """Emissions of (token, frame) steps."""
-    return Emissions("a.wav", n_frames, [t for t, _ in steps], [f for _, f in steps], ties)
+    return Emissions("a.wav", n_frames, [t for t, _ in steps], [f for _, f in steps])
 
 
 class FirstDifference(unittest.TestCase):
-    reference = emissions([(5, 1), (6, 1), (7, 4)], ties=[NearTie(3, 2, 16, 7, 5e-4)])
+    reference = emissions([(5, 1), (6, 1), (7, 4)])
+    reference.near_ties.append(NearTie(3, 2, 16, 7, 5e-4))
 
     def test_the_same_tokens_on_the_same_frames_do_not_differ(self) -> None:
         self.assertIsNone(first_difference(self.reference, emissions([(5, 1), (6, 1), (7, 4)])))

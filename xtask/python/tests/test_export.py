@@ -137,9 +137,9 @@ class RandomModels(unittest.TestCase):
             for seed in ("1", "1", "2"):
                 out = Path(folder, "bundle")
                 arguments = ["--random-init", "rnnt-tiny", "--out", str(out), "--seed", seed]
-                with mock.patch("sys.argv", ["export.py", *arguments]):
-                    with contextlib.redirect_stderr(io.StringIO()):
-                        self.assertEqual(export.main(), 0)
+                line = mock.patch("sys.argv", ["export.py", *arguments])
+                with line, contextlib.redirect_stderr(io.StringIO()):
+                    self.assertEqual(export.main(), 0)
                 archive = torch.jit.load(out / "model.float32.pt")
                 encoded, _ = archive.encode(noise(1, 16000), torch.tensor([16000]))
                 digests.append(encoded)

@@ -3,7 +3,6 @@
 import math
 import unittest
 
-import miniature
 import torch
 from miniature import SIZES, noise, seeded
 

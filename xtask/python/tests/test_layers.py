@@ -36,7 +36,8 @@ class Attention(unittest.TestCase):
         self.check(MAX_FRAMES)
 
     def test_masked_keys_are_not_seen(self) -> None:
-        layer = RelativeAttention(SIZES.encoder, sinusoids(WIDTH, MAX_FRAMES), RandomWeights(seeded(3)))
+        weights = RandomWeights(seeded(3))
+        layer = RelativeAttention(SIZES.encoder, sinusoids(WIDTH, MAX_FRAMES), weights)
         x = torch.randn(1, 9, WIDTH)
         mask = torch.zeros(1, 1, 1, 9)
         mask[..., 6:] = -math.inf

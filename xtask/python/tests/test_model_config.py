@@ -65,7 +65,7 @@ UNKNOWN = [
     "joint.new_key",
     "joint.jointnet.new_key",
 ]
-MISSING = ["target", "encoder", "encoder.n_layers", "encoder.d_model", "decoder.vocab_size", "joint"]
+MISSING = ["target", "encoder", "encoder.n_layers", "decoder.vocab_size", "joint"]
 # Written by other versions of NeMo, or by other hands, and the same network.
 SAME: list[tuple[str, Any]] = [
     ("encoder.att_context_size", None),
