@@ -40,7 +40,8 @@ class FastConformer(nn.Module):
             raise ValueError("the input is longer than max_samples of the bundle's manifest")
         columns = torch.arange(x.size(1), device=x.device)
         past_end = (columns >= n_frames.unsqueeze(1)).unsqueeze(2)
-        # A row without any frame attends to its first one: -inf everywhere would be not a number.
+        # A row without any frame attends to its first one: of -inf everywhere some attention
+        # kernels make zeros, and others what is not a number.
         unseen = columns >= n_frames.clamp(min=1).unsqueeze(1)
         key_mask = torch.zeros(unseen.shape, dtype=x.dtype, device=x.device)
         key_mask = key_mask.masked_fill(unseen, -math.inf)[:, None, None, :]

@@ -96,9 +96,10 @@ class Scoring(unittest.TestCase):
 
     def test_a_window_may_reach_past_the_last_frame(self) -> None:
         last = self.encoded.size(1) - 1
-        answer = self.score([[0, last]], 8)[0]
-        self.assertEqual(list(answer.shape), [8, 3])
-        self.assertTrue(torch.equal(answer[0], self.score([[0, last]], 1)[0, 0]))
+        for utterance in range(3):
+            expected = self.score([[utterance, last]], 1)[0]
+            actual = self.score([[utterance, last]], 8)[0]
+            self.assertTrue(torch.allclose(actual, expected.expand(8, 3), atol=TOLERANCE))
 
     def test_a_token_takes_no_time_and_blank_one_frame(self) -> None:
         answer = self.score([[0, 0], [1, 0], [2, 0]], self.encoded.size(1)).flatten(0, 1)
@@ -162,6 +163,13 @@ class ComputeTypes(unittest.TestCase):
             encoded, _ = archive.encode(noise(1, 16000), torch.tensor([16000]))
             predicted, hidden, cell = archive.initial_state(1)
             answer = archive.score(encoded, predicted, torch.tensor([[0, 0]]), 2)
+            logits = (
+                miniature.model()
+                .cast(compute_type)
+                .head.classes(torch.relu(encoded[0, :2] + predicted[0]))
+            )
+            expected = logits.float().log_softmax(1).amax(1)
+            self.assertLess((answer[0, :, 2] - expected).abs().max().item(), TOLERANCE)
             self.assertEqual(encoded.dtype, compute_type)
             self.assertEqual(predicted.dtype, compute_type)
             self.assertEqual(answer.dtype, torch.float32)

@@ -113,8 +113,11 @@ class Reading(unittest.TestCase):
 
     def test_yaml_that_asks_for_an_object_is_refused(self) -> None:
         files = nemo_file.members()
-        files["./model_config.yaml"] = b"target: !!python/object/apply:os.mkdir ['x']\n"
-        self.check_refused(files, "model_config.yaml")
+        witness = self.folder / "ran"
+        line = f"target: !!python/object/apply:os.mkdir ['{witness}']\n"
+        files["./model_config.yaml"] = line.encode()
+        self.check_refused(files, "model_config.yaml is not plain YAML")
+        self.assertFalse(witness.exists())
 
     def test_a_pickled_object_is_refused_and_not_run(self) -> None:
         witness = self.folder / "ran"

@@ -16,6 +16,7 @@ from miniature import noise
 
 import export
 import random_init
+from archive_search import Archive
 
 
 class Command(unittest.TestCase):
@@ -85,15 +86,14 @@ class Command(unittest.TestCase):
         self.assertLess((actual - expected)[0].abs().max().item(), 2e-5)
 
     def test_the_order_of_types_does_not_matter(self) -> None:
-        first = self.export("--dtype", "bfloat16,float16")["archives"]
-        second = self.export("--dtype", "float16,bfloat16")["archives"]
-        for name in ("bfloat16", "float16"):
-            self.assertEqual(first[name]["bytes"], second[name]["bytes"])
-        archive = torch.jit.load(self.out / "model.float16.pt")
         audio, n_samples = noise(1, 16000), torch.tensor([16000])
-        expected, _ = miniature.archive(torch.float16).encode(audio, n_samples)
-        actual, _ = archive.encode(audio, n_samples)
-        self.assertTrue(torch.equal(actual, expected))
+        for order in ("bfloat16,float16", "float16,bfloat16"):
+            self.export("--dtype", order)
+            for name in order.split(","):
+                archive = torch.jit.load(self.out / f"model.{name}.pt")
+                expected = miniature.archive(export.COMPUTE_TYPES[name]).encode(audio, n_samples)
+                actual = archive.encode(audio, n_samples)
+                self.assertTrue(torch.equal(actual[0], expected[0]), f"{name} in {order}")
 
     def test_an_earlier_bundle_is_replaced_and_other_files_stay(self) -> None:
         self.export("--dtype", "bfloat16")
@@ -102,6 +102,15 @@ class Command(unittest.TestCase):
         self.assertEqual(
             self.names(), ["manifest.json", "model.float32.pt", "notes.md", "vocabulary.json"]
         )
+
+    def test_a_bundle_that_could_not_be_moved_whole_has_no_manifest(self) -> None:
+        self.export()
+        moves = mock.patch("os.replace", side_effect=[None, OSError(28, "No space left on device")])
+        with moves:
+            code, said = self.run_command(self.checkpoint, "--out", self.out)
+        self.assertEqual(code, 1)
+        self.assertIn("No space left on device", said)
+        self.assertNotIn("manifest.json", self.names())
 
     def test_a_failed_export_leaves_nothing_and_harms_no_earlier_bundle(self) -> None:
         manifest = self.export()
@@ -145,6 +154,19 @@ class RandomModels(unittest.TestCase):
                 digests.append(encoded)
         self.assertTrue(torch.equal(digests[0], digests[1]))
         self.assertFalse(torch.equal(digests[0], digests[2]))
+
+    def test_a_random_model_emits_about_as_often_as_speech(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            arguments = ["--random-init", "rnnt-tiny", "--out", folder]
+            line = mock.patch("sys.argv", ["export.py", *arguments])
+            with line, contextlib.redirect_stderr(io.StringIO()):
+                self.assertEqual(export.main(), 0)
+            sounds = random_init.speech_like(seed=99)
+            n_samples = torch.full([sounds.size(0)], sounds.size(1))
+            found = Archive(Path(folder)).emissions(list("abcd"), sounds, n_samples)
+        n_tokens = sum(len(emissions.tokens) for emissions in found)
+        per_second = n_tokens * 16000 / sounds.numel()
+        self.assertTrue(1.0 < per_second < 10.0, per_second)
 
     def test_an_unknown_name_says_which_there_are(self) -> None:
         with self.assertRaisesRegex(export.ExportError, "rnnt-0.6b"):

@@ -5,10 +5,11 @@ import unittest
 
 import miniature
 import torch
-from miniature import MAX_FRAMES, SIZES, noise, seeded
+from miniature import MAX_FRAMES, SIZES, seeded
 from torch import Tensor, nn
 
-from fastconformer import Convolution, RelativeAttention, sinusoids
+from fastconformer import Convolution, FeedForward, RelativeAttention, sinusoids
+from subsampling import Subsampling
 from weights import RandomWeights
 
 WIDTH = SIZES.encoder.width
@@ -111,6 +112,25 @@ class FoldedConvolution(unittest.TestCase):
         self.assertLess((actual - y.mT).abs().max().item(), TOLERANCE)
 
 
+class FoldedFeedForward(unittest.TestCase):
+    def test_the_second_linear_gives_half(self) -> None:
+        weights = miniature.RecordedWeights()
+        layer = FeedForward(SIZES.encoder, weights, "1")
+        given = weights.given
+        x = torch.randn(2, 5, WIDTH)
+        y = nn.functional.layer_norm(
+            x,
+            [WIDTH],
+            given["norm_feed_forward1.weight"],
+            given["norm_feed_forward1.bias"],
+        )
+        for name in ("linear1", "linear2"):
+            weight, bias = (given[f"feed_forward1.{name}.{part}"] for part in ("weight", "bias"))
+            y = y @ weight.T + bias
+            y = nn.functional.silu(y) if name == "linear1" else y
+        self.assertLess((layer(x) - 0.5 * y).abs().max().item(), TOLERANCE)
+
+
 class PredictorSteps(unittest.TestCase):
     def test_the_cells_are_torchs_lstm(self) -> None:
         given, width = miniature.state_dict(), SIZES.predictor.width
@@ -135,15 +155,41 @@ class PredictorSteps(unittest.TestCase):
             self.assertLess((actual - wanted).abs().max().item(), TOLERANCE)
 
 
-class Subsampling(unittest.TestCase):
-    def test_a_window_of_features_reaches_only_the_frames_near_it(self) -> None:
-        model = miniature.model()
-        features = noise(1, SIZES.front_end.n_mels, 160)
-        changed = features.clone()
+class FoldedSubsampling(unittest.TestCase):
+    def setUp(self) -> None:
+        weights = miniature.RecordedWeights()
+        self.layer = Subsampling(SIZES.encoder, SIZES.front_end.n_mels, weights)
+        self.given = weights.given
+        self.features = torch.randn(1, SIZES.front_end.n_mels, 160)
+        self.n_features = torch.tensor([160])
+
+    def test_the_output_is_scaled_by_the_root_of_the_width(self) -> None:
+        x = self.features.mT.unsqueeze(1)
+        channels = SIZES.encoder.subsampling_channels
+        for place, stride, groups in (
+            (0, 2, 1),
+            (2, 2, channels),
+            (3, 1, 1),
+            (5, 2, channels),
+            (6, 1, 1),
+        ):
+            weight, bias = (self.given[f"conv.{place}.{part}"] for part in ("weight", "bias"))
+            padding = weight.size(2) // 2
+            x = nn.functional.conv2d(x, weight, bias, stride, padding, groups=groups)
+            # Depthwise and pointwise convolution are one step: no activation between them.
+            x = x if place in (2, 5) else x.relu()
+        x = x.transpose(1, 2).flatten(2)
+        expected = (x @ self.given["out.weight"].T + self.given["out.bias"]) * math.sqrt(WIDTH)
+        actual, n_frames = self.layer(self.features, self.n_features)
+        self.assertEqual(n_frames.tolist(), [20])
+        worst = (actual - expected).abs().max().item()
+        self.assertLess(worst, TOLERANCE * math.sqrt(WIDTH))
+
+    def test_a_feature_frame_reaches_only_the_encoder_frames_near_it(self) -> None:
+        changed = self.features.clone()
         changed[:, :, 80] += 1.0
-        n_features = torch.tensor([160])
-        before, _ = model.encoder.subsampling(features, n_features)
-        after, _ = model.encoder.subsampling(changed, n_features)
+        before, _ = self.layer(self.features, self.n_features)
+        after, _ = self.layer(changed, self.n_features)
         frames = (before != after).any(2).flatten().nonzero().flatten().tolist()
         # Three halvings with kernel 3 see 7 feature frames to either side.
         self.assertEqual(frames, [10])
