@@ -13,6 +13,8 @@ use crate::project;
 pub struct Recording {
     /// The FLAC file.
     pub path: PathBuf,
+    /// Length in seconds.
+    pub duration: f64,
     /// What was spoken, in order.
     pub words: Vec<Spoken>,
 }
@@ -55,6 +57,7 @@ pub fn test_set() -> Vec<Recording> {
     #[derive(Deserialize)]
     struct Line {
         id: String,
+        n_samples: u32,
         words: Vec<Spoken>,
     }
     let folder = project().join("tests/data/tiny-300");
@@ -62,9 +65,14 @@ pub fn test_set() -> Vec<Recording> {
     let text = fs::read_to_string(truth).expect("the truth is part of the repository");
     let lines = Deserializer::from_str(&text).into_iter::<Line>();
     let recording = |line: Result<Line, _>| {
-        let Line { id, words } = line.expect("every line of the truth has id and words");
+        let Line {
+            id,
+            n_samples,
+            words,
+        } = line.expect("every line of the truth has id, n_samples and words");
         Recording {
             path: folder.join(id).with_extension("flac"),
+            duration: f64::from(n_samples) / 16_000.0,
             words,
         }
     };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use e2e_tests::{WordErrors, compare, test_set, tiny_engine, transcribe};
+use e2e_tests::{Recording, WordErrors, compare, test_set, tiny_engine, transcribe};
 use parakeet_worker::engine::Transcript;
 use rnnt_decode::Word;
 
@@ -48,8 +48,12 @@ fn word_errors(transcripts: &Transcripts) -> WordErrors {
 }
 
 #[test]
-fn at_most_3_words_in_100_are_wrong() {
-    for (name, chunk_seconds) in [("default chunks", 30), ("chunks of 10 s", 10)] {
+fn no_more_words_are_wrong_than_the_data_card_says() {
+    // 4.95 % in one pass. Cuts in quiet places cost a little where there is no pause for 10 s.
+    for (name, chunk_seconds, limit) in [
+        ("default chunks", 30, 0.051),
+        ("chunks of 10 s", 10, 0.056),
+    ] {
         let errors = word_errors(&transcribe_all(8, chunk_seconds));
         println!(
             "{name}: {} of {} words wrong, {:.2} %",
@@ -57,7 +61,7 @@ fn at_most_3_words_in_100_are_wrong() {
             errors.n_spoken,
             100.0 * errors.rate()
         );
-        assert!(errors.rate() <= 0.03, "{name}: {errors:?}");
+        assert!(errors.rate() <= limit, "{name}: {errors:?}");
     }
 }
 
@@ -115,7 +119,8 @@ fn batches_of_7_and_of_32_give_what_each_recording_gives_alone() {
 
 #[test]
 fn words_run_forward_inside_their_segments_and_the_audio() {
-    for (path, transcript) in ALONE.iter() {
+    for Recording { path, duration, .. } in test_set() {
+        let transcript = &ALONE[&path];
         let mut now = 0.0;
         for segment in &transcript.segments {
             assert_eq!(segment.start, segment.words[0].start, "{}", path.display());
@@ -129,7 +134,11 @@ fn words_run_forward_inside_their_segments_and_the_audio() {
             }
             assert_eq!(segment.end, now, "{}", path.display());
         }
-        assert!(now <= 36.0, "{}: a word ends at {now}", path.display());
+        assert!(
+            now <= duration,
+            "{}: a word ends at {now} of {duration} s",
+            path.display()
+        );
     }
 }
 

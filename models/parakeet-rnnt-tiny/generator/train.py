@@ -132,6 +132,8 @@ def save(model: EncDecRNNTBPEModel, path: pathlib.Path) -> None:
     for name, tensor in state.items():
         if tensor.is_floating_point() and not name.startswith("preprocessor."):
             state[name] = tensor.half()
+    # The archive carries its tokenizer; where the files lay here is nobody's concern.
+    model.cfg.tokenizer.dir = "tokenizer"
     float32_state, model.state_dict = model.state_dict, lambda: state
     model.save_to(str(path))
     model.state_dict = float32_state
