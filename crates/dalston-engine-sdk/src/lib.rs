@@ -1,5 +1,27 @@
 //! How an engine lives in the Dalston pipeline, whatever it computes.
 //!
-//! [`audio`] turns a file of any common format into the one waveform every speech engine wants.
+//! [`audio`] turns a file of any common format into the one waveform that every speech engine wants:
+//!
+//! ```
+//! use std::io::Cursor;
+//!
+//! use dalston_engine_sdk::audio::{self, AudioLimits};
+//!
+//! // A WAV file with four samples at 16 kHz. A file on disk goes to `audio::load`.
+//! let file = b"RIFF\x2c\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x80\x3e\0\0\0\x7d\0\0\x02\0\x10\0\
+//!              data\x08\0\0\0\0\0\0\x40\0\xc0\0\0";
+//! let waveform = audio::read(Cursor::new(file), &AudioLimits::default())?;
+//! assert_eq!(waveform.samples, [0.0, 0.5, -0.5, 0.0]);
+//! assert_eq!(waveform.source.codec, "pcm_s16le");
+//! for warning in &waveform.warnings {
+//!     eprintln!("{warning}");
+//! }
+//!
+//! // What is no audio says so, in a sentence for the user.
+//! let page = Cursor::new("<html>404 Not Found</html>");
+//! let err = audio::read(page, &AudioLimits::default()).unwrap_err();
+//! assert_eq!(err.to_string(), "not an audio file of a known format");
+//! # Ok::<(), audio::AudioError>(())
+//! ```
 
 pub mod audio;

@@ -107,10 +107,12 @@ impl Track {
         let start_s = self.time_base.and_then(|base| base.calc_time(packet.pts));
         let start_s = start_s.map(|time| time.as_secs_f64());
         if let (Some(start_s), Some(next_s)) = (start_s, self.next_s) {
-            let tolerance_s = if self.n_bad_in_a_row > 0 {
-                0.0
-            } else {
-                CLOCK_TOLERANCE_S
+            let tolerance_s = match self.n_bad_in_a_row {
+                // An MPEG stream has no clock; its reader counts frames, and gets the time wrong
+                // where the rate changes.
+                0 if self.is_mpeg => f64::INFINITY,
+                0 => CLOCK_TOLERANCE_S,
+                _ => 0.0,
             };
             let gap_s = start_s - next_s;
             if gap_s > tolerance_s && gap_s <= MAX_GAP_S {

@@ -146,6 +146,7 @@ fn joined_files_are_read_to_the_end_of_the_last() {
     check_joined("lame_tag.mp3", "lame_tag.mp3");
     // Rate and channels change.
     check_joined("lame_tag.mp3", "half_rate.mp3");
+    check_joined("half_rate.mp3", "lame_tag.mp3");
     check_joined("vorbis.ogg", "flac.oga");
 }
 

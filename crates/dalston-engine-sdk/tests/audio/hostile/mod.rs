@@ -5,6 +5,7 @@
 //! compares; `UPDATE_EXPECT=1` rewrites it.
 
 mod containers;
+mod streams;
 mod wave;
 mod whatever;
 
@@ -14,6 +15,9 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use dalston_engine_sdk::audio::{self, AudioLimits};
+
+use crate::recording_bytes;
+use whatever::noise;
 
 /// A file, and what a reader of the table calls it.
 struct Case {
@@ -44,14 +48,20 @@ const END: &str = "<!-- hostile audio: end -->\n";
 #[cfg(target_os = "linux")]
 #[test]
 fn every_hostile_file_is_answered_as_documented_in_little_time_and_memory() {
-    let cases: Vec<Case> = [whatever::cases(), wave::cases(), containers::cases()]
-        .into_iter()
-        .flatten()
-        .collect();
+    let cases: Vec<Case> = [
+        whatever::cases(),
+        wave::cases(),
+        streams::cases(),
+        containers::cases(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
     assert!(cases.len() >= 60, "{} cases", cases.len());
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("hostile");
     let mut table = String::from("| File | Answer |\n|---|---|\n");
+    let mut largest = (0, String::new());
     for Case { kind, bytes } in cases {
         std::fs::write(&path, bytes).unwrap();
         let Answer { text, growth_kib } = ask_child(&kind, &path);
@@ -60,7 +70,9 @@ fn every_hostile_file_is_answered_as_documented_in_little_time_and_memory() {
             "{kind}: took {growth_kib} KiB"
         );
         writeln!(table, "| {kind} | {text} |").unwrap();
+        largest = largest.max((growth_kib, kind));
     }
+    println!("largest growth: {} KiB, by {}", largest.0, largest.1);
 
     let document = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/testing.md");
     let text = std::fs::read_to_string(document).unwrap();
@@ -182,4 +194,25 @@ fn patch(mut bytes: Vec<u8>, name: &[u8], offset: usize, new: &[u8]) -> Vec<u8> 
     let at = at.expect("the recording has what is to be overwritten") + name.len() + offset;
     bytes[at..at + new.len()].copy_from_slice(new);
     bytes
+}
+
+/// A recording cut at some places, and with garbage in it.
+fn cut_and_broken(name: &str, file: &str) -> Vec<Case> {
+    let bytes = recording_bytes(file);
+    let mut cases: Vec<Case> = [1, 10, 50, 90]
+        .map(|percent| {
+            let kept = &bytes[..bytes.len() * percent / 100];
+            case(format!("{name}, cut after {percent} %"), kept)
+        })
+        .into();
+    let mut broken = bytes.clone();
+    // Behind the headers of all recordings.
+    let place = bytes.len() * 7 / 10;
+    let garbage = noise(400, 9);
+    broken[place..place + garbage.len()].copy_from_slice(&garbage);
+    cases.push(case(format!("{name}, 400 bytes overwritten"), broken));
+    let (head, tail) = bytes.split_at(place);
+    let inserted = [head, &noise(5_000, 10), tail].concat();
+    cases.push(case(format!("{name}, 5000 bytes inserted"), inserted));
+    cases
 }
