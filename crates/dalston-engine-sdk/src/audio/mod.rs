@@ -55,9 +55,11 @@ pub fn load(path: impl AsRef<Path>, limits: &AudioLimits) -> Result<Waveform, Au
 /// 192 kHz, 1 to 8 channels. Of several audio tracks the first that can be decoded is taken.
 ///
 /// All channels are averaged with equal weight and the rate is brought to [`SAMPLE_RATE_HZ`] without
-/// delay. 16-bit mono at that rate comes out as exactly `x / 32768`. Encoder delay is removed where
-/// the container states it. A sample that is not a number becomes 0, one beyond full scale is
-/// clamped.
+/// delay. 16-bit mono at that rate comes out as exactly `x / 32768`. A sample that is not a number
+/// becomes 0, one beyond full scale is clamped.
+///
+/// The delay that an encoder adds is removed in MP3 with a LAME tag, Ogg and ALAC. It stays in AAC and
+/// MP2, which begin 20 to 50 ms late: the edit lists of MP4 are not read.
 ///
 /// A damaged packet becomes silence of its length, so that what follows keeps its time; a file that
 /// ends early gives what was there. Both leave a warning.
