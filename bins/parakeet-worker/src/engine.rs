@@ -84,7 +84,10 @@ impl Engine {
         let batch_size = self.settings.batch_size.get();
         let limit = 4 * batch_size * chunk_rules.max_frames.get() * stride;
         let (decoded, arrivals) = read_ahead(limit);
-        let mut stats = Stats::default();
+        let mut stats = Stats {
+            window: self.settings.search_rules.window,
+            ..Stats::default()
+        };
         let begun = Instant::now();
 
         thread::scope(|scope| {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use rnnt_decode::SearchStats;
+use rnnt_decode::{SearchStats, Window};
 
 /// Times and counts of one run.
 #[derive(Debug, Clone, Default)]
@@ -24,59 +24,70 @@ pub struct Stats {
     pub words: Duration,
     /// Chunks of each encoder call.
     pub batch_sizes: Vec<usize>,
+    /// How many frames a lane scores per joint call.
+    pub window: Window,
     /// The search's counts, over all batches.
     pub searched: SearchStats,
 }
 
 impl fmt::Display for Stats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = |duration: Duration| duration.as_secs_f64();
-        let ratio =
-            |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.2}"));
+        let seconds = |duration: Duration| format!("{:.2} s", duration.as_secs_f64());
+        let ratio = |a: f64, b: f64| {
+            if b > 0.0 {
+                format!("{:.2}", a / b)
+            } else {
+                "-".to_owned()
+            }
+        };
         let n_calls = self.batch_sizes.len();
         let n_chunks: usize = self.batch_sizes.iter().sum();
+        let largest = self.batch_sizes.iter().max().unwrap_or(&0);
         let searched = &self.searched;
+        let joint_calls = searched.score_calls as f64;
+        let window = match self.window {
+            Window::Fixed(window) => format!("always {window}"),
+            Window::Adaptive { .. } => "adapts to the rate of tokens".to_owned(),
+        };
 
-        writeln!(f, "model load             {:8.2} s", seconds(self.load))?;
-        writeln!(f, "audio                  {:8.2} s", self.audio_s)?;
-        writeln!(f, "wall                   {:8.2} s", seconds(self.wall))?;
-        writeln!(
-            f,
-            "RTFx                   {:8.1}",
-            self.audio_s / seconds(self.wall)
+        let mut line = |name: &str, value: String| writeln!(f, "{name:22} {value}");
+        line("model load", seconds(self.load))?;
+        line("audio", format!("{:.2} s", self.audio_s))?;
+        line("wall", seconds(self.wall))?;
+        line("RTFx", ratio(self.audio_s, self.wall.as_secs_f64()))?;
+        line(
+            "  audio decode",
+            seconds(self.audio_decode) + ", beside the rest",
         )?;
-        writeln!(
-            f,
-            "  audio decode         {:8.2} s, beside the rest",
-            seconds(self.audio_decode)
+        line("  encode", seconds(self.encode))?;
+        line("  search", seconds(self.search))?;
+        line("  words and output", seconds(self.words))?;
+        line("encoder calls", n_calls.to_string())?;
+        line(
+            "chunks per call",
+            format!(
+                "{}, {largest} at most",
+                ratio(n_chunks as f64, n_calls as f64)
+            ),
         )?;
-        writeln!(f, "  encode               {:8.2} s", seconds(self.encode))?;
-        writeln!(f, "  search               {:8.2} s", seconds(self.search))?;
-        writeln!(f, "  words and output     {:8.2} s", seconds(self.words))?;
-        writeln!(f, "encoder calls          {n_calls:8}")?;
-        writeln!(
-            f,
-            "chunks per call        {:>8}, {} at most",
-            ratio((n_calls > 0).then(|| n_chunks as f64 / n_calls as f64)),
-            self.batch_sizes.iter().max().unwrap_or(&0)
+        line("tokens", searched.n_tokens.to_string())?;
+        line("joint calls", searched.score_calls.to_string())?;
+        line(
+            "joint calls per token",
+            ratio(joint_calls, searched.n_tokens as f64),
         )?;
-        writeln!(f, "tokens                 {:8}", searched.n_tokens)?;
-        writeln!(f, "joint calls            {:8}", searched.score_calls)?;
-        writeln!(
-            f,
-            "joint calls per token  {:>8}",
-            ratio(searched.score_calls_per_token())
+        line(
+            "frames per window",
+            format!(
+                "{}; {window}",
+                ratio(searched.scored_frames as f64, searched.scored_lanes as f64)
+            ),
         )?;
-        writeln!(
-            f,
-            "frames per window      {:>8}, mean",
-            ratio(searched.mean_window())
-        )?;
-        writeln!(f, "predictor calls        {:8}", searched.advance_calls)?;
-        if let Some(peak) = peak_memory_mib() {
-            writeln!(f, "peak memory            {peak:8} MiB")?;
+        line("predictor calls", searched.advance_calls.to_string())?;
+        match peak_memory_mib() {
+            Some(peak) => line("peak memory", format!("{peak} MiB")),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 

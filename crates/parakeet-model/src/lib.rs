@@ -5,7 +5,7 @@
 //! into [`Utterances`], which [`rnnt_decode::search`] searches. This crate alone knows libtorch; no
 //! tensor crosses its border, and the scores over the vocabulary never leave the device.
 //!
-//! ```no_run
+//! ```no_run,standalone_crate
 //! use std::path::Path;
 //!
 //! use parakeet_model::{ComputeType, Device, ParakeetModel};

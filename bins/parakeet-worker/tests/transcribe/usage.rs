@@ -176,9 +176,9 @@ fn files_that_fail_are_named_and_the_others_are_printed_in_order() {
         &["--model", TINY, missing, SPEECH, &page, good, &empty],
         1,
         &[
-            "error: no/such/file.wav: cannot read the audio: No such file or directory",
+            "error: no/such/file.wav: cannot read the audio file: No such file or directory",
             &format!("error: {page}: "),
-            &format!("error: {empty}: the audio is empty"),
+            &format!("error: {empty}: the audio file is empty"),
         ],
     );
     assert_eq!(run.stderr.lines().count(), 3, "{}", run.stderr);
@@ -251,7 +251,7 @@ fn stats_go_to_standard_error() {
         let value = line
             .split_whitespace()
             .next()
-            .and_then(|value| value.trim_matches(',').parse::<f64>().ok());
+            .and_then(|value| value.trim_end_matches([',', ';']).parse::<f64>().ok());
         value.unwrap_or_else(|| panic!("no number behind {name} in\n{stderr}"))
     };
     assert_eq!(value("audio "), 33.0);

@@ -42,12 +42,18 @@ const MAX_GROWTH_KIB: u64 = 200 * 1024;
 /// Twenty minutes of samples are 77 MB, so that the limit on memory means something.
 const MAX_DURATION_S: f64 = 1_200.0;
 
+/// Names the one file to read, in the environment of a child process.
+const FILE: &str = "HOSTILE_FILE";
+
 const BEGIN: &str = "<!-- hostile audio: begin -->\n";
 const END: &str = "<!-- hostile audio: end -->\n";
 
 #[cfg(target_os = "linux")]
 #[test]
 fn every_hostile_file_is_answered_as_documented_in_little_time_and_memory() {
+    if let Some(path) = std::env::var_os(FILE) {
+        return answer_parent(path.as_ref());
+    }
     let cases: Vec<Case> = [
         whatever::cases(),
         wave::cases(),
@@ -111,11 +117,10 @@ fn ask_child(kind: &str, path: &Path) -> Answer {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args([
             "--exact",
-            "hostile::one_file_for_a_parent_process",
-            "--ignored",
+            "hostile::every_hostile_file_is_answered_as_documented_in_little_time_and_memory",
             "--nocapture",
         ])
-        .env("HOSTILE_FILE", path)
+        .env(FILE, path)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
@@ -148,10 +153,8 @@ fn ask_child(kind: &str, path: &Path) -> Answer {
     }
 }
 
-#[test]
-#[ignore = "the test of hostile files runs it once for each of them"]
-fn one_file_for_a_parent_process() {
-    let path = std::env::var_os("HOSTILE_FILE").expect("the parent names the file");
+/// What a child process does: reads the file, and prints what it is told and how its memory grew.
+fn answer_parent(path: &Path) {
     let limits = AudioLimits {
         max_duration_s: MAX_DURATION_S,
         ..AudioLimits::default()
