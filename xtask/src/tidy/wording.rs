@@ -7,15 +7,16 @@ const LONG: usize = 350;
 const TOO_LONG: usize = 500;
 
 /// Hosts of package registries. Which mirror serves a machine is its user's business: cargo and pip
-/// have settings for that, and a name in our text would go around them.
+/// have settings for that, and a name in our text would go around them. In two parts each, so that a
+/// search for such names finds nothing here either.
 const REGISTRIES: [&str; 7] = [
-    "crates.io",
-    "pypi.org",
-    "pythonhosted.org",
-    "pypi.nvidia.com",
-    "download.pytorch.org",
-    "registry.npmjs.org",
-    "conda.anaconda.org",
+    concat!("crates", ".io"),
+    concat!("pypi", ".org"),
+    concat!("pythonhosted", ".org"),
+    concat!("pypi", ".nvidia.com"),
+    concat!("download.pytorch", ".org"),
+    concat!("registry.npmjs", ".org"),
+    concat!("conda.anaconda", ".org"),
 ];
 
 /// Folders of one person's machine.
@@ -151,10 +152,10 @@ mod tests {
     fn registries_are_not_named() {
         check(
             "README.md",
-            "pip install --index-url https://pypi.org/simple torch",
+            concat!("pip install --index-url https://pypi", ".org/simple torch"),
             &[2],
         );
-        check("docs/a.md", "see files.pythonhosted.org", &[2]);
+        check("docs/a.md", concat!("see files.pythonhosted", ".org"), &[2]);
         check("docs/a.md", "see docs.rs/tch and mypypi.organic", &[]);
     }
 
