@@ -88,7 +88,7 @@ def parse_arguments() -> argparse.Namespace:
         metavar="S",
         type=int,
         default=DEFAULT_MAX_SECONDS,
-        help="longest input; the archive grows by about 2.5 numbers per second, layer and unit of "
+        help="longest input; the archive grows by 25 numbers per second, layer and unit of "
         f"width (default: {DEFAULT_MAX_SECONDS})",
     )
     parser.add_argument(
