@@ -19,6 +19,7 @@ from torch import Tensor
 from archive_search import Archive
 from emissions import Emissions
 from goldens import compare_goldens, write_goldens
+from manifest import sha256
 from oracle import Oracle
 from parity_report import Report
 
@@ -31,6 +32,8 @@ def main() -> int:
     torch.set_num_threads(arguments.threads)
     recordings = Recordings(arguments.audio, arguments.root)
     oracle, archive = Oracle(arguments.checkpoint), Archive(arguments.bundle)
+    if archive.manifest["source"]["sha256"] != sha256(arguments.checkpoint):
+        raise SystemExit(f"error: {arguments.bundle} was exported from another checkpoint")
     report = Report()
     with torch.inference_mode():
         for n_together in BATCHES:
