@@ -134,7 +134,7 @@ fn load(args: &TranscribeArgs, environment: Environment) -> anyhow::Result<Engin
     let model = ParakeetModel::load(&dir, args.device, args.compute_type)?;
     let default_batch_size = match model.device() {
         Device::Cuda => 32,
-        _ => 8,
+        _ => 4,
     };
     let batch_size = args.batch_size.unwrap_or(default_batch_size);
     Ok(Engine {

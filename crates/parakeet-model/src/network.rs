@@ -28,8 +28,9 @@ pub(crate) struct State {
 impl Network {
     /// Loads the archive at `path` straight to `device`, in the compute type it was exported in.
     pub(crate) fn load(path: &Path, device: tch::Device) -> Result<Self, Error> {
-        // Both would compile new kernels for new shapes in the middle of a run, and every batch has
-        // a new shape; the archive is frozen and optimised already.
+        // The archive is frozen and optimised. Profiling and fusing optimise it again for the shapes
+        // of the first batches, and every batch has a new shape: they doubled the time of the first
+        // batch and saved nothing later.
         let settled = tch::jit::f_set_tensor_expr_fuser_enabled(false)
             .and_then(|()| tch::jit::f_set_profiling_mode(false));
         let module = settled.and_then(|()| CModule::load_on_device(path, device));

@@ -23,7 +23,7 @@ struct Course {
 fn watch(files: &[PathBuf]) -> Course {
     let mut command = transcribe();
     command
-        .args(["--model", TINY, "--batch-size", "1", "--threads", "1"])
+        .args(["--model", TINY, "--batch-size", "1"])
         .args(files);
     let mut child = command
         .stdout(Stdio::piped())

@@ -17,7 +17,8 @@ pub(crate) fn project() -> &'static Path {
     root.expect("the crate lies two folders below the root")
 }
 
-/// `parakeet-worker transcribe`, with no setting in its environment.
+/// `parakeet-worker transcribe`, with no setting in its environment. One thread each: tests run side
+/// by side, and libtorch's threads wait for each other by spinning.
 ///
 /// Panics if the tiny model's bundle is not there: a test that cannot run must not look as if it had
 /// passed.
@@ -37,7 +38,8 @@ pub(crate) fn transcribe() -> Command {
         .stdin(Stdio::null());
     command
         .env_remove("DALSTON_MODEL_DIR")
-        .env_remove("DALSTON_DEFAULT_MODEL");
+        .env_remove("DALSTON_DEFAULT_MODEL")
+        .env("OMP_NUM_THREADS", "1");
     command
 }
 

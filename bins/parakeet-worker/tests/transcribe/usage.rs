@@ -28,7 +28,7 @@ fn a_good_call_prints_to_standard_output_alone() {
 
 #[test]
 fn a_call_that_is_wrong_has_exit_code_2_and_prints_nothing() {
-    let wrong: [(&[&str], &str); 9] = [
+    let wrong: [(&[&str], &str); 10] = [
         (&[], "FILE"),
         (
             &["--format", "xml", SPEECH],
@@ -43,6 +43,7 @@ fn a_call_that_is_wrong_has_exit_code_2_and_prints_nothing() {
             "possible values: auto, float32, bfloat16, float16, int8",
         ),
         (&["--batch-size", "0", SPEECH], "1..=32"),
+        (&["--threads", "0", SPEECH], "--threads"),
         (&["--batch-size", "33", SPEECH], "1..=32"),
         (
             &["--chunk-seconds", "0.5", SPEECH],

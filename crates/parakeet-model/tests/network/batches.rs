@@ -1,6 +1,6 @@
 //! An utterance alone gives what it gives in any batch: the relation that holds without a golden.
 
-use crate::tiny::{MODEL, bundle, hear, recordings};
+use crate::tiny::{MODEL, archive, hear, recordings};
 use rnnt_decode::{Hypothesis, Window};
 use tch::{CModule, IValue, Tensor};
 
@@ -120,7 +120,7 @@ fn encoder_output(network: &CModule, batch: &[&[f32]]) -> (Tensor, Vec<i64>) {
 
 #[test]
 fn encoder_output_alone_is_within_1e_4_of_that_in_a_batch() {
-    let network = CModule::load(bundle().join("model.float32.pt")).expect("the bundle is whole");
+    let network = archive();
     let recordings = recordings(7);
     let recordings = slices(&recordings);
     let (together, n_frames) = encoder_output(&network, &recordings);

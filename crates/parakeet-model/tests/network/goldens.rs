@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use tch::{CModule, IValue, Tensor};
 
-use crate::tiny::{bundle, load, project};
+use crate::tiny::{archive, load, project};
 
 /// The limit, for both. Values of either are around 1.
 const TOLERANCE: f64 = 1e-3;
@@ -17,7 +17,7 @@ fn log_mel_and_encoder_output_are_nemos() {
     let path = project().join("tests/data/goldens/activations.npz");
     let goldens = Tensor::read_npz(path).expect("the goldens are part of the repository");
     let goldens: BTreeMap<String, Tensor> = goldens.into_iter().collect();
-    let network = CModule::load(bundle().join("model.float32.pt")).expect("the bundle is whole");
+    let network = archive();
     for (name, expected) in &goldens {
         let (file, what) = name.rsplit_once('.').expect("a name is FILE.WHAT");
         let samples = load(&project().join(file));

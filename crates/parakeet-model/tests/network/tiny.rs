@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 use dalston_engine_sdk::audio::{self, AudioLimits};
 use parakeet_model::{ComputeType, Device, ModelManifest, ParakeetModel, set_threads};
 use rnnt_decode::{Hypothesis, SearchRules, Window, search};
+use tch::CModule;
 
 /// The tiny model in float32, loaded once per test program.
 pub(crate) static MODEL: LazyLock<ParakeetModel> = LazyLock::new(|| {
@@ -15,6 +16,12 @@ pub(crate) static MODEL: LazyLock<ParakeetModel> = LazyLock::new(|| {
     set_threads(NonZeroUsize::new(1));
     ParakeetModel::load(&bundle(), Device::Cpu, ComputeType::Float32).expect("the bundle is whole")
 });
+
+/// The archive itself, for methods that are there for numeric tests alone.
+pub(crate) fn archive() -> CModule {
+    set_threads(NonZeroUsize::new(1));
+    CModule::load(bundle().join("model.float32.pt")).expect("the bundle is whole")
+}
 
 /// The folder of the tiny model's bundle.
 ///
