@@ -22,7 +22,7 @@ pub(crate) fn run(project: &Project, arguments: &TestArguments) -> ExitCode {
         Some(Tier::Numeric) => numeric(project, &mut totals),
         Some(Tier::Whole) => whole(project, &mut totals),
     };
-    let outcome = outcome.and_then(|()| verdict(totals, project.environment.ci));
+    let outcome = outcome.and_then(|()| verdict(&totals, project.environment.ci));
     if let Err(error) = &outcome {
         eprintln!("\nerror: {error:#}");
         // A check that stops the run is a failure too, though no runner has counted it.
@@ -110,10 +110,11 @@ fn count(runner: Command, totals: &mut Totals) -> Result<()> {
     Ok(())
 }
 
-fn verdict(totals: Totals, ci: bool) -> Result<()> {
+fn verdict(totals: &Totals, ci: bool) -> Result<()> {
     ensure!(
         totals.failed == 0,
-        "tests failed: their names and reasons are above"
+        "tests failed, for the reasons above:\n  {}",
+        totals.failures.join("\n  ")
     );
     ensure!(
         totals.skipped == 0 || !ci,
@@ -142,19 +143,19 @@ mod tests {
     #[test]
     fn one_failed_test_fails_the_run() {
         let failed = totals("test result: FAILED. 9 passed; 1 failed; 0 ignored;");
-        assert!(verdict(failed, false).is_err());
+        assert!(verdict(&failed, false).is_err());
     }
 
     #[test]
     fn a_skipped_test_fails_the_run_under_ci_only() {
         let skipped = totals("test result: ok. 9 passed; 0 failed; 1 ignored;");
-        assert!(verdict(skipped, false).is_ok());
-        assert!(verdict(skipped, true).is_err());
+        assert!(verdict(&skipped, false).is_ok());
+        assert!(verdict(&skipped, true).is_err());
     }
 
     #[test]
     fn a_run_without_tests_is_no_success() {
-        assert!(verdict(Totals::default(), false).is_err());
+        assert!(verdict(&Totals::default(), false).is_err());
     }
 
     #[test]

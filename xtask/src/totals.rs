@@ -3,11 +3,13 @@
 use std::fmt;
 
 /// Tests that passed, failed and were skipped, over any number of runners.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(crate) struct Totals {
     pub(crate) passed: u32,
     pub(crate) failed: u32,
     pub(crate) skipped: u32,
+    /// The names of failed tests, as their runners say them.
+    pub(crate) failures: Vec<String>,
     /// Tests of the `unittest` run whose verdict has not been read yet.
     pending: u32,
 }
@@ -17,8 +19,17 @@ impl Totals {
     ///
     /// Two runners are known. Cargo's harness closes each binary with `test result: ok. 3 passed;
     /// 0 failed; 1 ignored; ...`. Python's `unittest` says `Ran 5 tests in 0.1s` and, two lines on,
-    /// `OK (skipped=1)` or `FAILED (failures=1, errors=1)`.
+    /// `OK (skipped=1)` or `FAILED (failures=1, errors=1)`. A failed test stands in a line of its own:
+    /// `test a::b ... FAILED`, or `FAIL: b (a.b)` and `ERROR: b (a.b)`.
     pub(crate) fn count(&mut self, line: &str) {
+        let of_cargo = line
+            .strip_prefix("test ")
+            .and_then(|rest| rest.strip_suffix(" ... FAILED"));
+        let of_unittest = line
+            .strip_prefix("FAIL: ")
+            .or_else(|| line.strip_prefix("ERROR: "));
+        self.failures
+            .extend(of_cargo.or(of_unittest).map(str::to_owned));
         if let Some(result) = line.strip_prefix("test result: ") {
             self.passed += number_before(result, " passed");
             self.failed += number_before(result, " failed");
@@ -102,6 +113,14 @@ mod tests {
             "Ran 1 test in 0.1s\n\nOK (skipped=1)",
             "0 passed, 0 failed, 1 skipped",
         );
+    }
+
+    #[test]
+    fn failed_tests_are_known_by_name() {
+        let mut totals = Totals::default();
+        let output = "test a::b ... FAILED\ntest a::c ... ok\nFAIL: d (e.d)\nERROR: f (e.f)";
+        output.lines().for_each(|line| totals.count(line));
+        assert_eq!(totals.failures, ["a::b", "d (e.d)", "f (e.f)"]);
     }
 
     #[test]
