@@ -43,14 +43,17 @@ pub fn tiny_engine(batch_size: usize, chunk_seconds: usize) -> Engine {
     );
     let model = ParakeetModel::load(&bundle, Device::Cpu, ComputeType::Float32);
     let default = ChunkRules::default();
-    let max_frames = NonZeroUsize::new(chunk_seconds * 16_000 / default.stride);
+    let max_frames = NonZeroUsize::new(chunk_seconds * 16_000 / default.stride)
+        .expect("a chunk is longer than a frame");
     Engine {
         model: model.expect("the bundle is whole"),
         settings: Settings {
             batch_size: NonZeroUsize::new(batch_size).expect("a batch is not empty"),
             audio_limits: AudioLimits::default(),
+            // Cut in the last third, as the program does.
             chunk_rules: ChunkRules {
-                max_frames: max_frames.expect("a chunk is longer than a frame"),
+                max_frames,
+                search_frames: max_frames.get() / 3,
                 ..default
             },
             search_rules: SearchRules::default(),

@@ -92,7 +92,7 @@ fn three_hundred_files_in_one_call_cost_no_more_each_than_one_hundred() {
         let (early, late) = (course.memory_kib[99], course.memory_kib[299]);
         println!("resident memory: {early} KiB after 100 files, {late} KiB after 300");
         assert!(
-            late <= early + early / 20,
+            late <= early + early / 10,
             "{early} KiB after 100 files, {late} KiB after 300"
         );
     }
