@@ -1,0 +1,67 @@
+//! What fails fails alone.
+
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use e2e_tests::{project, tiny_engine, transcribe};
+use parakeet_worker::engine::{Error, Transcript};
+use parakeet_worker::source::Source;
+
+/// Writes silence as 16-bit mono at 16 kHz.
+fn write_silence(path: &Path, seconds: u32) {
+    let n_bytes = seconds * 32_000;
+    let mut wav = b"RIFF".to_vec();
+    wav.extend((36 + n_bytes).to_le_bytes());
+    wav.extend(b"WAVEfmt \x10\0\0\0\x01\0\x01\0\x80\x3e\0\0\0\x7d\0\0\x02\0\x10\0data");
+    wav.extend(n_bytes.to_le_bytes());
+    wav.resize(wav.len() + n_bytes as usize, 0);
+    fs::write(path, wav).expect("it can be written");
+}
+
+#[test]
+fn a_recording_that_the_network_refuses_costs_its_batch_nothing() {
+    let dir = tempfile::tempdir().expect("a temporary folder can be made");
+    let refused = dir.path().join("refused.wav");
+    write_silence(&refused, 70);
+    let recording = |id: &str| {
+        project()
+            .join("tests/data/tiny-300")
+            .join(id)
+            .with_extension("flac")
+    };
+    let files: Vec<PathBuf> = vec![
+        recording("0001"),
+        recording("0294"),
+        refused,
+        recording("0002"),
+    ];
+    // One batch for all of them, and a chunk longer than the 60 s that the network takes.
+    let engine = tiny_engine(8, 90);
+    let sources: Vec<_> = files.iter().cloned().map(Source::File).collect();
+    let mut outcomes = Vec::new();
+    let stats = engine.transcribe(&sources, |_, outcome| {
+        outcomes.push(outcome);
+        ControlFlow::Continue(())
+    });
+
+    assert_eq!(
+        stats.batch_sizes,
+        [4, 2, 2, 1, 1],
+        "halved until the refused one is alone"
+    );
+    let steps = |it: &Transcript| -> Vec<_> { it.tokens.iter().map(|t| (t.id, t.frame)).collect() };
+    let expected = transcribe(&engine, &[&files[..2], &files[3..]].concat());
+    for (file, outcome) in files.iter().zip(outcomes) {
+        match outcome {
+            Ok(transcript) => assert_eq!(steps(&transcript), steps(&expected[file])),
+            Err(why) => {
+                assert!(file.ends_with("refused.wav"), "{}: {why}", file.display());
+                assert!(
+                    matches!(why, Error::Model(parakeet_model::Error::TooLong { .. })),
+                    "{why}"
+                );
+            }
+        }
+    }
+}
