@@ -26,6 +26,8 @@ class Encoder:
     n_heads: int
     feed_forward_width: int
     conv_kernel: int
+    # batch_norm or layer_norm.
+    conv_norm: str
     subsampling: int
     subsampling_channels: int
     scale_input: bool
@@ -44,15 +46,17 @@ class Predictor:
 class Architecture:
     """Everything that shapes a bundle's archive.
 
-    `head` is rnnt, ctc or tdt. `vocabulary_size` counts no blank; blank's id is
-    `vocabulary_size`. `durations` are the frames that a TDT symbol can last, else empty.
-    `predictor` is absent, and `joint_width` 0, for CTC.
+    `head` is rnnt, tdt or ctc. `vocabulary_size` counts no blank; blank's id is `vocabulary_size`.
+    `durations` are the frames that a TDT symbol can last, in the order of its outputs, else empty.
+    CTC has no `predictor` and no joint: its width is 0.
     """
 
     head: str
     vocabulary_size: int
     front_end: FrontEnd
     encoder: Encoder
-    predictor: Predictor | None
-    joint_width: int
+    predictor: Predictor | None = None
+    joint_width: int = 0
+    # relu, tanh or sigmoid.
+    joint_activation: str = "relu"
     durations: tuple[int, ...] = ()

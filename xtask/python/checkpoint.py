@@ -15,7 +15,7 @@ import yaml
 
 from architecture import Architecture
 from errors import ExportError
-from model_config import read_architecture
+from model_config import HYBRID_CLASS, read_architecture
 from weights import CheckpointWeights
 
 CONFIG = "model_config.yaml"
@@ -31,16 +31,17 @@ class Checkpoint:
     pieces: list[str]
 
 
-def read_checkpoint(path: Path, scratch: Path) -> Checkpoint:
+def read_checkpoint(path: Path, scratch: Path, head: str | None = None) -> Checkpoint:
     """Reads the checkpoint; its weights are unpacked into `scratch`, to be mapped and not copied.
 
+    `head` picks one of a hybrid checkpoint's, whose transducer is taken otherwise.
     Raises `ExportError` for everything that can be wrong with the file.
     """
     try:
         with tarfile.open(path) as tar:
             members = {str(PurePosixPath(member.name)): member for member in tar}
             config = read_config(extract(tar, members, CONFIG, path), path)
-            sizes = read_architecture(config, path.name)
+            sizes = read_architecture(config, path.name, head)
             pieces = read_pieces(extract(tar, members, tokenizer_file(config, path), path), path)
             copy_member(tar, members, WEIGHTS, path, scratch / WEIGHTS)
     except (tarfile.TarError, EOFError) as error:
@@ -48,9 +49,11 @@ def read_checkpoint(path: Path, scratch: Path) -> Checkpoint:
     if len(pieces) != sizes.vocabulary_size:
         raise ExportError(
             f"{path.name}: the tokenizer has {len(pieces)} pieces, "
-            f"expected decoder.vocab_size {sizes.vocabulary_size}"
+            f"expected as many as the {sizes.head} head knows, {sizes.vocabulary_size}"
         )
     tensors = read_tensors(scratch / WEIGHTS, path)
+    if config["target"] == HYBRID_CLASS:
+        tensors = tensors_of_head(tensors, sizes.head)
     return Checkpoint(sizes, CheckpointWeights(tensors, path.name), pieces)
 
 
@@ -99,6 +102,16 @@ def read_tensors(weights: Path, path: Path) -> dict[str, torch.Tensor]:
         raise ExportError(f"{path.name}: {WEIGHTS} holds something besides tensors")
     # NeMo leaves a dropout of 0 out of this sequence, and what follows moves up one place.
     return {name.replace("joint_net.1.", "joint_net.2."): t for name, t in tensors.items()}
+
+
+def tensors_of_head(tensors: dict[str, torch.Tensor], head: str) -> dict[str, torch.Tensor]:
+    """A hybrid checkpoint's tensors without its other head's, under the names of a plain one."""
+    other = ("decoder.", "joint.") if head == "ctc" else ("ctc_decoder.",)
+    return {
+        name.removeprefix("ctc_"): tensor
+        for name, tensor in tensors.items()
+        if not name.startswith(other)
+    }
 
 
 def find(members: dict[str, tarfile.TarInfo], name: str, path: Path) -> tarfile.TarInfo:

@@ -12,8 +12,9 @@ import torch
 import random_init
 from checkpoint import read_checkpoint
 from errors import ExportError
+from known_models import languages
 from manifest import describe_file, manifest, sha256, write_json
-from parakeet import Parakeet, freeze
+from parakeet import build, freeze
 from weights import RandomWeights
 
 # 60 s: twice the longest chunk that the worker makes unless it is told otherwise.
@@ -81,7 +82,16 @@ def parse_arguments() -> argparse.Namespace:
         "--model-id", metavar="ID", help="the name in the manifest (default: the file's name)"
     )
     parser.add_argument(
-        "--language", metavar="CODE", default="en", help="the language it hears (default: en)"
+        "--head",
+        choices=["rnnt", "tdt", "ctc"],
+        help="which head of a hybrid checkpoint (default: its transducer)",
+    )
+    parser.add_argument(
+        "--language",
+        metavar="LIST",
+        type=language_codes,
+        help="the languages it hears, codes of two letters with commas between (default: those "
+        "known of the model's id, else en)",
     )
     parser.add_argument(
         "--max-seconds",
@@ -106,6 +116,15 @@ def compute_types(text: str) -> list[str]:
     return names
 
 
+def language_codes(text: str) -> list[str]:
+    """The codes in a list with commas, each once."""
+    codes = list(dict.fromkeys(text.split(",")))
+    for code in codes:
+        if not (len(code) == 2 and code.isascii() and code.islower()):
+            raise argparse.ArgumentTypeError(f"{code!r} is not a code of two letters, as en is")
+    return codes
+
+
 def export(arguments: argparse.Namespace) -> None:
     """Writes the bundle into a folder beside its place and moves the files when all are whole."""
     out: Path = arguments.out.absolute()
@@ -122,7 +141,7 @@ def write_bundle(arguments: argparse.Namespace, scratch: Path, bundle: Path) -> 
     """Writes archives, vocabulary and manifest into `bundle`."""
     if arguments.random_init is not None:
         name = arguments.random_init
-        sizes = random_init.architecture(name)
+        sizes = random_init.architecture(name, arguments.head)
         weights = RandomWeights(torch.Generator().manual_seed(arguments.seed))
         pieces = random_init.pieces(sizes.vocabulary_size)
         source = {"kind": "random", "sha256": None}
@@ -131,7 +150,7 @@ def write_bundle(arguments: argparse.Namespace, scratch: Path, bundle: Path) -> 
     else:
         path: Path = arguments.checkpoint
         say(f"reading {path}")
-        checkpoint = read_checkpoint(path, scratch)
+        checkpoint = read_checkpoint(path, scratch, arguments.head)
         sizes, weights, pieces = checkpoint.sizes, checkpoint.weights, checkpoint.pieces
         source = {"kind": "nemo", "sha256": sha256(path)}
         model_id = arguments.model_id or path.name.removesuffix(".nemo")
@@ -140,10 +159,10 @@ def write_bundle(arguments: argparse.Namespace, scratch: Path, bundle: Path) -> 
     max_frames = arguments.max_seconds * sizes.front_end.sample_rate_hz // stride
     if max_frames < 1:
         raise ExportError(f"--max-seconds is {arguments.max_seconds}, expected 1 or more")
-    model = Parakeet(sizes, max_frames, weights)
+    model = build(sizes, max_frames, weights)
     weights.refuse_rest()
     if arguments.random_init is not None:
-        random_init.calibrate(model, arguments.seed)
+        random_init.calibrate(model, sizes.head, arguments.seed)
 
     archives = {}
     for name in arguments.dtype:
@@ -158,7 +177,8 @@ def write_bundle(arguments: argparse.Namespace, scratch: Path, bundle: Path) -> 
         sizes,
         max_frames,
         model_id=model_id,
-        language=arguments.language,
+        languages=arguments.language or languages(model_id),
+        punctuation=any(piece.endswith((".", "?", "!")) for piece in pieces),
         source=source,
         archives=archives,
         vocabulary=describe_file(bundle / "vocabulary.json"),

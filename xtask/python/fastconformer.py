@@ -147,9 +147,9 @@ class RelativeAttention(nn.Module):
 
 
 class Convolution(nn.Module):
-    """Layer norm, pointwise, GLU, depthwise over time, SiLU, pointwise.
+    """Layer norm, pointwise, GLU, depthwise over time, a norm, SiLU, pointwise.
 
-    The batch norm between depthwise convolution and SiLU is folded into the convolution.
+    A batch norm between depthwise convolution and SiLU is folded into the convolution.
     """
 
     def __init__(self, sizes: Encoder, weights: Weights) -> None:
@@ -162,22 +162,28 @@ class Convolution(nn.Module):
 
         weight = source.take("depthwise_conv.weight", width, 1, kernel)
         offset = source.take("depthwise_conv.bias", width) if bias else torch.zeros(width)
-        deviation = (source.take("batch_norm.running_var", width) + 1e-5).sqrt()
-        gain = source.take("batch_norm.weight", width) / deviation
-        offset = (offset - source.take("batch_norm.running_mean", width)) * gain
-        offset += source.take("batch_norm.bias", width)
+        # Whatever the norm is, NeMo calls it so.
+        if sizes.conv_norm == "batch_norm":
+            deviation = (source.take("batch_norm.running_var", width) + 1e-5).sqrt()
+            gain = source.take("batch_norm.weight", width) / deviation
+            offset = (offset - source.take("batch_norm.running_mean", width)) * gain
+            offset += source.take("batch_norm.bias", width)
+            weight = weight * gain[:, None, None]
+            self.norm_between = nn.Identity()
+        else:
+            self.norm_between = source.layer_norm("batch_norm", width)
         self.depthwise = nn.Conv1d(
             width, width, kernel, padding=kernel // 2, groups=width, device="meta"
         )
-        self.depthwise.weight = constant(weight * gain[:, None, None])
+        self.depthwise.weight = constant(weight)
         self.depthwise.bias = constant(offset)
 
     def forward(self, x: Tensor, past_end: Tensor) -> Tensor:
         """(N, T', D) to (N, T', D); the kernel sees zeros where `past_end` (N, T', 1) is true."""
         x = torch.nn.functional.glu(self.expand(self.norm(x)), dim=2)
         x = x.masked_fill(past_end, 0.0).transpose(1, 2)
-        x = torch.nn.functional.silu(self.depthwise(x)).transpose(1, 2)
-        return self.contract(x)
+        x = self.norm_between(self.depthwise(x).transpose(1, 2))
+        return self.contract(torch.nn.functional.silu(x))
 
 
 def sinusoids(width: int, max_frames: int) -> Tensor:

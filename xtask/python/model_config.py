@@ -5,44 +5,126 @@ here implement, or named as one that inference does not depend on. A key that is
 the export with its name: an ignored key would give words that look right and are not.
 """
 
-import json
-from typing import Any
-
 from architecture import Architecture, Encoder, FrontEnd, Predictor
+from config_section import Section
 from errors import ExportError
 
 MODULES = "nemo.collections.asr.modules."
-TRANSDUCER_CLASS = "nemo.collections.asr.models.rnnt_bpe_models.EncDecRNNTBPEModel"
+MODELS = "nemo.collections.asr.models."
+TRANSDUCER_CLASS = MODELS + "rnnt_bpe_models.EncDecRNNTBPEModel"
+CTC_CLASS = MODELS + "ctc_bpe_models.EncDecCTCModelBPE"
+HYBRID_CLASS = MODELS + "hybrid_rnnt_ctc_bpe_models.EncDecHybridRNNTCTCBPEModel"
 # Losses of a plain transducer: the same network, other code to train it.
-TRANSDUCER_LOSSES = ("default", "warprnnt", "warprnnt_numba", "pytorch", "graph_rnnt")
+RNNT_LOSSES = ("default", "warprnnt", "warprnnt_numba", "pytorch", "graph_rnnt")
 
 
-def read_architecture(config: dict, source: str) -> Architecture:
-    """Returns the sizes that the config states; `source` names the checkpoint in errors."""
+def read_architecture(config: dict, source: str, head: str | None = None) -> Architecture:
+    """Returns the sizes that the config states; `source` names the checkpoint in errors.
+
+    `head` is rnnt, tdt or ctc; None takes the only one, or a hybrid checkpoint's transducer.
+    """
     root = Section(config, source)
-    root.require("target", TRANSDUCER_CLASS)
     root.require("adapters", None, {})
-    root.section("loss", {}).require("loss_name", *TRANSDUCER_LOSSES, default="default")
-    # The search allows 10 tokens on a frame, as NeMo does unless it is told otherwise.
-    greedy = root.section("decoding", {}).section("greedy", {})
-    greedy.require("max_symbols", 10, None)
-    greedy.require("max_symbols_per_step", 10, None)
-
+    heads = read_heads(root)
+    head = heads[0] if head is None else head
+    if head not in heads:
+        raise ExportError(f"{source} has no {head} head: --head can be {' or '.join(heads)}")
     front_end = read_front_end(root.section("preprocessor"))
     encoder = read_encoder(root.section("encoder"), front_end.n_mels)
-    vocabulary_size, predictor = read_predictor(root.section("decoder"))
-    joint_width = read_joint(root.section("joint"), vocabulary_size, encoder, predictor)
+    if head != "ctc":
+        return read_transducer(root, head, front_end, encoder)
+    ctc = root.section("aux_ctc") if len(heads) > 1 else root
+    require_greedy(ctc)
     return Architecture(
-        head="rnnt",
+        head=head,
+        vocabulary_size=read_ctc(ctc.section("decoder"), encoder),
+        front_end=front_end,
+        encoder=encoder,
+    )
+
+
+def read_heads(root: Section) -> list[str]:
+    """The heads that the checkpoint has, the one that NeMo decodes with first."""
+    target = root.require("target", TRANSDUCER_CLASS, CTC_CLASS, HYBRID_CLASS)
+    if target == CTC_CLASS:
+        return ["ctc"]
+    loss = root.section("loss", {}).require("loss_name", *RNNT_LOSSES, "tdt", default="default")
+    transducer = "tdt" if loss == "tdt" else "rnnt"
+    return [transducer, "ctc"] if target == HYBRID_CLASS else [transducer]
+
+
+def read_transducer(
+    root: Section, head: str, front_end: FrontEnd, encoder: Encoder
+) -> Architecture:
+    """An RNNT or TDT head."""
+    greedy = require_greedy(root)
+    # The search allows 10 tokens on a frame, as NeMo does unless it is told otherwise.
+    greedy.require("max_symbols", 10, None)
+    greedy.require("max_symbols_per_step", 10, None)
+    durations = read_durations(root) if head == "tdt" else []
+    vocabulary_size, predictor = read_predictor(root.section("decoder"))
+    joint = root.section("joint")
+    joint.require("num_extra_outputs", len(durations), default=0)
+    joint_width, activation = read_joint(joint, vocabulary_size, encoder, predictor)
+    # NeMo builds the joint from these, whatever the joint's own section says.
+    defaults = root.section("model_defaults", {})
+    defaults.require("enc_hidden", encoder.width, default=encoder.width)
+    defaults.require("pred_hidden", predictor.width, default=predictor.width)
+    return Architecture(
+        head=head,
         vocabulary_size=vocabulary_size,
         front_end=front_end,
         encoder=encoder,
         predictor=predictor,
         joint_width=joint_width,
+        joint_activation=activation,
+        durations=tuple(durations),
     )
 
 
-def read_front_end(section: "Section") -> FrontEnd:
+def require_greedy(parent: Section) -> Section:
+    """Refuses a search that is not the plain greedy one; returns that one's own section."""
+    decoding = parent.section("decoding", {})
+    decoding.require("strategy", "greedy", "greedy_batch", default="greedy_batch")
+    greedy = decoding.section("greedy", {})
+    # A language model or a list of phrases would have a say in every emission.
+    greedy.require("ngram_lm_model", None)
+    phrases = greedy.section("boosting_tree", {})
+    phrases.require("model_path", None)
+    phrases.require("key_phrases_file", None)
+    phrases.require("key_phrases_list", None, [])
+    return greedy
+
+
+def read_durations(root: Section) -> list[int]:
+    """Frames that a TDT symbol can last. NeMo decodes with those of the loss."""
+    loss = root.section("loss").section("tdt_kwargs")
+    durations = loss.get("durations")
+    if not isinstance(durations, list) or not all(type(n) is int and n >= 0 for n in durations):
+        raise loss.refusal("durations", durations, "a list of whole numbers, 0 or more")
+    if not any(durations):
+        raise loss.refusal("durations", durations, "a duration above 0 among them")
+    root.section("decoding", {}).require("durations", durations, default=durations)
+    defaults = root.section("model_defaults", {})
+    defaults.require("tdt_durations", durations, default=durations)
+    defaults.require("num_tdt_durations", len(durations), default=len(durations))
+    return durations
+
+
+def read_ctc(section: Section, encoder: Encoder) -> int:
+    """The CTC head; its vocabulary's size without blank."""
+    section.require("_target_", MODULES + "ConvASRDecoder")
+    section.require("feat_in", None, encoder.width)
+    section.require("add_blank", True, default=True)
+    section.ignore("init_mode")
+    n_classes = section.integer("num_classes")
+    vocabulary = section.get("vocabulary", None)
+    section.finish()
+    # A size of 0 or less stands for that of the list.
+    return len(vocabulary) if n_classes < 1 and isinstance(vocabulary, list) else n_classes
+
+
+def read_front_end(section: Section) -> FrontEnd:
     """The log-mel front end."""
     section.require("_target_", MODULES + "AudioToMelSpectrogramPreprocessor")
     section.require("sample_rate", 16000, default=16000)
@@ -73,7 +155,7 @@ def read_front_end(section: "Section") -> FrontEnd:
     return front_end
 
 
-def read_length(section: "Section", key: str, default: float) -> int:
+def read_length(section: Section, key: str, default: float) -> int:
     """A length in samples, given in seconds under `key` or in samples under `n_` and `key`."""
     in_samples = section.get(f"n_{key}", None)
     if in_samples is None:
@@ -82,7 +164,7 @@ def read_length(section: "Section", key: str, default: float) -> int:
     return section.integer(f"n_{key}", 0)
 
 
-def read_encoder(section: "Section", n_mels: int) -> Encoder:
+def read_encoder(section: Section, n_mels: int) -> Encoder:
     """The FastConformer."""
     section.require("_target_", MODULES + "ConformerEncoder")
     section.require("feat_in", n_mels)
@@ -97,7 +179,6 @@ def read_encoder(section: "Section", n_mels: int) -> Encoder:
     section.require("att_context_size", None, [-1, -1], [[-1, -1]])
     section.require("att_context_style", "regular", default="regular")
     section.require("untie_biases", True, default=True)
-    section.require("conv_norm_type", "batch_norm", default="batch_norm")
     section.require("conv_context_size", None, [kernel // 2, kernel // 2])
     # Without a reduction and with one full context there is nothing for these to say.
     section.ignore("reduction_position", "att_context_probs")
@@ -116,6 +197,9 @@ def read_encoder(section: "Section", n_mels: int) -> Encoder:
         n_heads=section.integer("n_heads", 4),
         feed_forward_width=width * section.integer("ff_expansion_factor", 4),
         conv_kernel=kernel,
+        conv_norm=section.require(
+            "conv_norm_type", "batch_norm", "layer_norm", default="batch_norm"
+        ),
         subsampling=section.require("subsampling_factor", 2, 4, 8, 16, default=4),
         subsampling_channels=width if channels == -1 else channels,
         scale_input=section.require("xscaling", True, False, default=True),
@@ -129,7 +213,7 @@ def read_encoder(section: "Section", n_mels: int) -> Encoder:
     return encoder
 
 
-def read_predictor(section: "Section") -> tuple[int, Predictor]:
+def read_predictor(section: Section) -> tuple[int, Predictor]:
     """The vocabulary's size without blank, and the prediction network."""
     section.require("_target_", MODULES + "RNNTDecoder")
     section.require("normalization_mode", None)
@@ -149,104 +233,22 @@ def read_predictor(section: "Section") -> tuple[int, Predictor]:
 
 
 def read_joint(
-    section: "Section", vocabulary_size: int, encoder: Encoder, predictor: Predictor
-) -> int:
-    """The joint network's width."""
+    section: Section, vocabulary_size: int, encoder: Encoder, predictor: Predictor
+) -> tuple[int, str]:
+    """The joint network's width and activation."""
     section.require("_target_", MODULES + "RNNTJoint")
     section.require("num_classes", vocabulary_size)
-    section.require("num_extra_outputs", 0, default=0)
     # The log-probabilities are always normalised here, and the pieces come from the tokenizer.
     section.ignore("log_softmax", "vocabulary")
+    # Training only.
     section.ignore("preserve_memory", "fuse_loss_wer", "fused_batch_size", "masking_prob")
     section.ignore("experimental_fuse_loss_wer")
     network = section.section("jointnet")
     section.finish()
-    network.require("activation", "relu")
+    activation = network.require("activation", "relu", "tanh", "sigmoid")
     network.require("encoder_hidden", encoder.width)
     network.require("pred_hidden", predictor.width)
     width = network.integer("joint_hidden")
     network.ignore("dropout")
     network.finish()
-    return width
-
-
-ABSENT = object()
-
-
-class Section:
-    """A mapping of the config that remembers which of its keys were looked at."""
-
-    def __init__(self, content: Any, source: str, path: str = "") -> None:
-        if not isinstance(content, dict):
-            raise ExportError(f"{source}: {path or 'model_config.yaml'} is not a mapping")
-        self.content = content
-        self.source = source
-        self.path = path
-        self.known: set[str] = set()
-
-    def get(self, key: str, default: Any = ABSENT) -> Any:
-        """The key's value; `default` is what NeMo takes when the key is absent."""
-        self.known.add(key)
-        value = self.content.get(key, default)
-        if value is ABSENT:
-            raise ExportError(f"{self.source}: {self.name(key)} is missing in model_config.yaml")
-        return value
-
-    def section(self, key: str, default: Any = ABSENT) -> "Section":
-        """The mapping under this key; null counts as `default`."""
-        content = self.get(key, default)
-        if content is None and default is not ABSENT:
-            content = default
-        return Section(content, self.source, self.name(key))
-
-    def integer(self, key: str, default: Any = ABSENT) -> int:
-        """A whole number."""
-        value = self.get(key, default)
-        if type(value) is not int:
-            raise self.refusal(key, value, "a whole number")
-        return value
-
-    def number(self, key: str, default: Any = ABSENT) -> float:
-        """A number."""
-        value = self.get(key, default)
-        if type(value) not in (int, float):
-            raise self.refusal(key, value, "a number")
-        return float(value)
-
-    def require(self, key: str, *accepted: Any, default: Any = ABSENT) -> Any:
-        """The value, which must be one of `accepted`; an absent key counts as null if null is."""
-        if default is ABSENT and None in accepted:
-            default = None
-        value = self.get(key, default)
-        if not any(value == choice and type(value) is type(choice) for choice in accepted):
-            raise self.refusal(key, value, " or ".join(show(choice) for choice in accepted))
-        return value
-
-    def ignore(self, *keys: str) -> None:
-        """Keys that inference does not depend on."""
-        self.known.update(keys)
-
-    def finish(self) -> None:
-        """Refuses the first key that nobody looked at."""
-        for key in self.content:
-            if key not in self.known:
-                raise ExportError(
-                    f"{self.source}: {self.name(key)} in model_config.yaml is not a key whose "
-                    "effect this exporter knows"
-                )
-
-    def refusal(self, key: str, value: Any, expected: str) -> ExportError:
-        """The error for a value that is not implemented."""
-        return ExportError(
-            f"{self.source}: {self.name(key)} is {show(value)} in model_config.yaml, "
-            f"expected {expected}"
-        )
-
-    def name(self, key: str) -> str:
-        return f"{self.path}.{key}" if self.path else key
-
-
-def show(value: Any) -> str:
-    """The value as YAML would spell it, shortened."""
-    text = json.dumps(value) if value is None or isinstance(value, bool) else str(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    return width, activation

@@ -6,18 +6,32 @@ import torch
 from torch import Tensor, nn
 
 from architecture import Architecture
+from ctc import CtcHead
 from fastconformer import FastConformer
 from frontend import LogMel
-from transducer import RnntHead
+from transducer import TransducerHead
 from weights import Weights
 
 # What a frozen archive keeps; docs/model-export.md is the contract.
-METHODS = ["encode", "encoder_output", "features", "initial_state", "score", "advance"]
+METHODS = ["encode", "encoder_output", "features"]
+TRANSDUCER_METHODS = [*METHODS, "initial_state", "score", "advance"]
+
+
+def build(sizes: Architecture, max_frames: int, weights: Weights) -> "Parakeet":
+    """The network of these sizes, for utterances of up to `max_frames` encoder frames."""
+    kind = CtcParakeet if sizes.head == "ctc" else TransducerParakeet
+    return kind(sizes, max_frames, weights)
+
+
+def freeze(model: "Parakeet") -> torch.jit.ScriptModule:
+    """The archive's module: scripted, since lengths vary, with the weights as constants."""
+    methods = TRANSDUCER_METHODS if isinstance(model, TransducerParakeet) else METHODS
+    return torch.jit.freeze(torch.jit.script(model.eval()), preserved_attrs=methods)
 
 
 class Parakeet(nn.Module):
-    """Front end, encoder and head. Shapes: N utterances, S samples, T feature frames, T' encoder
-    frames, D encoder width, J joint width, L predictor layers of width H, V + 1 classes."""
+    """Front end, encoder, and the `head` of a subclass. Shapes: N utterances, S samples, T feature
+    frames, T' encoder frames, D encoder width, J joint width, L predictor layers of width H."""
 
     def __init__(self, sizes: Architecture, max_frames: int, weights: Weights) -> None:
         super().__init__()
@@ -25,7 +39,6 @@ class Parakeet(nn.Module):
         self.encoder = FastConformer(
             sizes.encoder, sizes.front_end.n_mels, max_frames, weights.scope("encoder.")
         )
-        self.head = RnntHead(sizes, weights)
         self.compute_type = torch.float32
 
     def cast(self, compute_type: torch.dtype) -> "Parakeet":
@@ -37,10 +50,11 @@ class Parakeet(nn.Module):
 
     @torch.jit.export
     def encode(self, audio: Tensor, n_samples: Tensor) -> Tuple[Tensor, Tensor]:
-        """Audio float32 (N, S) in [-1, 1] and int64 (N) to what the search scores.
+        """Audio float32 (N, S) in [-1, 1] and int64 (N) to what the search needs.
 
-        Returns the joint's projection of the encoder frames (N, T', J) and the valid frames of
-        each row, int64 (N). Padding changes no result.
+        Returns the joint's projection of the encoder frames (N, T', J), or what a CTC head says of
+        each, float32 (N, T', 3), and the valid frames of each row, int64 (N). Padding changes no
+        result.
         """
         encoded, n_frames = self.encoder_output(audio, n_samples)
         return self.head.project(encoded), n_frames
@@ -55,6 +69,22 @@ class Parakeet(nn.Module):
     def features(self, audio: Tensor, n_samples: Tensor) -> Tuple[Tensor, Tensor]:
         """Normalised log-mel float32 (N, n_mels, T), and the valid frames: for numeric checks."""
         return self.log_mel(audio, n_samples)
+
+
+class CtcParakeet(Parakeet):
+    """A network whose emissions depend on the frame alone."""
+
+    def __init__(self, sizes: Architecture, max_frames: int, weights: Weights) -> None:
+        super().__init__(sizes, max_frames, weights)
+        self.head = CtcHead(sizes, weights)
+
+
+class TransducerParakeet(Parakeet):
+    """A network whose emissions depend on the tokens before them, RNNT or TDT."""
+
+    def __init__(self, sizes: Architecture, max_frames: int, weights: Weights) -> None:
+        super().__init__(sizes, max_frames, weights)
+        self.head = TransducerHead(sizes, weights)
 
     @torch.jit.export
     def initial_state(self, n: int) -> Tuple[Tensor, Tensor, Tensor]:
@@ -72,9 +102,3 @@ class Parakeet(nn.Module):
     ) -> Tuple[Tensor, Tensor, Tensor]:
         """Feeds `emitted` int64 (B, 2), utterance and token, to the predictor, in place."""
         return self.head.advance(predicted, hidden, cell, emitted)
-
-
-def freeze(model: Parakeet) -> torch.jit.ScriptModule:
-    """The archive's module: scripted, since lengths vary, with the weights as constants."""
-    scripted = torch.jit.script(model.eval())
-    return torch.jit.freeze(scripted, preserved_attrs=METHODS)

@@ -1,78 +1,128 @@
 """Parakeets of true size without a checkpoint, by name."""
 
+from dataclasses import replace
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from architecture import Architecture, Encoder, FrontEnd, Predictor
 from errors import ExportError
 from parakeet import Parakeet
 
+# Layers, width, heads and subsampling channels of FastConformers; the published ones have 256.
+TINY = (6, 144, 4, 96)
+LARGE = (17, 512, 8, 256)
+XLARGE = (24, 1024, 8, 256)
+XXLARGE = (42, 1024, 8, 256)
 
-def transducer(
-    n_layers: int,
-    width: int,
-    n_heads: int,
-    channels: int,
-    pieces: int,
+
+def sized(
+    head: str,
+    encoder: tuple[int, int, int, int],
     predictor: Predictor,
+    pieces: int = 1024,
+    n_mels: int = 80,
+    bias: bool = True,
 ) -> Architecture:
-    """What all sizes have in common; `channels` are the subsampling's."""
-    return Architecture(
-        head="rnnt",
+    """A model of these sizes with what all published ones have in common."""
+    n_layers, width, n_heads, channels = encoder
+    sizes = Architecture(
+        head=head,
         vocabulary_size=pieces,
-        front_end=FrontEnd(),
+        front_end=FrontEnd(n_mels=n_mels),
         encoder=Encoder(
             n_layers=n_layers,
             width=width,
             n_heads=n_heads,
             feed_forward_width=4 * width,
             conv_kernel=9,
+            conv_norm="batch_norm",
             subsampling=8,
             subsampling_channels=channels,
-            scale_input=True,
-            bias=True,
+            # The published TDT models do without.
+            scale_input=head != "tdt",
+            bias=bias,
         ),
         predictor=predictor,
         joint_width=predictor.width,
+        durations=(0, 1, 2, 3, 4) if head == "tdt" else (),
     )
+    return ctc_head(sizes) if head == "ctc" else sizes
 
 
+def ctc_head(sizes: Architecture) -> Architecture:
+    """The same encoder with a CTC head."""
+    return replace(sizes, head="ctc", predictor=None, joint_width=0, durations=())
+
+
+LABELS = Predictor(n_layers=2, width=640)
+# Of the hybrids, NeMo's own configuration of the size "large" has one layer of LSTM; what is
+# public of the 1.1b says no more than its size and that it is a hybrid.
 SIZES = {
-    "rnnt-tiny": transducer(6, 144, 4, 96, 128, Predictor(n_layers=1, width=128)),
-    "rnnt-0.6b": transducer(24, 1024, 8, 256, 1024, Predictor(n_layers=2, width=640)),
-    "rnnt-1.1b": transducer(42, 1024, 8, 256, 1024, Predictor(n_layers=2, width=640)),
+    "rnnt-tiny": sized("rnnt", TINY, Predictor(n_layers=1, width=128), pieces=128),
+    "rnnt-0.6b": sized("rnnt", XLARGE, LABELS),
+    "rnnt-1.1b": sized("rnnt", XXLARGE, LABELS),
+    "ctc-0.6b": sized("ctc", XLARGE, LABELS),
+    "ctc-1.1b": sized("ctc", XXLARGE, LABELS),
+    "tdt-0.6b-v2": sized("tdt", XLARGE, LABELS, n_mels=128, bias=False),
+    "tdt-0.6b-v3": sized("tdt", XLARGE, LABELS, pieces=8192, n_mels=128, bias=False),
+    "tdt-1.1b": sized("tdt", XXLARGE, LABELS),
+    "tdt_ctc-110m": sized("tdt", LARGE, Predictor(n_layers=1, width=640)),
+    "tdt_ctc-1.1b": sized("tdt", XXLARGE, LABELS),
 }
 
 
-def architecture(name: str) -> Architecture:
-    """The sizes of this name."""
+def architecture(name: str, head: str | None = None) -> Architecture:
+    """The sizes of this name; `head` picks one of a hybrid's, else its transducer is taken."""
     if name not in SIZES:
         raise ExportError(f"--random-init {name} is not one of {', '.join(SIZES)}")
-    return SIZES[name]
+    sizes = SIZES[name]
+    if head in (None, sizes.head):
+        return sizes
+    if head == "ctc" and "_ctc" in name:
+        return ctc_head(sizes)
+    raise ExportError(f"--random-init {name} has no {head} head")
+
+
+# Frames of a hundred that emit something. RNNT: such a frame emits up to 10 tokens, since a random
+# predictor does not know when to stop. CTC: most of them repeat the one before. TDT: the search
+# skips about every other frame.
+EMITTING = {"rnnt": 1 / 30, "tdt": 1 / 4, "ctc": 1 / 3}
 
 
 @torch.inference_mode()
-def calibrate(model: Parakeet, seed: int) -> None:
+def calibrate(model: Parakeet, head: str, seed: int) -> None:
     """Makes a random head give the search about the work that speech gives it.
 
     Encoder frames of a random network differ little, so their mean is taken out, else one token
-    would win everywhere. Then blank's bias is raised until one frame in 30 emits; such a frame
-    emits up to 10 tokens, since a random predictor does not know when to stop.
+    would win everywhere. Then blank's bias is raised until the frames of `EMITTING` emit.
     """
     sounds = speech_like(seed)
-    n_samples = torch.full([sounds.size(0)], sounds.size(1))
-    projection = model.head.encoder_projection
-    encoded, _ = model.encode(sounds, n_samples)
-    deviation, mean = torch.std_mean(encoded, dim=(0, 1))
-    projection.weight /= deviation.unsqueeze(1)
-    projection.bias.copy_((projection.bias - mean) / deviation)
-
-    encoded, _ = model.encode(sounds, n_samples)
-    predicted, _, _ = model.initial_state(1)
-    scores = model.head.classes(torch.relu(encoded + predicted))
+    encoded, _ = model.encoder_output(sounds, torch.full([sounds.size(0)], sounds.size(1)))
+    scores = ctc_scores(model, encoded) if head == "ctc" else transducer_scores(model, encoded)
     blank = model.head.blank
     lead = scores[..., :blank].amax(2) - scores[..., blank]
-    model.head.classes.bias[blank] += lead.quantile(29 / 30)
+    model.head.classes.bias[blank] += lead.quantile(1 - EMITTING[head])
+
+
+def transducer_scores(model: Parakeet, encoded: Tensor) -> Tensor:
+    """Scores at the start of the search, once the projections differ from frame to frame."""
+    standardise(model.head.encoder_projection, encoded)
+    predicted, _, _ = model.initial_state(1)
+    return model.head.logits(model.head.project(encoded), predicted)
+
+
+def ctc_scores(model: Parakeet, encoded: Tensor) -> Tensor:
+    """Scores, once they differ from frame to frame."""
+    standardise(model.head.classes, encoded)
+    return model.head.classes(encoded)
+
+
+def standardise(layer: nn.Linear, encoded: Tensor) -> None:
+    """Gives each output mean 0 and deviation 1 over these frames (N, T', D)."""
+    deviation, mean = torch.std_mean(layer(encoded), dim=(0, 1))
+    layer.weight /= deviation.unsqueeze(1)
+    layer.bias.copy_((layer.bias - mean) / deviation)
 
 
 def speech_like(seed: int) -> Tensor:

@@ -1,4 +1,7 @@
-"""The RNNT head: predictor, joint, and the greedy choice, so that no logit leaves the device."""
+"""The RNNT and TDT heads: predictor, joint, and the greedy choice: no logit leaves the device.
+
+TDT: Xu et al. 2023, "Efficient Sequence Transduction by Jointly Predicting Tokens and Durations".
+"""
 
 from typing import Tuple
 
@@ -9,21 +12,30 @@ from architecture import Architecture
 from architecture import Predictor as PredictorSizes
 from weights import Weights, constant, linear
 
+ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
 
-class RnntHead(nn.Module):
+
+class TransducerHead(nn.Module):
     """Projects encoder frames, scores windows of them, and moves the predictor on."""
+
+    durations: Tensor
 
     def __init__(self, sizes: Architecture, weights: Weights) -> None:
         super().__init__()
         assert sizes.predictor is not None, "a transducer has a predictor"
-        classes = sizes.vocabulary_size + 1
+        # TDT's joint scores the durations beside the symbols; blank is the last symbol.
+        classes = sizes.vocabulary_size + 1 + len(sizes.durations)
         joint = sizes.joint_width
         self.predictor = Predictor(sizes.vocabulary_size, sizes.predictor, weights)
         self.encoder_projection = weights.linear("joint.enc", sizes.encoder.width, joint)
         self.predictor_projection = weights.linear("joint.pred", sizes.predictor.width, joint)
         # NeMo's sequence: activation, dropout, linear.
         self.classes = weights.linear("joint.joint_net.2", joint, classes)
+        self.activation = ACTIVATIONS[sizes.joint_activation]()
         self.blank = sizes.vocabulary_size
+        self.predicts_durations = len(sizes.durations) > 0
+        durations = torch.tensor(sizes.durations, dtype=torch.int64)
+        self.register_buffer("durations", durations, persistent=False)
 
     def project(self, encoded: Tensor) -> Tensor:
         """What the search keeps of encoder frames: (N, T', D) to (N, T', J)."""
@@ -43,8 +55,9 @@ class RnntHead(nn.Module):
         """Best token, duration and log-probability of each of the next `window` frames.
 
         `encoded` is (N, T', J), `predicted` (N, J), `lanes` int64 (B, 2): utterance and first
-        frame. Returns float32 (B, window, 3); the first of equals wins. Duration is 0 for a token
-        and 1 for blank. A frame past the last column is answered with the last column's scores.
+        frame. Returns float32 (B, window, 3); the first of equals wins. RNNT's duration is 0 for a
+        token and 1 for blank, TDT's the best on its own, whatever the token. A frame past the last
+        column is answered with the last column's scores.
         """
         n_columns = encoded.size(1)
         utterance, frame = lanes.unbind(1)
@@ -52,12 +65,19 @@ class RnntHead(nn.Module):
         rows = utterance.unsqueeze(1) * n_columns + frames.clamp(max=n_columns - 1)
         frames_encoded = encoded.flatten(0, 1).index_select(0, rows.flatten())
         frames_encoded = frames_encoded.view(rows.size(0), window, encoded.size(2))
-        hidden = torch.relu(frames_encoded + predicted.index_select(0, utterance).unsqueeze(1))
-        logits = self.classes(hidden).to(torch.float32)
-        best, token = logits.max(dim=2)
-        log_prob = best - logits.logsumexp(dim=2)
-        duration = (token == self.blank).to(torch.float32)
-        return torch.stack([token.to(torch.float32), duration, log_prob], dim=2)
+        logits = self.logits(frames_encoded, predicted.index_select(0, utterance).unsqueeze(1))
+        symbols = logits[:, :, : self.blank + 1]
+        best, token = symbols.max(dim=2)
+        log_prob = best - symbols.logsumexp(dim=2)
+        if self.predicts_durations:
+            duration = self.durations[logits[:, :, self.blank + 1 :].argmax(dim=2)]
+        else:
+            duration = token == self.blank
+        return torch.stack([token.to(torch.float32), duration.to(torch.float32), log_prob], dim=2)
+
+    def logits(self, encoded: Tensor, predicted: Tensor) -> Tensor:
+        """Float32 scores (..., V + 1 and the durations) of projections (..., J) to be added."""
+        return self.classes(self.activation(encoded + predicted)).to(torch.float32)
 
     def advance(
         self, predicted: Tensor, hidden: Tensor, cell: Tensor, emitted: Tensor

@@ -1,6 +1,7 @@
 """A Parakeet small enough to build in every test run, and the way to the modules under test."""
 
 import sys
+from dataclasses import replace
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -11,7 +12,7 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from architecture import Architecture, Encoder, FrontEnd, Predictor
-from parakeet import Parakeet, freeze
+from parakeet import Parakeet, build, freeze
 from weights import RandomWeights
 
 torch.set_num_threads(1)
@@ -26,6 +27,7 @@ SIZES = Architecture(
         n_heads=4,
         feed_forward_width=64,
         conv_kernel=9,
+        conv_norm="batch_norm",
         subsampling=8,
         subsampling_channels=8,
         scale_input=True,
@@ -34,6 +36,19 @@ SIZES = Architecture(
     predictor=Predictor(n_layers=2, width=20),
     joint_width=20,
 )
+# The other of each choice that a config has.
+TDT = replace(
+    SIZES,
+    head="tdt",
+    encoder=replace(
+        SIZES.encoder, conv_kernel=5, conv_norm="layer_norm", scale_input=False, bias=False
+    ),
+    predictor=Predictor(n_layers=1, width=20),
+    joint_width=28,
+    joint_activation="tanh",
+    durations=(0, 1, 2, 4),
+)
+CTC = replace(SIZES, head="ctc", predictor=None, joint_width=0)
 # 4.8 s.
 MAX_FRAMES = 60
 MAX_SAMPLES = MAX_FRAMES * 8 * 160
@@ -64,24 +79,26 @@ def seeded(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def model() -> Parakeet:
+def model(sizes: Architecture = SIZES) -> Parakeet:
     """A new model, always with the same weights."""
-    return Parakeet(SIZES, MAX_FRAMES, RecordedWeights())
+    return build(sizes, MAX_FRAMES, RecordedWeights())
 
 
 @cache
-def state_dict() -> dict[str, Tensor]:
+def state_dict(sizes: Architecture = SIZES) -> dict[str, Tensor]:
     """The weights of `model` under their names in a checkpoint."""
     weights = RecordedWeights()
-    Parakeet(SIZES, MAX_FRAMES, weights)
+    build(sizes, MAX_FRAMES, weights)
     return weights.given
 
 
 @cache
-def archive(compute_type: torch.dtype = torch.float32) -> torch.jit.ScriptModule:
+def archive(
+    compute_type: torch.dtype = torch.float32, sizes: Architecture = SIZES
+) -> torch.jit.ScriptModule:
     """The frozen model, saved and loaded."""
     file = BytesIO()
-    torch.jit.save(freeze(model().cast(compute_type)), file)
+    torch.jit.save(freeze(model(sizes).cast(compute_type)), file)
     file.seek(0)
     return torch.jit.load(file)
 

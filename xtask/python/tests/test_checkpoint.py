@@ -9,11 +9,12 @@ from typing import Callable
 import miniature
 import nemo_file
 import torch
-from miniature import MAX_FRAMES
+from miniature import CTC, MAX_FRAMES, SIZES, TDT
+from torch import Tensor
 
 from checkpoint import read_checkpoint
 from errors import ExportError
-from parakeet import Parakeet
+from parakeet import Parakeet, build
 
 
 class Payload:
@@ -33,9 +34,9 @@ class Reading(unittest.TestCase):
         self.folder = Path(folder.name)
         self.path = self.folder / "a.nemo"
 
-    def load(self) -> Parakeet:
-        checkpoint = read_checkpoint(self.path, self.folder)
-        model = Parakeet(checkpoint.sizes, MAX_FRAMES, checkpoint.weights)
+    def load(self, head: str | None = None) -> Parakeet:
+        checkpoint = read_checkpoint(self.path, self.folder, head)
+        model = build(checkpoint.sizes, MAX_FRAMES, checkpoint.weights)
         checkpoint.weights.refuse_rest()
         return model
 
@@ -51,13 +52,29 @@ class Reading(unittest.TestCase):
             self.assertIn(word, message)
         self.assertNotIn("\n", message)
 
-    def test_the_model_is_the_one_that_was_saved(self) -> None:
-        nemo_file.write(self.path, nemo_file.members())
-        expected = miniature.model().state_dict()
-        actual = self.load().state_dict()
+    def check_same(self, actual: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
         self.assertEqual(actual.keys(), expected.keys())
         for name, tensor in expected.items():
             self.assertTrue(torch.equal(actual[name], tensor), name)
+
+    def test_the_model_is_the_one_that_was_saved(self) -> None:
+        for sizes in (SIZES, TDT, CTC):
+            with self.subTest(sizes.head):
+                nemo_file.write(self.path, nemo_file.members(sizes=sizes))
+                self.check_same(self.load().state_dict(), miniature.model(sizes).state_dict())
+
+    def test_a_hybrid_gives_the_head_that_was_asked_for(self) -> None:
+        settings = nemo_file.hybrid(SIZES)
+        heads = miniature.state_dict(), miniature.state_dict(CTC)
+        ctc = {f"ctc_{name}": heads[1][name] for name in heads[1].keys() - heads[0].keys()}
+        self.assertEqual(len(ctc), 2)
+        nemo_file.write(self.path, nemo_file.members(heads[0] | ctc, settings))
+        self.check_same(self.load().state_dict(), miniature.model().state_dict())
+        head = self.load("ctc").head.classes
+        self.assertTrue(
+            torch.equal(head.weight, ctc["ctc_decoder.decoder_layers.0.weight"][..., 0])
+        )
+        self.assertTrue(torch.equal(head.bias, ctc["ctc_decoder.decoder_layers.0.bias"]))
 
     def test_a_joint_without_dropout_has_its_classes_one_place_earlier(self) -> None:
         weights = {
@@ -160,7 +177,7 @@ class Reading(unittest.TestCase):
     def test_a_tokenizer_of_another_size_is_refused(self) -> None:
         files = nemo_file.members()
         files["./0a_tokenizer.model"] = nemo_file.tokenizer(12)
-        self.check_refused(files, "12 pieces", "vocab_size 16")
+        self.check_refused(files, "12 pieces", "rnnt head knows, 16")
 
     def test_a_tokenizer_that_is_not_sentencepiece_is_refused(self) -> None:
         for tokenizer in ({"type": "wpe"}, {"type": "agg", "langs": {}}, None):

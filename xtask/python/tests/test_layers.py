@@ -2,12 +2,14 @@
 
 import math
 import unittest
+from typing import Callable
 
 import miniature
 import torch
-from miniature import MAX_FRAMES, SIZES, seeded
+from miniature import MAX_FRAMES, SIZES, TDT, seeded
 from torch import Tensor, nn
 
+from architecture import Architecture, Encoder
 from fastconformer import Convolution, FeedForward, RelativeAttention, sinusoids
 from subsampling import Subsampling
 from weights import RandomWeights
@@ -80,36 +82,50 @@ def embed(distance: int) -> Tensor:
     return torch.tensor(pairs).flatten()
 
 
-class FoldedConvolution(unittest.TestCase):
-    def test_the_folded_batch_norm_is_the_batch_norm(self) -> None:
+class ConvolutionNorms(unittest.TestCase):
+    def check(self, sizes: Encoder, norm: Callable[[Tensor, dict[str, Tensor]], Tensor]) -> None:
+        """`norm` takes the depthwise convolution's output (N, D, T') and the norm's tensors."""
         weights = miniature.RecordedWeights()
-        layer = Convolution(SIZES.encoder, weights)
-        given = weights.given
+        layer = Convolution(sizes, weights)
+        given = {name.removeprefix("conv."): tensor for name, tensor in weights.given.items()}
         x = torch.randn(2, 12, WIDTH)
         actual = layer(x, torch.zeros(2, 12, 1, dtype=torch.bool))
 
         y = nn.functional.layer_norm(x, [WIDTH], given["norm_conv.weight"], given["norm_conv.bias"])
         y = nn.functional.conv1d(
-            y.mT, given["conv.pointwise_conv1.weight"], given["conv.pointwise_conv1.bias"]
+            y.mT, given["pointwise_conv1.weight"], given.get("pointwise_conv1.bias")
         )
         y = nn.functional.conv1d(
             nn.functional.glu(y, dim=1),
-            given["conv.depthwise_conv.weight"],
-            given["conv.depthwise_conv.bias"],
-            padding=4,
+            given["depthwise_conv.weight"],
+            given.get("depthwise_conv.bias"),
+            padding=sizes.conv_kernel // 2,
             groups=WIDTH,
         )
-        y = nn.functional.batch_norm(
-            y,
-            *(given[f"conv.batch_norm.{part}"] for part in ("running_mean", "running_var")),
-            *(given[f"conv.batch_norm.{part}"] for part in ("weight", "bias")),
-        )
+        y = nn.functional.silu(norm(y, given))
         y = nn.functional.conv1d(
-            nn.functional.silu(y),
-            given["conv.pointwise_conv2.weight"],
-            given["conv.pointwise_conv2.bias"],
+            y, given["pointwise_conv2.weight"], given.get("pointwise_conv2.bias")
         )
         self.assertLess((actual - y.mT).abs().max().item(), TOLERANCE)
+
+    def test_a_batch_norm_is_folded_and_is_the_batch_norm(self) -> None:
+        parts = ("running_mean", "running_var", "weight", "bias")
+        self.check(
+            SIZES.encoder,
+            lambda y, given: nn.functional.batch_norm(
+                y, *(given[f"batch_norm.{part}"] for part in parts)
+            ),
+        )
+
+    def test_a_layer_norm_is_taken_over_the_width(self) -> None:
+        self.check(
+            TDT.encoder,
+            lambda y, given: (
+                nn.functional.layer_norm(
+                    y.mT, [WIDTH], given["batch_norm.weight"], given["batch_norm.bias"]
+                ).mT
+            ),
+        )
 
 
 class FoldedFeedForward(unittest.TestCase):
@@ -133,8 +149,13 @@ class FoldedFeedForward(unittest.TestCase):
 
 class PredictorSteps(unittest.TestCase):
     def test_the_cells_are_torchs_lstm(self) -> None:
-        given, width = miniature.state_dict(), SIZES.predictor.width
-        lstm = nn.LSTM(width, width, num_layers=SIZES.predictor.n_layers)
+        for sizes in (SIZES, TDT):
+            with self.subTest(n_layers=sizes.predictor.n_layers):
+                self.check(sizes)
+
+    def check(self, sizes: Architecture) -> None:
+        given, width = miniature.state_dict(sizes), sizes.predictor.width
+        lstm = nn.LSTM(width, width, num_layers=sizes.predictor.n_layers)
         prefix = "decoder.prediction.dec_rnn.lstm."
         lstm.load_state_dict(
             {k.removeprefix(prefix): v for k, v in given.items() if k.startswith(prefix)}
@@ -148,9 +169,10 @@ class PredictorSteps(unittest.TestCase):
             expected = nn.functional.linear(
                 outputs[-1], given["joint.pred.weight"], given["joint.pred.bias"]
             )
-        state = miniature.archive().initial_state(1)
+        archive = miniature.archive(sizes=sizes)
+        state = archive.initial_state(1)
         for token in tokens.tolist():
-            state = miniature.archive().advance(*state, torch.tensor([[0, token]]))
+            state = archive.advance(*state, torch.tensor([[0, token]]))
         for actual, wanted in zip(state, (expected, hidden, cell)):
             self.assertLess((actual - wanted).abs().max().item(), TOLERANCE)
 
@@ -183,6 +205,14 @@ class FoldedSubsampling(unittest.TestCase):
         actual, n_frames = self.layer(self.features, self.n_features)
         self.assertEqual(n_frames.tolist(), [20])
         worst = (actual - expected).abs().max().item()
+        self.assertLess(worst, TOLERANCE * math.sqrt(WIDTH))
+
+    def test_without_scaling_the_output_is_the_linears(self) -> None:
+        weights = miniature.RecordedWeights()
+        plain = Subsampling(TDT.encoder, SIZES.front_end.n_mels, weights)
+        scaled, _ = self.layer(self.features, self.n_features)
+        actual, _ = plain(self.features, self.n_features)
+        worst = (actual * math.sqrt(WIDTH) - scaled).abs().max().item()
         self.assertLess(worst, TOLERANCE * math.sqrt(WIDTH))
 
     def test_a_feature_frame_reaches_only_the_encoder_frames_near_it(self) -> None:
