@@ -60,6 +60,7 @@ LABELS = Predictor(n_layers=2, width=640)
 # public of the 1.1b says no more than its size and that it is a hybrid.
 SIZES = {
     "rnnt-tiny": sized("rnnt", TINY, Predictor(n_layers=1, width=128), pieces=128),
+    "tdt_ctc-tiny": sized("tdt", TINY, Predictor(n_layers=1, width=128), pieces=128),
     "rnnt-0.6b": sized("rnnt", XLARGE, LABELS),
     "rnnt-1.1b": sized("rnnt", XXLARGE, LABELS),
     "ctc-0.6b": sized("ctc", XLARGE, LABELS),
