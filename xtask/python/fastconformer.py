@@ -3,6 +3,11 @@
 Rekesh et al. 2023, "Fast Conformer with Linearly Scalable Attention". Written for inference: what
 can be folded into a weight is folded when the module is built (input scale, half-step residuals,
 batch norm, the position biases, the attention scale), and the position projections are a table.
+
+What runs from layer to layer is kept at `STREAM_SCALE` of its size, since float16 ends at 65504 and
+the input alone is scaled by sqrt(width). Every block that adds to it has the scale in its last
+weights, and the norms that read it take it out again. A power of two costs nothing and rounds
+nothing: float32 gives the same bits with any.
 """
 
 import math
@@ -15,18 +20,28 @@ from architecture import Encoder
 from subsampling import Subsampling
 from weights import Weights, constant, linear
 
+STREAM_SCALE = 2.0**-6
+LAYER_NORM_EPS = 1e-5
+# The variance of what is scaled down is smaller by the square.
+STREAM_EPS = LAYER_NORM_EPS * STREAM_SCALE**2
+
 
 class FastConformer(nn.Module):
     """Subsampling, then `n_layers` conformer layers."""
 
     def __init__(self, sizes: Encoder, n_mels: int, max_frames: int, weights: Weights) -> None:
         super().__init__()
-        self.subsampling = Subsampling(sizes, n_mels, weights.scope("pre_encode."))
+        input_scale = math.sqrt(sizes.width) if sizes.scale_input else 1.0
+        self.subsampling = Subsampling(
+            sizes, n_mels, input_scale * STREAM_SCALE, weights.scope("pre_encode.")
+        )
         positions = sinusoids(sizes.width, max_frames)
         self.layers = nn.ModuleList(
             ConformerLayer(sizes, positions, weights.scope(f"layers.{i}."))
             for i in range(sizes.n_layers)
         )
+        # Outside, nothing is scaled.
+        scale_norm(self.layers[-1].norm, 1.0 / STREAM_SCALE)
         self.max_frames = max_frames
 
     def forward(self, features: Tensor, n_features: Tensor) -> Tuple[Tensor, Tensor]:
@@ -59,7 +74,8 @@ class ConformerLayer(nn.Module):
         self.attention = RelativeAttention(sizes, positions, weights)
         self.convolution = Convolution(sizes, weights)
         self.feed_forward_out = FeedForward(sizes, weights, "2")
-        self.norm = weights.layer_norm("norm_out", sizes.width)
+        self.norm = weights.layer_norm("norm_out", sizes.width, STREAM_EPS)
+        scale_norm(self.norm, STREAM_SCALE)
 
     def forward(self, x: Tensor, past_end: Tensor, key_mask: Tensor) -> Tensor:
         """(N, T', D) to (N, T', D). `past_end` (N, T', 1) is true, and `key_mask`
@@ -77,11 +93,10 @@ class FeedForward(nn.Module):
     def __init__(self, sizes: Encoder, weights: Weights, which: str) -> None:
         super().__init__()
         width, hidden, bias = sizes.width, sizes.feed_forward_width, sizes.bias
-        self.norm = weights.layer_norm(f"norm_feed_forward{which}", width)
+        self.norm = weights.layer_norm(f"norm_feed_forward{which}", width, STREAM_EPS)
         self.expand = weights.linear(f"feed_forward{which}.linear1", width, hidden, bias)
         contract = weights.linear(f"feed_forward{which}.linear2", hidden, width, bias)
-        # Half is a power of two, so folding it in is exact.
-        self.contract = linear(contract.weight * 0.5, contract.bias * 0.5 if bias else None)
+        self.contract = scaled(contract, 0.5 * STREAM_SCALE)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, T', D) to (N, T', D)."""
@@ -105,7 +120,7 @@ class RelativeAttention(nn.Module):
         self.n_heads = heads
         self.head_width = head_width
         self.max_frames = (positions.size(0) + 1) // 2
-        self.norm = weights.layer_norm("norm_self_att", width)
+        self.norm = weights.layer_norm("norm_self_att", width, STREAM_EPS)
         source = weights.scope("self_attn.")
         content_bias = source.take("pos_bias_u", heads, head_width)
         position_bias = source.take("pos_bias_v", heads, head_width)
@@ -117,7 +132,7 @@ class RelativeAttention(nn.Module):
         bias[:width] += content_bias.flatten()
         self.query_key_value = linear(weight, bias)
         self.position_bias = constant((position_bias - content_bias).unsqueeze(1))
-        self.out = source.linear("linear_out", width, width, sizes.bias)
+        self.out = scaled(source.linear("linear_out", width, width, sizes.bias), STREAM_SCALE)
 
         # (H, d, 2 max_frames - 1): r for every distance, scaled as the product with k will be.
         table = source.take("linear_pos.weight", width, width) @ positions.T
@@ -155,10 +170,11 @@ class Convolution(nn.Module):
     def __init__(self, sizes: Encoder, weights: Weights) -> None:
         super().__init__()
         width, kernel, bias = sizes.width, sizes.conv_kernel, sizes.bias
-        self.norm = weights.layer_norm("norm_conv", width)
+        self.norm = weights.layer_norm("norm_conv", width, STREAM_EPS)
         source = weights.scope("conv.")
         self.expand = source.conv1x1("pointwise_conv1", width, 2 * width, bias)
-        self.contract = source.conv1x1("pointwise_conv2", width, width, bias)
+        contract = source.conv1x1("pointwise_conv2", width, width, bias)
+        self.contract = scaled(contract, STREAM_SCALE)
 
         weight = source.take("depthwise_conv.weight", width, 1, kernel)
         offset = source.take("depthwise_conv.bias", width) if bias else torch.zeros(width)
@@ -171,7 +187,7 @@ class Convolution(nn.Module):
             weight = weight * gain[:, None, None]
             self.norm_between = nn.Identity()
         else:
-            self.norm_between = source.layer_norm("batch_norm", width)
+            self.norm_between = source.layer_norm("batch_norm", width, LAYER_NORM_EPS)
         self.depthwise = nn.Conv1d(
             width, width, kernel, padding=kernel // 2, groups=width, device="meta"
         )
@@ -184,6 +200,17 @@ class Convolution(nn.Module):
         x = x.masked_fill(past_end, 0.0).transpose(1, 2)
         x = self.norm_between(self.depthwise(x).transpose(1, 2))
         return self.contract(torch.nn.functional.silu(x))
+
+
+def scaled(layer: nn.Linear, scale: float) -> nn.Linear:
+    """The layer with its output scaled."""
+    return linear(layer.weight * scale, None if layer.bias is None else layer.bias * scale)
+
+
+def scale_norm(norm: nn.LayerNorm, scale: float) -> None:
+    """Scales the norm's output, in place."""
+    norm.weight *= scale
+    norm.bias *= scale
 
 
 def sinusoids(width: int, max_frames: int) -> Tensor:

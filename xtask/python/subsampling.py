@@ -13,10 +13,11 @@ from weights import Weights, constant, linear
 class Subsampling(nn.Module):
     """A 3x3 convolution of stride 2, then depthwise-separable ones until the factor is reached.
 
-    Every convolution sees zeros past an utterance's end, as at the end of a batch of one.
+    Every convolution sees zeros past an utterance's end, as at the end of a batch of one. The
+    output is scaled by `scale`.
     """
 
-    def __init__(self, sizes: Encoder, n_mels: int, weights: Weights) -> None:
+    def __init__(self, sizes: Encoder, n_mels: int, scale: float, weights: Weights) -> None:
         super().__init__()
         channels, width = sizes.subsampling_channels, sizes.width
         n_halvings = int(math.log2(sizes.subsampling))
@@ -34,7 +35,6 @@ class Subsampling(nn.Module):
         for _ in range(n_halvings):
             n_bands = (n_bands - 1) // 2 + 1
         out = weights.linear("out", channels * n_bands, width)
-        scale = math.sqrt(width) if sizes.scale_input else 1.0
         self.out = linear(out.weight * scale, out.bias * scale)
 
     def forward(self, features: Tensor, n_features: Tensor) -> Tuple[Tensor, Tensor]:

@@ -51,9 +51,9 @@ class Weights(ABC):
         weight = self.take(f"{name}.weight", n_out, n_in, 1).squeeze(2)
         return linear(weight, self.take(f"{name}.bias", n_out) if bias else None)
 
-    def layer_norm(self, name: str, width: int) -> nn.LayerNorm:
-        """A layer norm over the last dimension, eps 1e-5."""
-        norm = nn.LayerNorm(width, eps=1e-5, device="meta")
+    def layer_norm(self, name: str, width: int, eps: float) -> nn.LayerNorm:
+        """A layer norm over the last dimension."""
+        norm = nn.LayerNorm(width, eps=eps, device="meta")
         norm.weight = constant(self.take(f"{name}.weight", width))
         norm.bias = constant(self.take(f"{name}.bias", width))
         return norm

@@ -2,15 +2,26 @@
 
 import math
 import unittest
+from dataclasses import replace
 from typing import Callable
+from unittest import mock
 
 import miniature
 import torch
 from miniature import MAX_FRAMES, SIZES, TDT, seeded
 from torch import Tensor, nn
 
-from architecture import Architecture, Encoder
-from fastconformer import Convolution, FeedForward, RelativeAttention, sinusoids
+import fastconformer
+from architecture import Architecture
+from architecture import Encoder as EncoderSizes
+from fastconformer import (
+    STREAM_SCALE,
+    Convolution,
+    FastConformer,
+    FeedForward,
+    RelativeAttention,
+    sinusoids,
+)
 from subsampling import Subsampling
 from weights import RandomWeights
 
@@ -24,7 +35,7 @@ class Attention(unittest.TestCase):
         weights = miniature.RecordedWeights()
         layer = RelativeAttention(SIZES.encoder, sinusoids(WIDTH, MAX_FRAMES), weights)
         x = torch.randn(2, n_frames, WIDTH)
-        actual = layer(x, torch.zeros(2, 1, 1, n_frames))
+        actual = layer(x * STREAM_SCALE, torch.zeros(2, 1, 1, n_frames)) / STREAM_SCALE
         expected = attention_by_formula(weights.given, x)
         worst = (actual - expected).abs().max().item()
         self.assertLess(worst, TOLERANCE, f"{n_frames} frames")
@@ -46,7 +57,8 @@ class Attention(unittest.TestCase):
         mask[..., 6:] = -math.inf
         expected = layer(x[:, :6], torch.zeros(1, 1, 1, 6))
         actual = layer(x, mask)[:, :6]
-        self.assertLess((actual - expected).abs().max().item(), TOLERANCE)
+        worst = (actual - expected).abs().max().item()
+        self.assertLess(worst, TOLERANCE * STREAM_SCALE)
 
 
 def attention_by_formula(weights: dict[str, Tensor], x: Tensor) -> Tensor:
@@ -83,13 +95,15 @@ def embed(distance: int) -> Tensor:
 
 
 class ConvolutionNorms(unittest.TestCase):
-    def check(self, sizes: Encoder, norm: Callable[[Tensor, dict[str, Tensor]], Tensor]) -> None:
+    def check(
+        self, sizes: EncoderSizes, norm: Callable[[Tensor, dict[str, Tensor]], Tensor]
+    ) -> None:
         """`norm` takes the depthwise convolution's output (N, D, T') and the norm's tensors."""
         weights = miniature.RecordedWeights()
         layer = Convolution(sizes, weights)
         given = {name.removeprefix("conv."): tensor for name, tensor in weights.given.items()}
         x = torch.randn(2, 12, WIDTH)
-        actual = layer(x, torch.zeros(2, 12, 1, dtype=torch.bool))
+        actual = layer(x * STREAM_SCALE, torch.zeros(2, 12, 1, dtype=torch.bool)) / STREAM_SCALE
 
         y = nn.functional.layer_norm(x, [WIDTH], given["norm_conv.weight"], given["norm_conv.bias"])
         y = nn.functional.conv1d(
@@ -144,7 +158,8 @@ class FoldedFeedForward(unittest.TestCase):
             weight, bias = (given[f"feed_forward1.{name}.{part}"] for part in ("weight", "bias"))
             y = y @ weight.T + bias
             y = nn.functional.silu(y) if name == "linear1" else y
-        self.assertLess((layer(x) - 0.5 * y).abs().max().item(), TOLERANCE)
+        actual = layer(x * STREAM_SCALE) / STREAM_SCALE
+        self.assertLess((actual - 0.5 * y).abs().max().item(), TOLERANCE)
 
 
 class PredictorSteps(unittest.TestCase):
@@ -177,15 +192,51 @@ class PredictorSteps(unittest.TestCase):
             self.assertLess((actual - wanted).abs().max().item(), TOLERANCE)
 
 
+class Stream(unittest.TestCase):
+    """What runs from layer to layer, which is scaled down inside and nowhere else."""
+
+    def setUp(self) -> None:
+        self.features, self.n_features = torch.randn(1, 24, 160), torch.tensor([160])
+
+    def encoder(self, sizes: EncoderSizes) -> FastConformer:
+        return FastConformer(sizes, 24, MAX_FRAMES, miniature.RecordedWeights())
+
+    def test_float32_gives_the_same_bits_without_the_scale(self) -> None:
+        expected, _ = self.encoder(SIZES.encoder)(self.features, self.n_features)
+        unscaled = {"STREAM_SCALE": 1.0, "STREAM_EPS": 1e-5}
+        with mock.patch.multiple(fastconformer, **unscaled):
+            actual, _ = self.encoder(SIZES.encoder)(self.features, self.n_features)
+        self.assertTrue(torch.equal(actual, expected))
+
+    def test_the_input_is_scaled_by_the_root_of_the_width_if_the_config_says_so(self) -> None:
+        plain = self.encoder(replace(SIZES.encoder, scale_input=False)).subsampling
+        scaled = self.encoder(SIZES.encoder).subsampling
+        expected = plain(self.features, self.n_features)[0] / STREAM_SCALE * math.sqrt(WIDTH)
+        actual = scaled(self.features, self.n_features)[0] / STREAM_SCALE
+        self.assertLess((actual - expected).abs().max().item(), TOLERANCE * math.sqrt(WIDTH))
+
+    def test_float16_bears_inputs_beyond_its_range(self) -> None:
+        """Frames of 200 thousand, where float16 ends at 65504."""
+        encoder = self.encoder(SIZES.encoder)
+        out = encoder.subsampling.out
+        gain = 2e5 * STREAM_SCALE / encoder.subsampling(self.features, self.n_features)[0].std()
+        out.weight *= gain
+        out.bias *= gain
+        expected, _ = encoder(self.features, self.n_features)
+        actual, _ = encoder.half()(self.features.half(), self.n_features)
+        self.assertTrue(actual.isfinite().all())
+        self.assertLess((actual.float() - expected).abs().max().item(), 0.1)
+
+
 class FoldedSubsampling(unittest.TestCase):
     def setUp(self) -> None:
         weights = miniature.RecordedWeights()
-        self.layer = Subsampling(SIZES.encoder, SIZES.front_end.n_mels, weights)
+        self.layer = Subsampling(SIZES.encoder, SIZES.front_end.n_mels, 3.0, weights)
         self.given = weights.given
         self.features = torch.randn(1, SIZES.front_end.n_mels, 160)
         self.n_features = torch.tensor([160])
 
-    def test_the_output_is_scaled_by_the_root_of_the_width(self) -> None:
+    def test_the_output_is_scaled(self) -> None:
         x = self.features.mT.unsqueeze(1)
         channels = SIZES.encoder.subsampling_channels
         for place, stride, groups in (
@@ -201,19 +252,11 @@ class FoldedSubsampling(unittest.TestCase):
             # Depthwise and pointwise convolution are one step: no activation between them.
             x = x if place in (2, 5) else x.relu()
         x = x.transpose(1, 2).flatten(2)
-        expected = (x @ self.given["out.weight"].T + self.given["out.bias"]) * math.sqrt(WIDTH)
+        expected = (x @ self.given["out.weight"].T + self.given["out.bias"]) * 3.0
         actual, n_frames = self.layer(self.features, self.n_features)
         self.assertEqual(n_frames.tolist(), [20])
         worst = (actual - expected).abs().max().item()
-        self.assertLess(worst, TOLERANCE * math.sqrt(WIDTH))
-
-    def test_without_scaling_the_output_is_the_linears(self) -> None:
-        weights = miniature.RecordedWeights()
-        plain = Subsampling(TDT.encoder, SIZES.front_end.n_mels, weights)
-        scaled, _ = self.layer(self.features, self.n_features)
-        actual, _ = plain(self.features, self.n_features)
-        worst = (actual * math.sqrt(WIDTH) - scaled).abs().max().item()
-        self.assertLess(worst, TOLERANCE * math.sqrt(WIDTH))
+        self.assertLess(worst, TOLERANCE * 3.0)
 
     def test_a_feature_frame_reaches_only_the_encoder_frames_near_it(self) -> None:
         changed = self.features.clone()
