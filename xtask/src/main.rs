@@ -14,6 +14,7 @@ mod parity;
 mod prerequisites;
 mod process;
 mod project;
+mod servers;
 mod setup;
 mod test_run;
 mod tidy;

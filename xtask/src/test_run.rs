@@ -9,7 +9,7 @@ use crate::export::ensure_tiny_bundle;
 use crate::process::{run as run_command, watch};
 use crate::project::Project;
 use crate::totals::Totals;
-use crate::{setup, tidy};
+use crate::{servers, setup, tidy};
 
 /// Runs what the arguments ask for; the last line it prints is `N passed, N failed`.
 ///
@@ -19,6 +19,7 @@ pub(crate) fn run(project: &Project, arguments: &TestArguments) -> ExitCode {
     let outcome = match arguments.tier {
         None => everything(project, &mut totals),
         Some(Tier::Logic) => rust_tests(project, "", &mut totals),
+        Some(Tier::Contract) => contract(project, &mut totals),
         Some(Tier::Numeric) => numeric(project, &mut totals),
         Some(Tier::Whole) => whole(project, &mut totals),
     };
@@ -43,6 +44,7 @@ fn everything(project: &Project, totals: &mut Totals) -> Result<()> {
     run_command(&mut project.cargo("fmt --all --check"))?;
     tidy::run(project)?;
     setup::ensure(project)?;
+    servers::ensure(project)?;
     python_tests(project, totals)?;
     ensure_tiny_bundle(project)?;
     project.announce("checking with clippy");
@@ -61,8 +63,15 @@ fn numeric(project: &Project, totals: &mut Totals) -> Result<()> {
     rust_tests(project, "--package parakeet-model", totals)
 }
 
+/// Needs no libtorch: of the e2e package, only what knows no model is compiled.
+fn contract(project: &Project, totals: &mut Totals) -> Result<()> {
+    servers::ensure(project)?;
+    rust_tests(project, "--package e2e-tests --no-default-features", totals)
+}
+
 fn whole(project: &Project, totals: &mut Totals) -> Result<()> {
     setup::ensure(project)?;
+    servers::ensure(project)?;
     ensure_tiny_bundle(project)?;
     rust_tests(
         project,

