@@ -23,6 +23,7 @@ COMPUTE_TYPES = {
     "float32": torch.float32,
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
+    "int8": torch.int8,
 }
 EXAMPLES = """
 examples:
@@ -31,6 +32,8 @@ examples:
   export.py parakeet-rnnt-0.6b.nemo --model-id nvidia/parakeet-rnnt-0.6b \\
       --out models/nvidia--parakeet-rnnt-0.6b --dtype float32,bfloat16,float16
       for CPUs and GPUs; the folder is where the worker looks for this model's id
+  export.py parakeet.nemo --out models/parakeet --dtype float32,bfloat16,int8
+      int8 is for CPUs with AVX-512 VNNI, and for no GPU
   export.py --random-init rnnt-0.6b --out /tmp/rnnt-0.6b --dtype bfloat16
       true size, random weights: for timing on a machine that reaches no model hub
 

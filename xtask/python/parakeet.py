@@ -9,6 +9,7 @@ from architecture import Architecture
 from ctc import CtcHead
 from fastconformer import FastConformer
 from frontend import LogMel
+from int8 import quantised
 from transducer import TransducerHead
 from weights import Weights
 
@@ -42,9 +43,18 @@ class Parakeet(nn.Module):
         self.compute_type = torch.float32
 
     def cast(self, compute_type: torch.dtype) -> "Parakeet":
-        """Casts encoder and head in place; the front end stays float32."""
+        """Casts encoder and head in place; the front end stays float32.
+
+        int8 is that of the encoder layers' linear layers, in a network of bfloat16.
+        """
+        replaced = {}
+        if compute_type == torch.int8:
+            compute_type = torch.bfloat16
+            replaced = quantised(self.encoder.layers)
         self.encoder.to(compute_type)
         self.head.to(compute_type)
+        for name, layer in replaced.items():
+            self.encoder.layers.set_submodule(name, layer)
         self.compute_type = compute_type
         return self
 

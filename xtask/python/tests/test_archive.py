@@ -238,9 +238,37 @@ class ComputeTypes(unittest.TestCase):
     def test_features_are_float32_in_every_type(self) -> None:
         audio, n_samples = noise(1, 16000), torch.tensor([16000])
         expected, _ = miniature.archive().features(audio, n_samples)
-        for compute_type in (torch.bfloat16, torch.float16):
+        for compute_type in (torch.bfloat16, torch.float16, torch.int8):
             actual, _ = miniature.archive(compute_type).features(audio, n_samples)
             self.assertTrue(torch.equal(actual, expected), compute_type)
+
+    def test_every_type_is_near_float32(self) -> None:
+        audio, lengths = noise(2, 32000), torch.tensor([32000, 20000])
+        for sizes in (SIZES, TDT):
+            expected, n_frames = miniature.archive(sizes=sizes).encoder_output(audio, lengths)
+            valid = torch.arange(expected.size(1)) < n_frames.unsqueeze(1)
+            for compute_type, limit in (
+                (torch.bfloat16, 0.03),
+                (torch.float16, 0.005),
+                (torch.int8, 0.06),
+            ):
+                archive = miniature.archive(compute_type, sizes)
+                # The first call of int8 packs the weights, the second has them packed.
+                for _ in range(2):
+                    actual, _ = archive.encoder_output(audio, lengths)
+                    difference = (actual.float() - expected)[valid]
+                    share = (difference.std() / expected[valid].std()).item()
+                    self.assertLess(share, limit, (sizes.head, compute_type))
+
+    def test_sound_that_is_loud_clipped_shifted_or_absent_is_finite_in_every_type(self) -> None:
+        loud = 100.0 * noise(1, 16000)
+        click = torch.zeros(1, 16000)
+        click[0, 8000] = 1.0
+        sounds = [loud, loud.clamp(-1.0, 1.0), noise(1, 16000) + 0.9, torch.zeros(1, 16000), click]
+        audio, lengths = torch.cat(sounds), torch.full([5], 16000)
+        for compute_type in (torch.float32, torch.bfloat16, torch.float16, torch.int8):
+            encoded, _ = miniature.archive(compute_type).encode(audio, lengths)
+            self.assertTrue(encoded.isfinite().all(), compute_type)
 
     def test_a_cast_model_encodes_in_its_type_and_scores_in_float32(self) -> None:
         for compute_type in (torch.bfloat16, torch.float16):
