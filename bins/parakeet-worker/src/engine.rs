@@ -127,7 +127,8 @@ impl Engine {
                         samples,
                     };
                     let heard = hypothesis.map(|mut hypothesis| {
-                        let words = words(&hypothesis, self.model.vocabulary(), &clock);
+                        let times = self.model.manifest().head.into();
+                        let words = words(&hypothesis, self.model.vocabulary(), &clock, times);
                         for token in &mut hypothesis.tokens {
                             token.frame += chunk.samples.start / stride;
                         }

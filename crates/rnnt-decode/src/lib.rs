@@ -59,7 +59,7 @@
 //! let clock = FrameClock { stride: 1280, sample_rate_hz: 16_000, samples: 0..32_000 };
 //!
 //! let searched = search(&mut Recital { n_said: 0 }, &SearchRules::default())?;
-//! let words = words(&searched.hypotheses[0], &vocabulary, &clock);
+//! let words = words(&searched.hypotheses[0], &vocabulary, &clock, Head::Rnnt.into());
 //!
 //! assert_eq!((words[0].text.as_str(), words[0].start, words[0].end), ("hello", 0.4, 0.64));
 //! assert_eq!((words[1].text.as_str(), words[1].start, words[1].end), ("world", 1.6, 1.68));
@@ -70,6 +70,7 @@
 mod clock;
 mod hypothesis;
 mod search;
+mod times;
 mod transducer;
 mod vocabulary;
 mod window;
@@ -78,6 +79,7 @@ mod words;
 pub use clock::FrameClock;
 pub use hypothesis::{Hypothesis, Token, TokenId};
 pub use search::{SearchRules, SearchStats, Searched, search};
+pub use times::TokenTimes;
 pub use transducer::{Emission, Head, Lane, Transducer};
 pub use vocabulary::{Vocabulary, VocabularyError};
 pub use window::Window;

@@ -1,5 +1,7 @@
 //! The pieces that tokens stand for, and their text.
 
+use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory as _};
+
 use crate::{Token, TokenId};
 
 /// SentencePiece's mark for a space, U+2581.
@@ -82,7 +84,23 @@ impl Vocabulary {
             || matches!(after, Part::Text(text) if text.starts_with(SPACE_MARK))
     }
 
-    /// The text of one word's tokens, without spaces around it; empty for bare space marks.
+    /// Whether nothing is heard of a piece: it is one punctuation mark, a bare space mark, or both.
+    pub(crate) fn is_silent(&self, id: TokenId) -> bool {
+        let Part::Text(text) = self.part(id) else {
+            return false;
+        };
+        let mut chars = without_space_mark(text).chars();
+        chars.next().is_none_or(is_punctuation) && chars.next().is_none()
+    }
+
+    /// Whether the first character of a piece, the space mark aside, is a punctuation mark.
+    pub(crate) fn begins_with_mark(&self, id: TokenId) -> bool {
+        matches!(self.part(id), Part::Text(text)
+            if without_space_mark(text).starts_with(is_punctuation))
+    }
+
+    /// The text of one word's tokens, with no spaces around it and single ones inside; empty for bare
+    /// space marks.
     pub(crate) fn word(&self, tokens: &[Token]) -> String {
         let mut bytes = Vec::new();
         for token in tokens {
@@ -99,13 +117,19 @@ impl Vocabulary {
             text.push_str(chunk.valid());
             text.extend(chunk.invalid().iter().map(|_| char::REPLACEMENT_CHARACTER));
         }
-        text.trim().to_owned()
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
     fn part(&self, id: TokenId) -> Part<'_> {
         match self.piece(id) {
             None | Some("<unk>") => Part::Unknown,
-            Some(piece) => byte(piece).map_or(Part::Text(piece), Part::Byte),
+            // The names that SentencePiece gives its control symbols, which it writes as nothing.
+            Some("<s>" | "</s>" | "<pad>") => Part::Text(""),
+            Some(piece) => match byte(piece) {
+                Some(space) if space.is_ascii_whitespace() => Part::Text("\u{2581}"),
+                Some(byte) => Part::Byte(byte),
+                None => Part::Text(piece),
+            },
         }
     }
 }
@@ -116,6 +140,16 @@ enum Part<'a> {
     Text(&'a str),
     Byte(u8),
     Unknown,
+}
+
+/// A piece from its first written character on.
+fn without_space_mark(text: &str) -> &str {
+    text.strip_prefix(SPACE_MARK).unwrap_or(text)
+}
+
+/// Whether a character is of Unicode's category P, which is how NeMo tells punctuation.
+fn is_punctuation(char: char) -> bool {
+    char.general_category_group() == GeneralCategoryGroup::Punctuation
 }
 
 /// The byte of a byte-fallback piece: 0xE2 of `<0xE2>`.

@@ -1,14 +1,20 @@
 //! Turns tokens into words with times and confidence.
 //!
 //! A word starts at a piece that begins with `▁` and runs to the next such piece. Its start is the
-//! encoder frame of its first token; its end is the end of its last token, cut to the next word's
-//! start and to the audio's end. So words never overlap and never run backwards, and a pause
-//! between two words shows.
+//! encoder frame of its first token; its end is the end of its last token (which of them count is
+//! said by [`TokenTimes`]), cut to the next word's start and to the audio's end. So words never
+//! overlap and never run backwards, and a pause between two words shows.
 
-use crate::{FrameClock, Hypothesis, Token, Vocabulary};
+use std::ops::Range;
+
+use crate::{FrameClock, Hypothesis, Token, TokenTimes, Vocabulary};
 
 /// How [`Word::confidence`] is made, as named in the output.
 pub const CONFIDENCE_METHOD: &str = "max_prob";
+
+/// Marks that close what was said: alone they are no word. NeMo joins any mark to the word before
+/// it; an opening one, a dash or an apostrophe (`'tis`) would make one word of two.
+const CLOSING: [char; 7] = ['.', ',', '!', '?', ';', ':', '…'];
 
 /// One word, in the time of its file.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,24 +35,23 @@ pub struct Word {
 ///
 /// Nothing is merged: a word equal to its neighbour is a word. A first piece without `▁` starts a
 /// word as well, `<unk>` and ids past the vocabulary are words of their own (`⁇`), byte pieces
-/// (`<0xE2>`) are joined into UTF-8, and a bare `▁` with nothing after it makes no word.
-pub fn words(hypothesis: &Hypothesis, vocabulary: &Vocabulary, clock: &FrameClock) -> Vec<Word> {
+/// (`<0xE2>`) are joined into UTF-8, a bare `▁` with nothing after it makes no word, and closing
+/// punctuation belongs to the word before it even if a `▁` parts them. So [`text`] of the words is
+/// what SentencePiece writes for the tokens, less repeated spaces and those before closing marks.
+pub fn words(
+    hypothesis: &Hypothesis,
+    vocabulary: &Vocabulary,
+    clock: &FrameClock,
+    times: TokenTimes,
+) -> Vec<Word> {
+    let tokens = times.retime(&hypothesis.tokens, vocabulary);
     let mut words = Vec::new();
     // From the last word to the first, so that each one's limit, its follower's start, is known.
     let mut limit = clock.samples.end;
-    for tokens in hypothesis
-        .tokens
-        .chunk_by(|a, b| !vocabulary.splits(a, b))
-        .rev()
-    {
-        let text = vocabulary.word(tokens);
-        if text.is_empty() {
-            continue;
-        }
-        let (first, last) = (&tokens[0], &tokens[tokens.len() - 1]);
-        let start = clock.sample(first.frame).min(limit);
+    for Spelling { text, tokens } in spell(&tokens, vocabulary).into_iter().rev() {
+        let start = clock.sample(tokens[0].frame).min(limit);
         let end = clock
-            .sample(last.frame + last.duration as usize)
+            .sample(times.end(tokens, vocabulary))
             .clamp(start, limit);
         words.push(Word {
             text,
@@ -67,6 +72,36 @@ pub fn text(words: &[Word]) -> String {
         .map(|word| word.text.as_str())
         .collect::<Vec<_>>()
         .join(" ")
+}
+
+/// A word's text, and the tokens that say it.
+struct Spelling<'a> {
+    text: String,
+    tokens: &'a [Token],
+}
+
+/// Parts tokens into words, in their order; tokens that write nothing between two words are in none.
+fn spell<'a>(tokens: &'a [Token], vocabulary: &Vocabulary) -> Vec<Spelling<'a>> {
+    let mut words: Vec<(String, Range<usize>)> = Vec::new();
+    let mut start = 0;
+    for run in tokens.chunk_by(|before, after| !vocabulary.splits(before, after)) {
+        let end = start + run.len();
+        let text = vocabulary.word(run);
+        match words.last_mut() {
+            _ if text.is_empty() => {}
+            Some((word, tokens)) if text.chars().all(|char| CLOSING.contains(&char)) => {
+                word.push_str(&text);
+                tokens.end = end;
+            }
+            _ => words.push((text, start..end)),
+        }
+        start = end;
+    }
+    let spelling = |(text, range)| Spelling {
+        text,
+        tokens: &tokens[range],
+    };
+    words.into_iter().map(spelling).collect()
 }
 
 /// The lowest of the tokens' probabilities, scaled so that a guess among the V symbols is 0:

@@ -92,6 +92,15 @@ fn a_tdt_blank_of_duration_0_counts_as_1() {
 }
 
 #[test]
+fn a_tdt_token_of_duration_0_leaves_time_for_more_on_its_frame() {
+    check(
+        Head::Tdt,
+        "1:0,2:0,3:2 - 4:0,-:0 5:1",
+        "1@0+0 2@0+0 3@0+2 4@2+0 5@3+1",
+    );
+}
+
+#[test]
 fn a_duration_past_the_end_ends_the_utterance() {
     check(Head::Tdt, "- 1:4", "1@1+4");
 }

@@ -1,10 +1,13 @@
 //! Tokens to words.
 
 mod confidence;
+mod marks;
+mod nemo;
 mod properties;
+mod spelling;
 mod times;
 
-use rnnt_decode::{FrameClock, Hypothesis, Token, TokenId, Vocabulary, Word, words};
+use rnnt_decode::{FrameClock, Hypothesis, Token, TokenId, TokenTimes, Vocabulary, Word, words};
 
 /// Parakeet's clock over `n_samples` of audio.
 fn clock(n_samples: usize) -> FrameClock {
@@ -15,9 +18,14 @@ fn clock(n_samples: usize) -> FrameClock {
     }
 }
 
+/// Words of tokens as the search found them; see [`words_by`].
+fn words_of(tokens: &str, clock: &FrameClock) -> Vec<Word> {
+    words_by(tokens, clock, TokenTimes::AsFound)
+}
+
 /// Words of tokens written `piece@frame`, `piece@frame+duration` or
 /// `piece@frame+duration*log_prob`.
-fn words_of(tokens: &str, clock: &FrameClock) -> Vec<Word> {
+fn words_by(tokens: &str, clock: &FrameClock, times: TokenTimes) -> Vec<Word> {
     let mut pieces: Vec<String> = Vec::new();
     let mut hypothesis = Hypothesis::default();
     for (id, token) in tokens.split_whitespace().enumerate() {
@@ -33,5 +41,5 @@ fn words_of(tokens: &str, clock: &FrameClock) -> Vec<Word> {
         });
     }
     let vocabulary = Vocabulary::new(pieces).expect("a vocabulary");
-    words(&hypothesis, &vocabulary, clock)
+    words(&hypothesis, &vocabulary, clock, times)
 }

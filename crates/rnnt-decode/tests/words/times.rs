@@ -1,7 +1,7 @@
 //! The text of words and when they are said.
 
 use expect_test::{Expect, expect};
-use rnnt_decode::{FrameClock, Hypothesis, Token, Vocabulary, text, words};
+use rnnt_decode::{FrameClock, Hypothesis, Token, TokenTimes, Vocabulary, text, words};
 
 use crate::{clock, words_of};
 
@@ -193,7 +193,12 @@ fn an_id_past_the_vocabulary_reads_as_unknown() {
         tokens: vec![token(0), token(9)],
     };
     assert_eq!(
-        text(&words(&hypothesis, &vocabulary, &clock(160_000))),
+        text(&words(
+            &hypothesis,
+            &vocabulary,
+            &clock(160_000),
+            TokenTimes::AsFound
+        )),
         "a ⁇"
     );
 }
@@ -231,6 +236,14 @@ fn what_only_looks_like_a_byte_piece_is_text() {
 #[test]
 fn nothing_said_makes_no_words() {
     let vocabulary = Vocabulary::new(vec!["▁a".to_owned()]).expect("a vocabulary");
-    assert_eq!(words(&Hypothesis::default(), &vocabulary, &clock(0)), []);
+    assert_eq!(
+        words(
+            &Hypothesis::default(),
+            &vocabulary,
+            &clock(0),
+            TokenTimes::AsFound
+        ),
+        []
+    );
     assert_eq!(text(&[]), "");
 }
