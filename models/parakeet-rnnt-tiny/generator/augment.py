@@ -18,8 +18,8 @@ N_BANK_SAMPLES = 40 * SAMPLE_RATE_HZ
 BABBLE_TALKERS = 6
 N_TAPS = 41
 
-PROBABILITY = {"noise": 0.6, "band": 0.15, "room": 0.15}
-SNR_DB = (8.0, 40.0)
+PROBABILITY = {"noise": 0.75, "band": 0.15, "room": 0.15}
+SNR_DB = (5.0, 35.0)
 PEAK_DB = (-30.0, -1.0)
 
 

@@ -70,7 +70,9 @@ def main() -> None:
         by["noise"]["clean" if item["snr_db"] is None else "noisy"].append(score)
         offsets += start_errors(item, hypothesis.timestamp["word"])
         if arguments.show_errors and score[0]:
-            print(f"{item['id']} {item['voice']}\n  said  {item['text']}\n  heard {hypothesis.text}")
+            print(
+                f"{item['id']} {item['voice']}\n  said  {item['text']}\n  heard {hypothesis.text}"
+            )
 
     for name, rows in by.items():
         print_table(name, rows)

@@ -35,9 +35,7 @@ class Band:
     width: int
 
 
-def build_band(
-    ranges: list[list[tuple[int, int]]], n_frames: list[int]
-) -> Band:
+def build_band(ranges: list[list[tuple[int, int]]], n_frames: list[int]) -> Band:
     """Builds the band from the frames allowed to each token, made monotone and feasible."""
     n_batch, n_tokens = len(ranges), max(len(r) for r in ranges)
     lowest = np.zeros((n_batch, n_tokens), np.int64)
@@ -124,8 +122,15 @@ class _RestrictedLoss(torch.autograd.Function):
         d_blank, d_emit = np.zeros_like(blank64), np.zeros_like(emit64)
         losses = [
             -_occupancies(
-                blank64[row], emit64[row], band.first[row], band.lowest[row], band.highest[row],
-                n_frames[row], n_tokens[row], d_blank[row], d_emit[row],
+                blank64[row],
+                emit64[row],
+                band.first[row],
+                band.lowest[row],
+                band.highest[row],
+                n_frames[row],
+                n_tokens[row],
+                d_blank[row],
+                d_emit[row],
             )
             for row in range(len(n_frames))
         ]

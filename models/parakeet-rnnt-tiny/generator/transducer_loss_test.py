@@ -40,14 +40,16 @@ class BandedLoss(unittest.TestCase):
             joint, encoded, predicted, targets, build_band(ranges, n_frames), n_frames, n_tokens
         )
         gradients = torch.autograd.grad(banded.sum(), [encoded, predicted])
-        plain = torch.stack([
-            plain_loss(
-                joint(encoded[i, : n_frames[i], None] + predicted[i, None]).log_softmax(-1),
-                targets[i, : n_tokens[i]].tolist(),
-                ranges[i],
-            )
-            for i in range(len(n_frames))
-        ])
+        plain = torch.stack(
+            [
+                plain_loss(
+                    joint(encoded[i, : n_frames[i], None] + predicted[i, None]).log_softmax(-1),
+                    targets[i, : n_tokens[i]].tolist(),
+                    ranges[i],
+                )
+                for i in range(len(n_frames))
+            ]
+        )
         torch.testing.assert_close(banded, plain, atol=1e-4, rtol=1e-4)
         for mine, theirs in zip(
             gradients, torch.autograd.grad(plain.sum(), [encoded, predicted]), strict=True
