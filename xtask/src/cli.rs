@@ -32,8 +32,17 @@ pub(crate) enum Command {
     /// and doc tests. With CI=true a skipped test is a failure.
     Test(TestArguments),
 
-    /// Turn a NeMo checkpoint into a bundle that parakeet-worker loads
+    /// Turn a NeMo checkpoint, yours or the hub's, into a bundle that parakeet-worker loads
+    ///
+    /// A model of the hub is fetched by the hub's own client and its variables: HF_HOME for the cache,
+    /// HF_TOKEN, HF_ENDPOINT for a mirror, HF_HUB_OFFLINE. What is interrupted goes on in the next run.
     ExportModel(ExportArguments),
+
+    /// Fetch a model, export it, transcribe real recordings, and check every promise about it
+    ///
+    /// One line for each point of the engine's checklist: ok, FAILED, or not run and why. Exit code 1
+    /// when one failed.
+    Verify(VerifyArguments),
 
     /// Compare with NeMo 2.7.3: features, encoder output, every token and its frame
     ///
@@ -70,19 +79,20 @@ pub(crate) enum Tier {
 
 #[derive(Args)]
 pub(crate) struct ExportArguments {
-    /// A `.nemo` checkpoint
+    /// A `.nemo` file, or a model of the hub: nvidia/parakeet-rnnt-0.6b, parakeet-rnnt-0.6b
     #[arg(required_unless_present = "random_init")]
     pub(crate) checkpoint: Option<String>,
 
-    /// Folder to write the bundle to, for example models/nvidia--parakeet-rnnt-0.6b
+    /// Folder to write the bundle to; for a model with an id, by default where the worker looks for
+    /// it: in DALSTON_MODEL_DIR, else in models, for example models/nvidia--parakeet-rnnt-0.6b
     #[arg(long, value_name = "DIR")]
-    pub(crate) out: PathBuf,
+    pub(crate) out: Option<PathBuf>,
 
     /// Compute types to write, one archive each
     #[arg(long, value_name = "TYPE,...", default_value = "float32")]
     pub(crate) dtype: String,
 
-    /// The model's name in the manifest; the file's name by default
+    /// The model's name in the manifest; by default the hub's, or that of the file
     #[arg(long, value_name = "ID")]
     pub(crate) model_id: Option<String>,
 
@@ -94,6 +104,28 @@ pub(crate) struct ExportArguments {
     /// Further options of the exporter, after `--`; `-- --help` lists them
     #[arg(last = true, value_name = "OPTION")]
     pub(crate) more: Vec<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct VerifyArguments {
+    /// A model of the hub: nvidia/parakeet-rnnt-0.6b, parakeet-rnnt-0.6b, or any OWNER/NAME
+    pub(crate) model: String,
+
+    /// Another one, to change to and back; not fetched when its bundle is there
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) switch_to: Option<String>,
+
+    /// Recordings, with what is spoken in them in DIR/transcripts.tsv [default: tests/data/speech]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) recordings: Option<PathBuf>,
+
+    /// Compute types to export
+    #[arg(long, value_name = "TYPE,...", default_value = "float32,bfloat16")]
+    pub(crate) dtype: String,
+
+    /// A parakeet-worker to run, instead of building one
+    #[arg(long, value_name = "PROGRAM")]
+    pub(crate) worker: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -126,11 +158,11 @@ mod tests {
     fn an_export_takes_a_checkpoint_or_random_weights_and_not_both() {
         assert!(parses("xtask export-model a.nemo --out b"));
         assert!(parses("xtask export-model --random-init rnnt-0.6b --out b"));
+        assert!(parses("xtask export-model nvidia/parakeet-rnnt-0.6b"));
         assert!(!parses("xtask export-model --out b"));
         assert!(!parses(
             "xtask export-model a.nemo --random-init rnnt-0.6b --out b"
         ));
-        assert!(!parses("xtask export-model a.nemo"));
     }
 
     #[test]

@@ -24,8 +24,8 @@ shows that the whole way works, from an audio file to words with times. Of real 
 nothing.";
 
 const WHERE_NEXT: &str = "\
-Next, a model for real speech: download the .nemo file of nvidia/parakeet-rnnt-0.6b, then
-  cargo xtask export-model parakeet-rnnt-0.6b.nemo --out models/nvidia--parakeet-rnnt-0.6b
+Next, a model for real speech, 2.5 GB to download:
+  cargo xtask export-model nvidia/parakeet-rnnt-0.6b
   cargo run --release -p parakeet-worker -- transcribe --model nvidia/parakeet-rnnt-0.6b YOUR.wav";
 
 /// Sets up, exports, builds, and transcribes.

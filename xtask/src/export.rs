@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::SystemTime;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::cli::ExportArguments;
 use crate::process::run as run_command;
 use crate::project::Project;
-use crate::setup;
+use crate::{hub, setup};
 
 /// Where the tiny model lives: its checkpoint is committed, its bundle is made from it.
 pub(crate) const TINY: &str = "models/parakeet-rnnt-tiny";
@@ -18,34 +18,40 @@ pub(crate) const TINY: &str = "models/parakeet-rnnt-tiny";
 /// What the exporter writes for it, the manifest last.
 const TINY_BUNDLE: [&str; 3] = ["vocabulary.json", "model.float32.pt", "manifest.json"];
 
-/// Exports what the user names.
+/// Exports what the user names, a model of the hub after fetching it.
 ///
 /// # Errors
 ///
-/// When the checkpoint does not exist, or the exporter refuses it in its own words.
+/// When the checkpoint does not exist or cannot be fetched, when nothing says where the bundle goes,
+/// or when the exporter refuses the checkpoint in its own words.
 pub(crate) fn run(project: &Project, arguments: &ExportArguments) -> Result<()> {
-    let mut exporter = exporter(project);
-    match (&arguments.checkpoint, &arguments.random_init) {
-        (Some(checkpoint), _) => exporter.arg(checkpoint_path(checkpoint)?),
-        (None, Some(name)) => exporter.args(["--random-init", name]),
-        (None, None) => bail!("name a .nemo checkpoint, or a size with --random-init"),
-    };
+    let source = Source::named_by(arguments)?;
+    let model_id = arguments.model_id.as_deref().or(match &source {
+        Source::Hub(repository) => Some(repository),
+        Source::File(_) | Source::Random(_) => None,
+    });
     // The exporter runs in the root of the checkout, the user perhaps elsewhere.
-    exporter
-        .arg("--out")
-        .arg(std::path::absolute(&arguments.out)?);
-    exporter.args(["--dtype", &arguments.dtype]);
-    if let Some(model_id) = &arguments.model_id {
-        exporter.args(["--model-id", model_id]);
-    }
-    exporter.args(&arguments.more);
+    let out = match (&arguments.out, model_id) {
+        (Some(out), _) => std::path::absolute(out)?,
+        (None, Some(id)) => project.bundle(id),
+        (None, None) => bail!("say with --out where the bundle goes, or with --model-id its name"),
+    };
 
     setup::ensure(project)?;
+    let mut exporter = exporter(project, &out, &arguments.dtype);
+    match &source {
+        Source::File(path) => exporter.arg(path),
+        Source::Hub(repository) => exporter.arg(hub::fetch(project, repository)?),
+        Source::Random(size) => exporter.args(["--random-init", size]),
+    };
+    if let Some(model_id) = model_id {
+        exporter.args(["--model-id", model_id]);
+    }
     project.announce("exporting the model");
-    run_command(&mut exporter)?;
+    run_command(exporter.args(&arguments.more))?;
     project.announce(&format!(
         "done; try it: cargo run --release -p parakeet-worker -- transcribe --model {} FILE...",
-        arguments.out.display()
+        out.display()
     ));
     Ok(())
 }
@@ -66,34 +72,70 @@ pub(crate) fn ensure_tiny_bundle(project: &Project) -> Result<()> {
         return Ok(());
     }
     project.announce("exporting the tiny model");
-    run_command(exporter(project).arg(&checkpoint).arg("--out").arg(&folder))
+    bundle(
+        project,
+        &checkpoint,
+        "parakeet-rnnt-tiny",
+        &folder,
+        "float32",
+    )
 }
 
-/// The exporter, ready for its arguments.
-fn exporter(project: &Project) -> Command {
+/// Writes the bundle of a checkpoint; the exporter's progress goes to standard error.
+///
+/// `dtype` is a list of compute types with commas between.
+///
+/// # Errors
+///
+/// When the exporter refuses the checkpoint; its sentence stands above.
+pub(crate) fn bundle(
+    project: &Project,
+    checkpoint: &Path,
+    model_id: &str,
+    out: &Path,
+    dtype: &str,
+) -> Result<()> {
+    let mut exporter = exporter(project, out, dtype);
+    run_command(exporter.arg(checkpoint).args(["--model-id", model_id]))
+}
+
+/// The exporter, ready for a source and further options.
+fn exporter(project: &Project, out: &Path, dtype: &str) -> Command {
     let mut python = setup::EXPORTER.python(project);
-    python.arg("xtask/python/export.py");
+    python.arg("xtask/python/export.py").arg("--out").arg(out);
+    python.args(["--dtype", dtype]);
     python
 }
 
-/// The checkpoint as an absolute path.
-fn checkpoint_path(checkpoint: &str) -> Result<PathBuf> {
-    let path = std::path::absolute(checkpoint)?;
-    if path.is_file() {
-        return Ok(path);
-    }
-    if is_hub_id(checkpoint) {
-        bail!(
-            "there is no file {checkpoint}; if you mean the model of that name on the hub, download \
-             its .nemo file yourself for now and give its path: this command does not fetch"
-        );
-    }
-    bail!("there is no checkpoint {}", path.display())
+/// Where weights come from.
+#[derive(Debug, PartialEq, Eq)]
+enum Source {
+    /// A checkpoint; the path is absolute.
+    File(PathBuf),
+    /// A repository of the hub.
+    Hub(String),
+    /// Random weights of a size that has a name.
+    Random(String),
 }
 
-/// `owner/name` and nothing that only a path has.
-fn is_hub_id(name: &str) -> bool {
-    name.split('/').count() == 2 && !name.starts_with(['/', '.', '~']) && !name.ends_with(".nemo")
+impl Source {
+    /// A file that exists comes before a model of its name.
+    fn named_by(arguments: &ExportArguments) -> Result<Self> {
+        let Some(checkpoint) = &arguments.checkpoint else {
+            let size = arguments.random_init.clone();
+            return Ok(Self::Random(size.context("name a checkpoint or a size")?));
+        };
+        let path = std::path::absolute(checkpoint)?;
+        if path.is_file() {
+            return Ok(Self::File(path));
+        }
+        ensure!(
+            !checkpoint.ends_with(".nemo"),
+            "there is no checkpoint {}",
+            path.display()
+        );
+        hub::repository(checkpoint).map(Self::Hub)
+    }
 }
 
 /// When the newest Python file of a folder was written.
@@ -118,33 +160,48 @@ fn modified(path: &Path) -> Result<SystemTime> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use clap::Parser as _;
 
-    #[test]
-    fn a_hub_id_is_owner_and_name() {
-        assert!(is_hub_id("nvidia/parakeet-rnnt-0.6b"));
-        assert!(!is_hub_id("models/tiny.nemo"));
-        assert!(!is_hub_id("./nvidia/parakeet"));
-        assert!(!is_hub_id("/nvidia/parakeet"));
-        assert!(!is_hub_id("parakeet"));
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn source(line: &str) -> Result<Source> {
+        let line = format!("xtask export-model --out b {line}");
+        match Cli::parse_from(line.split_whitespace()).command {
+            Command::ExportModel(arguments) => Source::named_by(&arguments),
+            _ => unreachable!("the line names the command"),
+        }
     }
 
     #[test]
-    fn a_hub_id_gets_an_answer_that_says_what_to_do() {
-        let error = checkpoint_path("nvidia/parakeet-rnnt-0.6b")
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains("download its .nemo file yourself"),
-            "{error}"
+    fn a_file_that_exists_comes_before_a_model_of_its_name() {
+        let here = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+        assert_eq!(source(here).unwrap(), Source::File(here.into()));
+        assert_eq!(
+            source("someone/parrot").unwrap(),
+            Source::Hub("someone/parrot".into())
+        );
+    }
+
+    #[test]
+    fn short_names_are_made_whole() {
+        assert_eq!(
+            source("parakeet-1.1b").unwrap(),
+            Source::Hub("nvidia/parakeet-rnnt-1.1b".into())
         );
     }
 
     #[test]
     fn an_absent_checkpoint_is_named() {
-        let error = checkpoint_path("no/such/file.nemo")
-            .unwrap_err()
-            .to_string();
-        assert!(error.ends_with("no/such/file.nemo"), "{error}");
+        let error = source("no/such.nemo").unwrap_err().to_string();
+        assert!(error.ends_with("no/such.nemo"), "{error}");
+    }
+
+    #[test]
+    fn random_weights_need_no_file() {
+        assert_eq!(
+            source("--random-init rnnt-0.6b").unwrap(),
+            Source::Random("rnnt-0.6b".into())
+        );
     }
 }

@@ -9,6 +9,7 @@ compile_error!("the engine builds on Linux and macOS; on Windows use WSL");
 mod cli;
 mod demo;
 mod export;
+mod hub;
 mod libtorch;
 mod parity;
 mod prerequisites;
@@ -20,6 +21,7 @@ mod test_run;
 mod tidy;
 mod totals;
 mod venv;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
         libtorch: std::env::var_os("LIBTORCH").map(Into::into),
         cxx: std::env::var("CXX").ok(),
         target_dir: std::env::var_os("CARGO_TARGET_DIR").map(Into::into),
+        model_dir: std::env::var_os("DALSTON_MODEL_DIR").map(Into::into),
         ci: std::env::var_os("CI").is_some_and(|value| value == "true"),
     });
     let outcome = match Cli::parse().command {
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
         Command::Test(arguments) => return test_run::run(&project, &arguments),
         Command::ExportModel(arguments) => export::run(&project, &arguments),
         Command::Parity(arguments) => parity::run(&project, &arguments),
+        Command::Verify(arguments) => verify::run(&project, &arguments),
         Command::Tidy => tidy::run(&project),
     };
     match outcome {

@@ -21,6 +21,8 @@ pub(crate) struct Environment {
     pub(crate) cxx: Option<String>,
     /// `CARGO_TARGET_DIR`: where cargo builds when it is not in `target`.
     pub(crate) target_dir: Option<PathBuf>,
+    /// `DALSTON_MODEL_DIR`: where the worker looks for bundles when it is not in `models`.
+    pub(crate) model_dir: Option<PathBuf>,
     /// `CI=true`: a skipped test is a failure.
     pub(crate) ci: bool,
 }
@@ -47,6 +49,14 @@ impl Project {
     /// A path inside the checkout.
     pub(crate) fn path(&self, relative: impl AsRef<Path>) -> PathBuf {
         self.root.join(relative)
+    }
+
+    /// Where the worker looks for the bundle of a model: its id with `/` written `--`, in
+    /// `DALSTON_MODEL_DIR`, else in `models`.
+    pub(crate) fn bundle(&self, model_id: &str) -> PathBuf {
+        let folder = self.environment.model_dir.as_deref();
+        let folder = self.root.join(folder.unwrap_or(Path::new("models")));
+        folder.join(model_id.replace('/', "--"))
     }
 
     /// A command that runs in the root of the checkout, so that relative paths in its output and in
@@ -79,6 +89,7 @@ mod tests {
             libtorch: value.map(Into::into),
             cxx: None,
             target_dir: None,
+            model_dir: None,
             ci: false,
         })
         .environment
@@ -90,6 +101,25 @@ mod tests {
         assert_eq!(
             libtorch_of(Some("/opt/libtorch")),
             Some("/opt/libtorch".into())
+        );
+    }
+
+    #[test]
+    fn a_bundle_lies_where_the_worker_looks() {
+        let mut project = Project::new(Environment {
+            libtorch: None,
+            cxx: None,
+            target_dir: None,
+            model_dir: None,
+            ci: false,
+        });
+        let id = "nvidia/parakeet-rnnt-0.6b";
+        let in_models = project.path("models/nvidia--parakeet-rnnt-0.6b");
+        assert_eq!(project.bundle(id), in_models);
+        project.environment.model_dir = Some("/data".into());
+        assert_eq!(
+            project.bundle(id),
+            Path::new("/data/nvidia--parakeet-rnnt-0.6b")
         );
     }
 

@@ -9,7 +9,7 @@ use crate::export::ensure_tiny_bundle;
 use crate::process::{run as run_command, watch};
 use crate::project::Project;
 use crate::totals::Totals;
-use crate::{servers, setup, tidy};
+use crate::{hub, servers, setup, tidy};
 
 /// Runs what the arguments ask for; the last line it prints is `N passed, N failed`.
 ///
@@ -80,8 +80,9 @@ fn whole(project: &Project, totals: &mut Totals) -> Result<()> {
     )
 }
 
-/// The exporter's tests, which need torch and no NeMo.
+/// The exporter's tests, which need torch and no NeMo, and those of fetching.
 fn python_tests(project: &Project, totals: &mut Totals) -> Result<()> {
+    hub::CLIENT.ensure(project)?;
     project.announce("testing the exporter");
     let mut unittest = setup::EXPORTER.python(project);
     // At every call of TorchScript, torch recommends its successor, which tch cannot load.

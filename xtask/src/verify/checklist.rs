@@ -1,0 +1,104 @@
+//! Points that hold, fail, or cannot be decided on this machine, a line for each.
+
+use anyhow::{Result, ensure};
+
+/// How one point came out; the text is what was found, or what is missing to decide it.
+pub(super) enum Outcome {
+    Holds(String),
+    NotRun(String),
+}
+
+/// The points so far.
+#[derive(Default)]
+pub(super) struct Checklist {
+    n_ok: usize,
+    n_failed: usize,
+    n_not_run: usize,
+}
+
+impl Checklist {
+    /// Decides one point and prints its line; an error fails it.
+    pub(super) fn decide(&mut self, title: &str, decide: impl FnOnce() -> Result<Outcome>) {
+        println!("{}", self.line(title, decide()));
+    }
+
+    /// As [`decide`](Self::decide), for a point that needs nothing which may be missing, and that
+    /// gives something the next ones need; `None` when it failed.
+    pub(super) fn check<T>(
+        &mut self,
+        title: &str,
+        decide: impl FnOnce() -> Result<(String, T)>,
+    ) -> Option<T> {
+        let (outcome, value) = match decide() {
+            Ok((found, value)) => (Ok(Outcome::Holds(found)), Some(value)),
+            Err(error) => (Err(error), None),
+        };
+        println!("{}", self.line(title, outcome));
+        value
+    }
+
+    /// Counts the points.
+    ///
+    /// # Errors
+    ///
+    /// When one failed.
+    pub(super) fn verdict(&self) -> Result<()> {
+        println!(
+            "{} ok, {} failed, {} not run",
+            self.n_ok, self.n_failed, self.n_not_run
+        );
+        ensure!(
+            self.n_failed == 0,
+            "the model does not keep what the engine promises: see the lines that say FAILED"
+        );
+        Ok(())
+    }
+
+    fn line(&mut self, title: &str, outcome: Result<Outcome>) -> String {
+        match outcome {
+            Ok(Outcome::Holds(found)) => {
+                self.n_ok += 1;
+                format!("ok       {title}: {found}")
+            }
+            Ok(Outcome::NotRun(why)) => {
+                self.n_not_run += 1;
+                format!("not run  {title}: {why}")
+            }
+            Err(error) => {
+                self.n_failed += 1;
+                format!("FAILED   {title}: {error:#}")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::*;
+
+    #[test]
+    fn every_outcome_has_its_line_and_its_count() {
+        let mut list = Checklist::default();
+        let holds = Ok(Outcome::Holds("7 words".into()));
+        assert_eq!(list.line("words", holds), "ok       words: 7 words");
+        let not_run = Ok(Outcome::NotRun("no GPU".into()));
+        assert_eq!(list.line("gpu", not_run), "not run  gpu: no GPU");
+        assert!(list.verdict().is_ok());
+        let failed = Err(anyhow!("in a.wav").context("word 3 has no end"));
+        assert_eq!(
+            list.line("times", failed),
+            "FAILED   times: word 3 has no end: in a.wav"
+        );
+        assert_eq!((list.n_ok, list.n_failed, list.n_not_run), (1, 1, 1));
+        assert!(list.verdict().is_err());
+    }
+
+    #[test]
+    fn a_failed_point_gives_nothing_to_the_next() {
+        let mut list = Checklist::default();
+        assert_eq!(list.check("a", || Ok((String::new(), 3))), Some(3));
+        assert_eq!(list.check::<()>("b", || Err(anyhow!("no"))), None);
+    }
+}
