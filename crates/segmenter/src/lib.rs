@@ -28,5 +28,5 @@ mod segment;
 mod stitch;
 
 pub use chunk::{Chunk, ChunkRules, plan_chunks};
-pub use segment::{Segment, SegmentRules, segment};
+pub use segment::{Segment, SegmentRules, SegmentRulesError, segment};
 pub use stitch::stitch;

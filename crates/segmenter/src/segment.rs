@@ -45,12 +45,33 @@ pub fn segment(words: &[Word], rules: &SegmentRules) -> Vec<Segment> {
 /// Where segments end.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SegmentRules {
-    /// Whether a word that ends with `.`, `!` or `?` ends a segment.
+    /// Whether a word that ends with `.`, `!` or `?` ends a segment; an abbreviation is such a word
+    /// too, as it is for NeMo. Nothing to a model that writes no punctuation.
     pub at_sentence_ends: bool,
-    /// Shortest silence between two words that ends a segment, in seconds; infinite for never.
+    /// Shortest silence between two words that ends a segment, in seconds: 0 or more, infinite for
+    /// never.
     pub pause: f64,
-    /// Longest segment of more than one word, in seconds; infinite for any.
+    /// Longest segment of more than one word, in seconds: 0 or more, infinite for any.
     pub max_length: f64,
+}
+
+/// Why rules cannot be followed.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SegmentRulesError {
+    /// The pause is negative or no number.
+    #[error("segment pause is {seconds} s, expected 0 or more")]
+    Pause {
+        /// What was asked for.
+        seconds: f64,
+    },
+
+    /// The length is negative or no number.
+    #[error("segment length is {seconds} s, expected 0 or more")]
+    MaxLength {
+        /// What was asked for.
+        seconds: f64,
+    },
 }
 
 impl Default for SegmentRules {
@@ -60,6 +81,28 @@ impl Default for SegmentRules {
             pause: 0.8,
             max_length: 20.0,
         }
+    }
+}
+
+impl SegmentRules {
+    /// Checks rules that come from a user. [`segment`] takes any: a negative length or none is 0.
+    ///
+    /// # Errors
+    ///
+    /// [`SegmentRulesError`] if a length of time is negative or no number: ask for another.
+    pub fn check(&self) -> Result<(), SegmentRulesError> {
+        let is_length = |seconds: f64| seconds >= 0.0;
+        if !is_length(self.pause) {
+            return Err(SegmentRulesError::Pause {
+                seconds: self.pause,
+            });
+        }
+        if !is_length(self.max_length) {
+            return Err(SegmentRulesError::MaxLength {
+                seconds: self.max_length,
+            });
+        }
+        Ok(())
     }
 }
 
@@ -101,7 +144,7 @@ fn gap_ms(before: &Word, after: &Word) -> i64 {
     ms(after.start - before.end)
 }
 
-/// Whole milliseconds; infinite seconds give the largest number.
+/// Whole milliseconds; infinite seconds give the largest number, and NaN gives 0.
 fn ms(seconds: f64) -> i64 {
     (seconds * 1000.0).round() as i64
 }

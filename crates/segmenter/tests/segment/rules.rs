@@ -1,18 +1,10 @@
-//! Where segments end.
+//! Rules one by one, on words written by hand.
 
 use expect_test::{Expect, expect};
-use proptest::prelude::*;
-use rnnt_decode::{Word, text};
-use segmenter::{SegmentRules, segment};
+use rnnt_decode::Word;
+use segmenter::{SegmentRules, SegmentRulesError, segment};
 
-fn word(text: &str, start: f64, end: f64) -> Word {
-    Word {
-        text: text.to_owned(),
-        start,
-        end,
-        confidence: None,
-    }
-}
+use crate::word;
 
 /// Words written `so 0.0-0.4 | well 2.1-2.4`.
 fn words_of(words: &str) -> Vec<Word> {
@@ -128,6 +120,50 @@ fn a_point_inside_a_number_ends_no_segment() {
 }
 
 #[test]
+fn a_number_at_the_end_of_a_sentence_ends_a_segment() {
+    check(
+        "about 0.0-0.4 | 3.5. 0.5-0.8 | So 0.9-1.4",
+        expect![[r#"
+            0.00-0.80 about 3.5.
+            0.90-1.40 So
+        "#]],
+    );
+}
+
+#[test]
+fn an_abbreviation_ends_a_segment_as_in_nemo() {
+    check(
+        "Dr. 0.0-0.4 | Smith 0.5-0.8 | U.S.A 0.9-1.4",
+        expect![[r#"
+            0.00-0.40 Dr.
+            0.50-1.40 Smith U.S.A
+        "#]],
+    );
+}
+
+#[test]
+fn a_mark_alone_ends_a_segment() {
+    check(
+        "well 0.0-0.4 | ... 0.5-0.8 | So 0.9-1.4",
+        expect![[r#"
+            0.00-0.80 well ...
+            0.90-1.40 So
+        "#]],
+    );
+}
+
+#[test]
+fn an_apostrophe_after_a_word_ends_no_segment_and_after_a_mark_it_does() {
+    check(
+        "dogs' 0.0-0.4 | 'go!' 0.5-0.8 | So 0.9-1.4",
+        expect![[r#"
+            0.00-0.80 dogs' 'go!'
+            0.90-1.40 So
+        "#]],
+    );
+}
+
+#[test]
 fn other_marks_end_no_segment() {
     check(
         "well, 0.0-0.4 | dogs' 0.5-0.8 | tails: 0.9-1.4",
@@ -225,6 +261,47 @@ fn pauses_and_length_can_be_without_limit() {
 }
 
 #[test]
+fn a_length_of_time_that_is_negative_or_no_number_is_refused_by_name() {
+    let rules = |pause, max_length| SegmentRules {
+        pause,
+        max_length,
+        ..SegmentRules::default()
+    };
+    assert_eq!(SegmentRules::default().check(), Ok(()));
+    assert_eq!(rules(0.0, f64::INFINITY).check(), Ok(()));
+    let error = rules(-0.5, 20.0).check().expect_err("a negative pause");
+    assert_eq!(error, SegmentRulesError::Pause { seconds: -0.5 });
+    assert_eq!(
+        error.to_string(),
+        "segment pause is -0.5 s, expected 0 or more"
+    );
+    let error = rules(0.8, f64::NAN).check().expect_err("no length");
+    assert_eq!(
+        error.to_string(),
+        "segment length is NaN s, expected 0 or more"
+    );
+}
+
+#[test]
+fn rules_that_are_refused_keep_every_word_nevertheless() {
+    for seconds in [-1.0, f64::NAN, f64::NEG_INFINITY] {
+        let rules = SegmentRules {
+            pause: seconds,
+            max_length: seconds,
+            ..SegmentRules::default()
+        };
+        check_by(
+            &rules,
+            "a 0.0-0.4 | b 0.4-0.8",
+            expect![[r#"
+                0.00-0.40 a
+                0.40-0.80 b
+            "#]],
+        );
+    }
+}
+
+#[test]
 fn no_words_make_no_segment() {
     assert_eq!(segment(&[], &SegmentRules::default()), []);
 }
@@ -242,65 +319,5 @@ fn a_pause_of_ten_encoder_frames_ends_a_segment_wherever_it_lies() {
             segment(&words, &SegmentRules::default()).len()
         };
         assert_eq!((n_segments(9), n_segments(10)), (1, 2), "at frame {frame}");
-    }
-}
-
-prop_compose! {
-    /// Words that do not overlap, some of them long, some of them equal, some that end sentences.
-    fn words()(
-        steps in prop::collection::vec(
-            (prop::sample::select(vec!["a", "an", "go.", "so?\""]), 0..14usize, 0..60usize),
-            0..150,
-        )
-    ) -> Vec<Word> {
-        let mut frame = 0;
-        let seconds = |frame: usize| (frame * 1280) as f64 / 16_000.0;
-        let words = steps.into_iter().map(|(text, gap, length)| {
-            let start = frame + gap;
-            frame = start + length;
-            word(text, seconds(start), seconds(frame))
-        });
-        words.collect()
-    }
-}
-
-proptest! {
-    #[test]
-    fn every_word_is_in_one_segment_and_their_order_is_kept(words in words()) {
-        let segments = segment(&words, &SegmentRules::default());
-        let kept: Vec<_> = segments.into_iter().flat_map(|segment| segment.words).collect();
-        prop_assert_eq!(kept, words);
-    }
-
-    #[test]
-    fn a_segment_is_what_its_words_are(words in words()) {
-        for segment in segment(&words, &SegmentRules::default()) {
-            prop_assert_eq!(Some(segment.start), segment.words.first().map(|word| word.start));
-            prop_assert_eq!(Some(segment.end), segment.words.last().map(|word| word.end));
-            prop_assert_eq!(segment.text, text(&segment.words));
-        }
-    }
-
-    #[test]
-    fn no_segment_holds_a_pause_a_sentence_end_or_too_much(words in words()) {
-        for segment in segment(&words, &SegmentRules::default()) {
-            for pair in segment.words.windows(2) {
-                prop_assert!(!pair[0].text.contains(['.', '?']), "{segment:?}");
-                // Nine frames are 0.72 s, ten 0.80 s.
-                prop_assert!(pair[1].start - pair[0].end < 0.79, "{segment:?}");
-            }
-            let is_short = segment.end - segment.start < 20.001;
-            prop_assert!(is_short || segment.words.len() == 1, "{segment:?}");
-        }
-    }
-
-    #[test]
-    fn without_a_cap_a_segment_ends_at_a_sentence_or_a_pause_alone(words in words()) {
-        let rules = SegmentRules { max_length: f64::INFINITY, ..SegmentRules::default() };
-        for pair in segment(&words, &rules).windows(2) {
-            let is_sentence = pair[0].text.ends_with(['.', '"']);
-            let is_pause = pair[1].start - pair[0].end > 0.79;
-            prop_assert!(is_sentence || is_pause, "{pair:?}");
-        }
     }
 }
