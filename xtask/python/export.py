@@ -55,8 +55,8 @@ def main() -> int:
     return 0
 
 
-def parse_arguments() -> argparse.Namespace:
-    """Reads the command line; leaves with exit code 2 on wrong usage."""
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Reads the command line, or these arguments; leaves with exit code 2 on wrong usage."""
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -107,7 +107,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--seed", metavar="N", type=int, default=1, help="of the random weights (default: 1)"
     )
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
 def compute_types(text: str) -> list[str]:

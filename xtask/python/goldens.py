@@ -1,7 +1,7 @@
 """NeMo's answers as files, for tests that run where NeMo is not."""
 
-import argparse
 import json
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,31 +11,22 @@ import numpy
 from emissions import Emissions
 from manifest import sha256, write_json
 from parity_report import Report
+from timed_words import Heard
 
 if TYPE_CHECKING:
     from oracle import Oracle
-    from parity import Recordings
+    from recordings import Recordings
 
-TOKENS = "tokens.jsonl"
 ACTIVATIONS = "activations.npz"
-PROVENANCE = "provenance.json"
 # Activations are kept of the first recordings that are no longer than this.
 N_ACTIVATIONS = 6
 MAX_SAMPLES = 8 * 16000
 
 
-def write_goldens(
-    arguments: argparse.Namespace,
-    oracle: "Oracle",
-    recordings: "Recordings",
-    references: dict[str, Emissions],
+def write_tiny_goldens(
+    folder: Path, checkpoint: Path, oracle: "Oracle", recordings: "Recordings", heard: list[Heard]
 ) -> None:
-    """Writes tokens of all recordings, activations of a few, and where they come from."""
-    folder: Path = arguments.goldens
-    folder.mkdir(parents=True, exist_ok=True)
-    lines = [json.dumps(reference.to_json()) for reference in references.values()]
-    (folder / TOKENS).write_text("\n".join(lines) + "\n", encoding="utf-8")
-
+    """Writes the tiny model's answers on all recordings, and activations of a few."""
     arrays: dict[str, numpy.ndarray] = {}
     # By name, so that real recordings come before synthetic ones.
     for (name,), audio, n_samples in sorted(recordings.batches(1), key=lambda batch: batch[0]):
@@ -46,30 +37,54 @@ def write_goldens(
         arrays[f"{name}.features"] = features[0, :, : int(n_features)].numpy()
         arrays[f"{name}.encoded"] = encoded[0].numpy()
     numpy.savez(folder / ACTIVATIONS, **arrays)
+    write_goldens(folder, "tiny", checkpoint, heard)
 
+
+def write_goldens(folder: Path, name: str, checkpoint: Path, heard: list[Heard]) -> None:
+    """Writes what NeMo heard in every recording, and where it comes from."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [json.dumps(row(it)) for it in heard]
+    tokens_file(folder, name).write_text("\n".join(lines) + "\n", encoding="utf-8")
     provenance = {
-        "generator": "xtask/python/parity.py --write-goldens",
-        "checkpoint": arguments.checkpoint.name,
-        "checkpoint_sha256": sha256(arguments.checkpoint),
+        "generator": "cargo xtask parity --write-goldens",
+        "checkpoint": checkpoint.name,
+        "checkpoint_sha256": sha256(checkpoint),
         "nemo": version("nemo_toolkit"),
         "torch": version("torch"),
         "decoding": "greedy_batch, max_symbols 10, float32, CPU, one recording at a time",
+        "words": "ends cut to the next start and to the end of the audio; CTC: first to last frame",
     }
-    write_json(folder / PROVENANCE, provenance)
+    write_json(provenance_file(folder, name), provenance)
+
+
+def row(heard: Heard) -> dict:
+    """One recording's line."""
+    whole = asdict(heard)
+    return whole.pop("emissions") | whole
 
 
 def compare_goldens(
-    folder: Path, checkpoint: Path, references: dict[str, Emissions], report: Report
+    folder: Path, name: str, checkpoint: Path, heard: list[Heard], report: Report
 ) -> None:
     """Compares the goldens with what NeMo says now."""
-    provenance = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
+    provenance = json.loads(provenance_file(folder, name).read_text(encoding="utf-8"))
     if provenance["checkpoint_sha256"] != sha256(checkpoint):
-        report.fail(f"the goldens in {folder} are of another checkpoint: run with --write-goldens")
+        report.fail(f"the goldens of {name} are of another checkpoint: run with --write-goldens")
         return
-    lines = (folder / TOKENS).read_text(encoding="utf-8").splitlines()
-    goldens = [Emissions.from_json(json.loads(line)) for line in lines]
-    if sorted(golden.file for golden in goldens) != sorted(references):
-        report.fail(f"the goldens in {folder} are of other recordings: run with --write-goldens")
+    lines = tokens_file(folder, name).read_text(encoding="utf-8").splitlines()
+    goldens = [json.loads(line) for line in lines]
+    if [golden["file"] for golden in goldens] != [it.emissions.file for it in heard]:
+        report.fail(f"the goldens of {name} are of other recordings: run with --write-goldens")
         return
-    for golden in goldens:
-        report.emissions("goldens", references[golden.file], golden)
+    for golden, now in zip(goldens, heard):
+        report.emissions(name, "goldens", now.emissions, Emissions.from_json(golden))
+
+
+def tokens_file(folder: Path, name: str) -> Path:
+    """Where the answers lie."""
+    return folder / ("tokens.jsonl" if name == "tiny" else f"{name}.jsonl")
+
+
+def provenance_file(folder: Path, name: str) -> Path:
+    """Where it says how they were made."""
+    return folder / ("provenance.json" if name == "tiny" else f"{name}.provenance.json")

@@ -1,157 +1,212 @@
-"""Compares a bundle, and the output of our binary, with NeMo on the same checkpoint.
+"""Compares bundles, and the output of our program, with NeMo on the same checkpoints.
 
-Runs in the NeMo environment. For every recording, alone and in batches of 7 and 32: normalised
-log-mel and encoder output on valid frames, every token and its encoder frame. Prints each figure
-beside its limit and ends with exit code 1 where one is passed.
+Runs in the NeMo environment. For the tiny model on shipped recordings, and for random models of
+every head and variant on 0.1 to 60 s of audio: log-mel and encoder output on valid frames, every
+token with its frame, duration and confidence, and the times of words and segments. Prints one
+table, each figure beside its limit, and ends with exit code 1 where one is passed.
 """
 
 import argparse
-import json
-import os
+import shutil
 import sys
+import time
 from pathlib import Path
-from typing import Iterator
 
-import soundfile
 import torch
-from torch import Tensor
 
 from archive_search import Archive
-from emissions import Emissions
-from goldens import compare_goldens, write_goldens
+from export import export
+from export import parse_arguments as parse_export_arguments
+from full_size import FULL_SHAPES
+from goldens import compare_goldens, write_goldens, write_tiny_goldens
 from manifest import sha256
+from nemo_config import SHAPES, Shape
 from oracle import Oracle
+from parity_audio import write_recordings
+from parity_batches import compare_alone_with_batches, compare_types
 from parity_report import Report
+from random_nemo import write
+from recordings import Recordings
+from timed_words import Heard
+from worker import Worker
 
-BATCHES = (1, 7, 32)
+ROOT = Path(__file__).parents[2]
+TINY = ROOT / "models/parakeet-rnnt-tiny"
+GOLDENS = ROOT / "tests/data/goldens"
+# Every how manieth sentence a quick run takes: not a multiple of 8, so that all voices come up.
+SAMPLE_STEP = 7
+GENERATOR = ("nemo_config.py", "random_nemo.py", "speaking.py")
 
 
 def main() -> int:
     """Runs the command line."""
     arguments = parse_arguments()
     torch.set_num_threads(arguments.threads)
-    recordings = Recordings(arguments.audio, arguments.root)
-    oracle, archive = Oracle(arguments.checkpoint), Archive(arguments.bundle)
-    if archive.manifest["source"]["sha256"] != sha256(arguments.checkpoint):
-        raise SystemExit(f"error: {arguments.bundle} was exported from another checkpoint")
-    report = Report()
-    with torch.inference_mode():
-        for n_together in BATCHES:
-            mode = "alone" if n_together == 1 else f"batches of {n_together}"
-            print(f"comparing {len(recordings.files)} recordings, {mode}", file=sys.stderr)
-            emissions = compare(oracle, archive, recordings, n_together, mode, report)
-            if n_together == 1:
-                references = emissions
-        if arguments.write_goldens:
-            write_goldens(arguments, oracle, recordings, references)
-    if arguments.goldens is not None and not arguments.write_goldens:
-        compare_goldens(arguments.goldens, arguments.checkpoint, references, report)
-    if arguments.transcript is not None:
-        compare_transcript(arguments.transcript, recordings, references, report)
-    return report.finish()
+    run = Run(arguments)
+    if arguments.models is None:
+        run.tiny()
+    shapes = SHAPES | FULL_SHAPES if arguments.full else SHAPES
+    for name in arguments.models or shapes:
+        for head in (SHAPES | FULL_SHAPES)[name].heads:
+            run.random(name, (SHAPES | FULL_SHAPES)[name], head)
+    return run.report.finish()
 
 
 def parse_arguments() -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("audio", nargs="+", type=Path, help="16 kHz wav and flac files, or folders")
-    parser.add_argument("--checkpoint", type=Path, required=True, metavar="FILE.nemo")
-    parser.add_argument("--bundle", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--worker", type=Path, required=True, metavar="PROGRAM")
+    parser.add_argument("--work", type=Path, required=True, metavar="DIR", help="for what is made")
+    parser.add_argument("--full", action="store_true", help="all sentences, and true sizes too")
+    parser.add_argument("--write-goldens", action="store_true", help="write NeMo's answers")
     parser.add_argument(
-        "--root", type=Path, default=Path(), metavar="DIR", help="what goldens name files from"
-    )
-    parser.add_argument("--goldens", type=Path, metavar="DIR", help="compared, or written")
-    parser.add_argument("--write-goldens", action="store_true", help="write --goldens from NeMo")
-    parser.add_argument(
-        "--transcript",
-        type=Path,
-        metavar="FILE",
-        help="what `parakeet-worker transcribe --format json --tokens` printed, to be compared too",
+        "--models",
+        type=lambda text: text.split(","),
+        metavar="NAME,...",
+        help=f"these random models alone: {', '.join(SHAPES | FULL_SHAPES)}",
     )
     parser.add_argument("--threads", type=int, default=1, metavar="N")
-    arguments = parser.parse_args()
-    if arguments.write_goldens and arguments.goldens is None:
-        parser.error("--write-goldens needs --goldens DIR")
-    return arguments
+    return parser.parse_args()
 
 
-class Recordings:
-    """The recordings by name, in the order given."""
+class Run:
+    """One run: its report, and where everything lies."""
 
-    def __init__(self, paths: list[Path], root: Path) -> None:
-        self.root = root
-        self.files = {self.name(path): path for path in expand(paths)}
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self.arguments = arguments
+        self.work: Path = arguments.work.absolute()
+        self.worker = Worker(arguments.worker.absolute(), arguments.threads)
+        self.report = Report()
+        self.audio = write_recordings(self.work / "audio")
+        self.started = time.monotonic()
 
-    def name(self, path: Path) -> str:
-        """The path from the root, with forward slashes: what goldens call the recording."""
-        return os.path.relpath(path, self.root).replace(os.sep, "/")
+    def tiny(self) -> None:
+        """The trained model, on the sentences that it knows and on real speech."""
+        sentences = sorted((ROOT / "tests/data/tiny-300").glob("*.flac"))
+        everything = self.arguments.full or self.arguments.write_goldens
+        files = sentences if everything else sentences[::SAMPLE_STEP]
+        recordings = Recordings(files + sorted((ROOT / "tests/data/speech").glob("*.wav")), ROOT)
+        checkpoint = TINY / "parakeet-rnnt-tiny.nemo"
+        with torch.inference_mode():
+            heard, oracle = self.compare("tiny", checkpoint, TINY, "rnnt", recordings, (1, 7, 32))
+            if self.arguments.write_goldens:
+                write_tiny_goldens(GOLDENS, checkpoint, oracle, recordings, heard)
+        if everything and not self.arguments.write_goldens:
+            compare_goldens(GOLDENS, "tiny", checkpoint, heard, self.report)
+        if self.arguments.full:
+            self.say("exporting tiny in every compute type")
+            bundle = self.export(checkpoint, "rnnt", "float32,bfloat16,float16,int8")
+            compare_types(self.worker, bundle, sentences, self.report)
 
-    def batches(self, n_together: int) -> Iterator[tuple[list[str], Tensor, Tensor]]:
-        """Names, audio (N, S) padded with zeros, and lengths (N)."""
-        names = list(self.files)
-        for start in range(0, len(names), n_together):
-            batch = names[start : start + n_together]
-            audio = [read(self.files[name]) for name in batch]
-            lengths = torch.tensor([len(samples) for samples in audio])
-            yield batch, torch.nn.utils.rnn.pad_sequence(audio, batch_first=True), lengths
-
-
-def expand(paths: list[Path]) -> Iterator[Path]:
-    """The files, and those in the folders."""
-    for path in paths:
-        if path.is_dir():
-            yield from sorted(p for p in path.iterdir() if p.suffix in (".wav", ".flac"))
+    def random(self, name: str, shape: Shape, head: str) -> None:
+        """A random model with one of its heads."""
+        golden = name.startswith("golden-")
+        folder = GOLDENS / "random" if golden else self.work
+        checkpoint = folder / f"{name}.nemo"
+        sources = [Path(__file__).parent / source for source in GENERATOR]
+        stale = not checkpoint.exists() or (
+            not golden
+            and checkpoint.stat().st_mtime < max(source.stat().st_mtime for source in sources)
+        )
+        if stale:
+            self.say(f"making {name}")
+            write(shape, checkpoint, half=golden)
+        label = name if len(shape.heads) == 1 else f"{name} {head}"
+        self.say(f"exporting {label}")
+        bundle = self.export(checkpoint, head)
+        full_size = name in FULL_SHAPES
+        files = [path for path in self.audio if "05.20s" in path.name] if full_size else self.audio
+        with torch.inference_mode():
+            heard, _ = self.compare(
+                label, checkpoint, bundle, head, Recordings(files, self.work), (1,)
+            )
+        for it in heard:
+            self.report.speech(label, it.emissions)
+        if golden:
+            self.goldens(name, checkpoint, bundle, head)
+        if full_size:
+            shutil.rmtree(bundle)
+            checkpoint.unlink()
         else:
-            yield path
+            compare_alone_with_batches(self.worker, bundle, self.audio, label, self.report)
 
+    def goldens(self, name: str, checkpoint: Path, bundle: Path, head: str) -> None:
+        """Writes or compares the answers that tests without NeMo read."""
+        files = sorted((ROOT / "tests/data/speech").glob("*.wav"))
+        files += sorted((ROOT / "tests/data/tiny-300").glob("*.flac"))[:40:8]
+        with torch.inference_mode():
+            heard, _ = self.compare(
+                f"{name} goldens", checkpoint, bundle, head, Recordings(files, ROOT), (1,)
+            )
+        if self.arguments.write_goldens:
+            write_goldens(GOLDENS / "random", name, checkpoint, heard)
+        else:
+            compare_goldens(GOLDENS / "random", name, checkpoint, heard, self.report)
 
-def read(path: Path) -> Tensor:
-    """Mono samples in [-1, 1] at 16 kHz."""
-    samples, rate = soundfile.read(path, dtype="float32")
-    if rate != 16000 or samples.ndim != 1:
-        raise SystemExit(f"error: {path} is not mono at 16 kHz")
-    return torch.from_numpy(samples)
+    def compare(
+        self,
+        label: str,
+        checkpoint: Path,
+        bundle: Path,
+        head: str,
+        recordings: Recordings,
+        batches: tuple[int, ...],
+    ) -> tuple[list[Heard], Oracle]:
+        """Compares all stages; returns what NeMo heard in each recording alone."""
+        self.say(f"comparing {label}")
+        oracle, archive = Oracle(checkpoint, head), Archive(bundle)
+        if archive.manifest["source"]["sha256"] != sha256(checkpoint):
+            raise SystemExit(f"error: {bundle} was exported from another checkpoint")
+        for n_together in batches:
+            heard = self.compare_archive(label, oracle, archive, recordings, n_together)
+            if n_together == 1:
+                alone = heard
+        transcripts = self.worker.transcribe(bundle, list(recordings.files.values()))
+        for reference, ours in zip(alone, transcripts):
+            # The program's output says nothing of frames without tokens.
+            ours.emissions.n_frames = reference.emissions.n_frames
+            self.report.emissions(label, "program", reference.emissions, ours.emissions)
+            self.report.transcript(label, reference, ours)
+        return alone, oracle
 
+    def compare_archive(
+        self,
+        label: str,
+        oracle: Oracle,
+        archive: Archive,
+        recordings: Recordings,
+        n_together: int,
+    ) -> list[Heard]:
+        """Compares the archive on recordings in batches of one size."""
+        mode = "alone" if n_together == 1 else f"batches of {n_together}"
+        answer = []
+        for names, audio, n_samples in recordings.batches(n_together):
+            features, n_features = oracle.features(audio, n_samples)
+            encoded, n_frames = oracle.encode(features, n_features)
+            heard = oracle.hear(names, encoded, n_frames, n_samples)
+            ours = archive.features(audio, n_samples)
+            pair = (features.mT, n_features), (ours[0].mT, ours[1])
+            self.report.numbers(label, f"log-mel, {mode}", names, *pair)
+            ours = archive.encoder_output(audio, n_samples)
+            self.report.numbers(label, f"encoder, {mode}", names, (encoded, n_frames), ours)
+            references = [it.emissions for it in heard]
+            found = archive.emissions(references, audio, n_samples)
+            for reference, (other, n_turned) in zip(references, found):
+                self.report.emissions(label, f"archive {mode}", reference, other, n_turned)
+            answer += heard
+        return answer
 
-def compare(
-    oracle: Oracle,
-    archive: Archive,
-    recordings: Recordings,
-    n_together: int,
-    mode: str,
-    report: Report,
-) -> dict[str, Emissions]:
-    """Compares all recordings in batches of one size; returns NeMo's emissions."""
-    emissions = {}
-    for names, audio, n_samples in recordings.batches(n_together):
-        features, n_features = oracle.features(audio, n_samples)
-        encoded, n_frames = oracle.encode(features, n_features)
-        references = oracle.emissions(names, encoded, n_frames)
-        ours = archive.features(audio, n_samples)
-        report.numbers("log-mel", mode, names, (features.mT, n_features), (ours[0].mT, ours[1]))
-        ours = archive.encoder_output(audio, n_samples)
-        report.numbers("encoder output", mode, names, (encoded, n_frames), ours)
-        for reference, other in zip(references, archive.emissions(names, audio, n_samples)):
-            report.emissions(f"archive, {mode}", reference, other)
-            emissions[reference.file] = reference
-    return emissions
+    def export(self, checkpoint: Path, head: str, types: str = "float32") -> Path:
+        """Exports a checkpoint with one of its heads into the work folder."""
+        bundle = self.work / f"{checkpoint.stem}-{head}"
+        options = ["--out", str(bundle), "--head", head, "--dtype", types]
+        export(parse_export_arguments([str(checkpoint), *options]))
+        return bundle
 
-
-def compare_transcript(
-    transcript: Path, recordings: Recordings, references: dict[str, Emissions], report: Report
-) -> None:
-    """Compares what the binary printed: every recording, every token, every frame."""
-    rows = {}
-    for line in transcript.read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
-        rows[recordings.name(Path(row["file"]))] = row["tokens"]
-    for file, reference in references.items():
-        if file not in rows:
-            report.fail(f"{transcript} has no line for {file}")
-            continue
-        tokens = [token["id"] for token in rows[file]]
-        frames = [token["frame"] for token in rows[file]]
-        report.emissions("binary", reference, Emissions(file, reference.n_frames, tokens, frames))
+    def say(self, step: str) -> None:
+        """Progress, on stderr."""
+        seconds = time.monotonic() - self.started
+        print(f"[{seconds:4.0f} s] {step}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

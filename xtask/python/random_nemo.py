@@ -1,41 +1,35 @@
 """Writes .nemo checkpoints of random weights with NeMo itself: parity must hang on no one model.
 
 Runs in the NeMo environment. The weights are random, and so are batch-norm statistics, position
-biases and norms: at their initial values most of them would hide a mistake.
+biases and norms: at their initial values most of them would hide a mistake. The head is made to
+speak (see `speaking.py`).
 """
 
 import argparse
+import random
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Iterator
 
 import sentencepiece
 import torch
-from nemo.collections.asr.models import EncDecRNNTBPEModel
+from nemo.collections.asr.models import (
+    EncDecCTCModelBPE,
+    EncDecHybridRNNTCTCBPEModel,
+    EncDecRNNTBPEModel,
+)
+from nemo.utils import logging
 from omegaconf import OmegaConf
 
+from nemo_config import SHAPES, Shape, config
+from speaking import make_speak
 
-@dataclass(frozen=True)
-class Shape:
-    """Sizes in which one published Parakeet differs from another."""
-
-    n_layers: int
-    width: int
-    n_heads: int
-    channels: int
-    predictor: int
-    lstm_layers: int
-    n_mels: int = 80
-    scale: bool = True
-    bias: bool = True
-
-
-SHAPES = {
-    "tiny": Shape(6, 144, 4, channels=144, predictor=128, lstm_layers=1),
-    "wide": Shape(2, 1024, 8, channels=256, predictor=640, lstm_layers=2, n_mels=128, scale=False),
-    "plain": Shape(3, 256, 8, channels=64, predictor=160, lstm_layers=2, bias=False),
+# Vowels and consonants of the made-up words.
+ALPHABETS = {
+    "latin": ("aeiou", "bcdfghjklmnprstvw"),
+    "accented": ("áéîöü", "çñßłš"),
+    "cyrillic": ("аеиоу", "бвгдклмнпрст"),
 }
-PIECES = 128
 
 
 def main() -> None:
@@ -45,18 +39,34 @@ def main() -> None:
     parser.add_argument("--out", metavar="FILE", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
-    torch.manual_seed(arguments.seed)
+    write(SHAPES[arguments.shape], arguments.out, arguments.seed)
+
+
+def write(shape: Shape, path: Path, seed: int = 1, half: bool = False) -> None:
+    """Makes a model and writes its checkpoint, the weights as float16 if `half`."""
+    logging.setLevel(logging.ERROR)
+    torch.manual_seed(seed)
     with tempfile.TemporaryDirectory() as folder:
-        train_tokenizer(Path(folder))
-        model = EncDecRNNTBPEModel(OmegaConf.create(config(folder, SHAPES[arguments.shape])))
+        train_tokenizer(shape, Path(folder), seed)
+        model = model_class(shape)(OmegaConf.create(config(shape, Path(folder)))).eval()
         scatter(model)
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        model.save_to(str(arguments.out))
+        make_speak(model, shape)
+        if half:
+            model.half()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        model.save_to(str(path))
+
+
+def model_class(shape: Shape) -> Any:
+    """NeMo's class for these heads."""
+    if len(shape.heads) == 2:
+        return EncDecHybridRNNTCTCBPEModel
+    return EncDecCTCModelBPE if shape.heads[0] == "ctc" else EncDecRNNTBPEModel
 
 
 @torch.no_grad()
-def scatter(model: EncDecRNNTBPEModel) -> None:
-    """Moves what starts at 0 or 1 away from it, and makes blank the most frequent emission."""
+def scatter(model: torch.nn.Module) -> None:
+    """Moves what starts at 0 or 1 away from it."""
     for name, tensor in model.named_parameters():
         if "pos_bias" in name or "norm" in name:
             tensor += 0.3 * torch.randn_like(tensor)
@@ -65,127 +75,46 @@ def scatter(model: EncDecRNNTBPEModel) -> None:
             tensor += 0.3 * torch.randn_like(tensor)
         if name.endswith("running_var"):
             tensor += torch.rand_like(tensor)
-    prefer_blank(model)
 
 
-def prefer_blank(model: EncDecRNNTBPEModel) -> None:
-    """Raises blank's bias until blank wins three frames of four on noise."""
-    # Else one token would decide the emissions of the whole rest.
-    model.joint.pred.weight *= 0.3
-    noise = 0.1 * torch.randn(4, 160000)
-    n_samples = torch.full([4], 160000)
-    model.eval()
-    features, n_features = model.preprocessor(input_signal=noise, length=n_samples)
-    encoded, _ = model.encoder(audio_signal=features, length=n_features)
-    predicted, _ = model.decoder.predict(None, add_sos=False, batch_size=4)
-    output = model.joint.joint_net[-1]
-    output.weight *= 4.0
-    scores = model.joint.joint(encoded.transpose(1, 2), predicted).squeeze(2)
-    lead = scores[..., :-1].amax(-1) - scores[..., -1]
-    output.bias[-1] += lead.quantile(0.75)
-
-
-def train_tokenizer(folder: Path) -> None:
-    """A small SentencePiece BPE, trained on this file's own text."""
+def train_tokenizer(shape: Shape, folder: Path, seed: int) -> None:
+    """A SentencePiece BPE of the shape's size, trained on made-up words."""
     sentencepiece.SentencePieceTrainer.train(
-        input=__file__,
+        sentence_iterator=sentences(shape, random.Random(seed)),
         model_prefix=str(folder / "tokenizer"),
-        vocab_size=PIECES,
+        vocab_size=shape.pieces,
         model_type="bpe",
+        character_coverage=1.0,
+        # Without NFKC's table of 230 kB.
+        normalization_rule_name="identity",
         bos_id=-1,
         eos_id=-1,
         pad_id=-1,
         unk_id=0,
+        minloglevel=2,
     )
     pieces = (folder / "tokenizer.vocab").read_text(encoding="utf-8").splitlines()
     (folder / "vocab.txt").write_text("\n".join(piece.split("\t")[0] for piece in pieces))
 
 
-def config(folder: str, shape: Shape) -> dict:
-    """A model_config.yaml's content, with the keys that the published transducers have."""
-    return {
-        "sample_rate": 16000,
-        "compute_eval_loss": False,
-        "log_prediction": True,
-        "rnnt_reduction": "mean_volume",
-        "skip_nan_grad": False,
-        "model_defaults": {
-            "enc_hidden": shape.width,
-            "pred_hidden": shape.predictor,
-            "joint_hidden": shape.predictor,
-        },
-        "tokenizer": {"dir": folder, "type": "bpe"},
-        "preprocessor": {
-            "_target_": "nemo.collections.asr.modules.AudioToMelSpectrogramPreprocessor",
-            "sample_rate": 16000,
-            "normalize": "per_feature",
-            "window_size": 0.025,
-            "window_stride": 0.01,
-            "window": "hann",
-            "features": shape.n_mels,
-            "n_fft": 512,
-            "frame_splicing": 1,
-            "dither": 1e-5,
-            "pad_to": 0,
-        },
-        "encoder": {
-            "_target_": "nemo.collections.asr.modules.ConformerEncoder",
-            "feat_in": shape.n_mels,
-            "feat_out": -1,
-            "n_layers": shape.n_layers,
-            "d_model": shape.width,
-            "subsampling": "dw_striding",
-            "subsampling_factor": 8,
-            "subsampling_conv_channels": shape.channels,
-            "causal_downsampling": False,
-            "reduction": None,
-            "reduction_position": None,
-            "reduction_factor": 1,
-            "ff_expansion_factor": 4,
-            "self_attention_model": "rel_pos",
-            "n_heads": shape.n_heads,
-            "att_context_size": [-1, -1],
-            "att_context_style": "regular",
-            "xscaling": shape.scale,
-            "untie_biases": True,
-            "pos_emb_max_len": 5000,
-            "use_pytorch_sdpa": False,
-            "use_pytorch_sdpa_backends": [],
-            "conv_kernel_size": 9,
-            "conv_norm_type": "batch_norm",
-            "conv_context_size": None,
-            "use_bias": shape.bias,
-            "dropout": 0.1,
-            "dropout_pre_encoder": 0.1,
-            "dropout_emb": 0.0,
-            "dropout_att": 0.1,
-            "stochastic_depth_drop_prob": 0.0,
-            "stochastic_depth_mode": "linear",
-            "stochastic_depth_start_layer": 1,
-        },
-        "decoder": {
-            "_target_": "nemo.collections.asr.modules.RNNTDecoder",
-            "normalization_mode": None,
-            "random_state_sampling": False,
-            "blank_as_pad": True,
-            "prednet": {
-                "pred_hidden": shape.predictor,
-                "pred_rnn_layers": shape.lstm_layers,
-                "t_max": None,
-                "dropout": 0.2,
-            },
-        },
-        "joint": {
-            "_target_": "nemo.collections.asr.modules.RNNTJoint",
-            "log_softmax": None,
-            "preserve_memory": False,
-            "fuse_loss_wer": False,
-            "jointnet": {"joint_hidden": shape.predictor, "activation": "relu", "dropout": 0.2},
-        },
-        "decoding": {"strategy": "greedy_batch", "greedy": {"max_symbols": 10}},
-        "loss": {"loss_name": "default"},
-        "optim": {"name": "adamw", "lr": 1e-3},
-    }
+def sentences(shape: Shape, chance: random.Random) -> Iterator[str]:
+    """Sentences of words that a tokenizer of the shape's size can be trained on."""
+    alphabets = [ALPHABETS[name] for name in shape.alphabets]
+    for _ in range(max(500, shape.pieces)):
+        words = [word(*chance.choice(alphabets), chance) for _ in range(8)]
+        if shape.punctuation:
+            words[3] += chance.choice([",", ";", ""])
+            words[0] = words[0].capitalize()
+            words[-1] += chance.choice([".", "?", "!"])
+        yield " ".join(words)
+
+
+def word(vowels: str, consonants: str, chance: random.Random) -> str:
+    """One to four syllables, and sometimes an apostrophe and an s."""
+    syllables = [
+        chance.choice(consonants) + chance.choice(vowels) for _ in range(chance.randint(1, 4))
+    ]
+    return "".join(syllables) + ("'s" if chance.random() < 0.1 else "")
 
 
 if __name__ == "__main__":

@@ -130,13 +130,17 @@ pub(crate) struct VerifyArguments {
 
 #[derive(Args)]
 pub(crate) struct ParityArguments {
-    /// Compare the whole test set instead of a sample, and the recorded goldens as well
+    /// Compare the whole test set instead of a sample, every compute type, and true sizes as well
     #[arg(long)]
     pub(crate) full: bool,
 
-    /// Write what NeMo says of the whole test set to tests/data/goldens, for tests without NeMo
+    /// Write what NeMo says to tests/data/goldens, for tests without NeMo
     #[arg(long)]
     pub(crate) write_goldens: bool,
+
+    /// Compare these random models alone; xtask/python/nemo_config.py lists them
+    #[arg(long, value_name = "NAME,...")]
+    pub(crate) models: Option<String>,
 }
 
 #[cfg(test)]

@@ -1,0 +1,18 @@
+"""Random models of true size, which `cargo xtask parity --full` compares once."""
+
+from nemo_config import Shape
+
+FULL_SHAPES = {
+    "rnnt-0.6b": Shape(
+        ("rnnt",),
+        n_layers=24,
+        width=1024,
+        n_heads=8,
+        channels=256,
+        predictor=640,
+        lstm_layers=2,
+        joint=640,
+        pieces=1024,
+    ),
+    "ctc-1.1b": Shape(("ctc",), n_layers=42, width=1024, n_heads=8, channels=256, pieces=1024),
+}
