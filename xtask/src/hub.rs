@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 use crate::process::capture;
 use crate::project::Project;
@@ -72,7 +72,8 @@ pub(crate) fn fetch(project: &Project, repository: &str) -> Result<PathBuf> {
     CLIENT.ensure(project)?;
     project.announce(&format!("fetching {repository}"));
     let mut client = CLIENT.python(project);
-    let path = capture(client.arg("xtask/python/hub.py").arg(repository))?;
+    let path = capture(client.arg("xtask/python/hub.py").arg(repository))
+        .with_context(|| format!("{repository} was not fetched, for the reason above"))?;
     Ok(PathBuf::from(path.trim_end()))
 }
 

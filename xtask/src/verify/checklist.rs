@@ -18,23 +18,33 @@ pub(super) struct Checklist {
 
 impl Checklist {
     /// Decides one point and prints its line; an error fails it.
-    pub(super) fn decide(&mut self, title: &str, decide: impl FnOnce() -> Result<Outcome>) {
-        println!("{}", self.line(title, decide()));
-    }
-
-    /// As [`decide`](Self::decide), for a point that needs nothing which may be missing, and that
-    /// gives something the next ones need; `None` when it failed.
-    pub(super) fn check<T>(
+    ///
+    /// `needed` is what an earlier point gave: without it there is nothing to decide.
+    pub(super) fn decide<T>(
         &mut self,
         title: &str,
-        decide: impl FnOnce() -> Result<(String, T)>,
-    ) -> Option<T> {
-        let (outcome, value) = match decide() {
-            Ok((found, value)) => (Ok(Outcome::Holds(found)), Some(value)),
-            Err(error) => (Err(error), None),
-        };
+        needed: Option<T>,
+        decide: impl FnOnce(T) -> Result<Outcome>,
+    ) {
+        let outcome = needed.map_or_else(|| Ok(after_a_failure()), decide);
         println!("{}", self.line(title, outcome));
-        value
+    }
+
+    /// As [`decide`](Self::decide), for a point that gives something the next ones need: `None` when
+    /// it did not hold.
+    pub(super) fn check<T, U>(
+        &mut self,
+        title: &str,
+        needed: Option<T>,
+        decide: impl FnOnce(T) -> Result<(String, U)>,
+    ) -> Option<U> {
+        let mut given = None;
+        self.decide(title, needed, |needed| {
+            let (found, value) = decide(needed)?;
+            given = Some(value);
+            Ok(Outcome::Holds(found))
+        });
+        given
     }
 
     /// Counts the points.
@@ -72,6 +82,10 @@ impl Checklist {
     }
 }
 
+fn after_a_failure() -> Outcome {
+    Outcome::NotRun("a point above, which it needs, does not hold".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use anyhow::anyhow;
@@ -96,9 +110,12 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_point_gives_nothing_to_the_next() {
+    fn what_needs_a_failed_point_is_not_run() {
         let mut list = Checklist::default();
-        assert_eq!(list.check("a", || Ok((String::new(), 3))), Some(3));
-        assert_eq!(list.check::<()>("b", || Err(anyhow!("no"))), None);
+        let three = list.check("a", Some(()), |()| Ok((String::new(), 3)));
+        assert_eq!(three, Some(3));
+        let none = list.check::<_, ()>("b", three, |_| Err(anyhow!("no")));
+        list.decide("c", none, |()| panic!("there is nothing to decide"));
+        assert_eq!((list.n_ok, list.n_failed, list.n_not_run), (1, 1, 1));
     }
 }

@@ -40,47 +40,12 @@ impl<'a> Worker<'a> {
         })
     }
 
-    /// What it hears on the device that it chooses, in the order of the recordings.
-    pub(super) fn transcripts(
-        &self,
-        model: &str,
-        recordings: &[Recording],
-    ) -> Result<Vec<Transcript>> {
-        self.transcripts_on("auto", model, recordings)
-    }
-
-    /// What it hears on the GPU.
-    pub(super) fn transcripts_on_gpu(
-        &self,
-        model: &str,
-        recordings: &[Recording],
-    ) -> Result<Vec<Transcript>> {
-        self.transcripts_on("cuda", model, recordings)
-    }
-
-    /// What it says, in its last line, when it is to use a GPU and sees none.
+    /// What it hears on a device (`auto`, `cpu` or `cuda`), in the order of the recordings.
     ///
     /// # Errors
     ///
-    /// When it does not end with an error that names the device.
-    pub(super) fn complaint_without_gpu(
-        &self,
-        model: &str,
-        recordings: &[Recording],
-    ) -> Result<String> {
-        let mut command = self.command("cuda", model, &recordings[..1]);
-        let output = command.env("CUDA_VISIBLE_DEVICES", "").output()?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        let last = said.lines().last().unwrap_or_default();
-        ensure!(
-            !output.status.success() && last.contains("cuda"),
-            "it ended with {} and said: {last}",
-            output.status
-        );
-        Ok(last.to_owned())
-    }
-
-    fn transcripts_on(
+    /// When a recording fails; the worker's own words are above.
+    pub(super) fn transcripts(
         &self,
         device: &str,
         model: &str,
@@ -98,6 +63,28 @@ impl<'a> Worker<'a> {
             recordings.len()
         );
         Ok(transcripts)
+    }
+
+    /// What it says, in its last line, when it is to use a GPU and sees none.
+    ///
+    /// # Errors
+    ///
+    /// When it does not end with an error that names the device.
+    pub(super) fn complaint_without_gpu(
+        &self,
+        model: &str,
+        recordings: &[Recording],
+    ) -> Result<String> {
+        let mut command = self.command("cuda", model, recordings);
+        let output = command.env("CUDA_VISIBLE_DEVICES", "").output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        let last = said.lines().last().unwrap_or_default();
+        ensure!(
+            !output.status.success() && last.contains("cuda"),
+            "it ended with {} and said: {last}",
+            output.status
+        );
+        Ok(last.to_owned())
     }
 
     fn command(&self, device: &str, model: &str, recordings: &[Recording]) -> Command {
