@@ -1,6 +1,7 @@
 """A section of a config that remembers which of its keys were looked at, and refuses the rest."""
 
 import json
+import math
 from typing import Any
 
 from errors import ExportError
@@ -41,10 +42,17 @@ class Section:
             raise self.refusal(key, value, "a whole number")
         return value
 
+    def count(self, key: str, default: Any = ABSENT) -> int:
+        """A whole number, 1 or more."""
+        value = self.integer(key, default)
+        if value < 1:
+            raise self.refusal(key, value, "1 or more")
+        return value
+
     def number(self, key: str, default: Any = ABSENT) -> float:
-        """A number."""
+        """A number that is finite."""
         value = self.get(key, default)
-        if type(value) not in (int, float):
+        if type(value) not in (int, float) or not math.isfinite(value):
             raise self.refusal(key, value, "a number")
         return float(value)
 

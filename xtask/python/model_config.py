@@ -117,11 +117,13 @@ def read_ctc(section: Section, encoder: Encoder) -> int:
     section.require("feat_in", None, encoder.width)
     section.require("add_blank", True, default=True)
     section.ignore("init_mode")
-    n_classes = section.integer("num_classes")
     vocabulary = section.get("vocabulary", None)
+    n_classes = section.integer("num_classes")
     section.finish()
     # A size of 0 or less stands for that of the list.
-    return len(vocabulary) if n_classes < 1 and isinstance(vocabulary, list) else n_classes
+    if n_classes < 1 and isinstance(vocabulary, list) and vocabulary:
+        return len(vocabulary)
+    return section.count("num_classes")
 
 
 def read_front_end(section: Section) -> FrontEnd:
@@ -144,13 +146,15 @@ def read_front_end(section: Section) -> FrontEnd:
     window_samples = read_length(section, "window_size", 0.02)
     front_end = FrontEnd(
         sample_rate_hz=16000,
-        n_mels=section.integer("features", 64),
-        n_fft=section.integer("n_fft", 1 << (window_samples - 1).bit_length()),
+        n_mels=section.count("features", 64),
+        n_fft=section.count("n_fft", 1 << (window_samples - 1).bit_length()),
         window_samples=window_samples,
         hop_samples=read_length(section, "window_stride", 0.01),
         preemphasis=section.number("preemph", 0.97),
         log_guard=section.number("log_zero_guard_value", 2.0**-24),
     )
+    if front_end.n_fft < window_samples:
+        raise section.refusal("n_fft", front_end.n_fft, f"the window's {window_samples} or more")
     section.finish()
     return front_end
 
@@ -158,18 +162,21 @@ def read_front_end(section: Section) -> FrontEnd:
 def read_length(section: Section, key: str, default: float) -> int:
     """A length in samples, given in seconds under `key` or in samples under `n_` and `key`."""
     in_samples = section.get(f"n_{key}", None)
-    if in_samples is None:
-        return int(section.number(key, default) * 16000)
-    section.ignore(key)
-    return section.integer(f"n_{key}", 0)
+    if in_samples is not None:
+        section.ignore(key)
+        return section.count(f"n_{key}")
+    seconds = section.number(key, default)
+    if int(seconds * 16000) < 1:
+        raise section.refusal(key, seconds, "a sample of 1/16000 s or more")
+    return int(seconds * 16000)
 
 
 def read_encoder(section: Section, n_mels: int) -> Encoder:
     """The FastConformer."""
     section.require("_target_", MODULES + "ConformerEncoder")
     section.require("feat_in", n_mels)
-    width = section.integer("d_model")
-    kernel = section.integer("conv_kernel_size", 31)
+    width = section.count("d_model")
+    kernel = section.count("conv_kernel_size", 31)
     section.require("feat_out", -1, None, width, default=-1)
     section.require("subsampling", "dw_striding", default="striding")
     section.require("causal_downsampling", False, default=False)
@@ -190,23 +197,27 @@ def read_encoder(section: Section, n_mels: int) -> Encoder:
     section.ignore("dropout", "dropout_pre_encoder", "dropout_emb", "dropout_att")
     section.ignore("stochastic_depth_drop_prob", "stochastic_depth_mode")
     section.ignore("stochastic_depth_start_layer")
-    channels = section.integer("subsampling_conv_channels", -1)
+    inherited = section.get("subsampling_conv_channels", -1) == -1
+    channels = width if inherited else section.count("subsampling_conv_channels")
     encoder = Encoder(
-        n_layers=section.integer("n_layers"),
+        n_layers=section.count("n_layers"),
         width=width,
-        n_heads=section.integer("n_heads", 4),
-        feed_forward_width=width * section.integer("ff_expansion_factor", 4),
+        n_heads=section.count("n_heads", 4),
+        feed_forward_width=width * section.count("ff_expansion_factor", 4),
         conv_kernel=kernel,
         conv_norm=section.require(
             "conv_norm_type", "batch_norm", "layer_norm", default="batch_norm"
         ),
         subsampling=section.require("subsampling_factor", 2, 4, 8, 16, default=4),
-        subsampling_channels=width if channels == -1 else channels,
+        subsampling_channels=channels,
         scale_input=section.require("xscaling", True, False, default=True),
         bias=section.require("use_bias", True, False, default=True),
     )
     if kernel % 2 == 0:
         raise section.refusal("conv_kernel_size", kernel, "an odd number")
+    # Positions are pairs of a sine and a cosine.
+    if width % 2:
+        raise section.refusal("d_model", width, "an even number")
     if width % encoder.n_heads:
         raise section.refusal("n_heads", encoder.n_heads, f"a divisor of d_model {width}")
     section.finish()
@@ -219,11 +230,11 @@ def read_predictor(section: Section) -> tuple[int, Predictor]:
     section.require("normalization_mode", None)
     section.require("blank_as_pad", True, default=True)
     section.ignore("random_state_sampling")
-    vocabulary_size = section.integer("vocab_size")
+    vocabulary_size = section.count("vocab_size")
     network = section.section("prednet")
     section.finish()
-    width = network.integer("pred_hidden")
-    n_layers = network.integer("pred_rnn_layers")
+    width = network.count("pred_hidden")
+    n_layers = network.count("pred_rnn_layers")
     network.require("rnn_hidden_size", -1, width, default=-1)
     # Initialisation and training.
     network.ignore("forget_gate_bias", "t_max", "weights_init_scale", "hidden_hidden_bias_scale")
@@ -248,7 +259,7 @@ def read_joint(
     activation = network.require("activation", "relu", "tanh", "sigmoid")
     network.require("encoder_hidden", encoder.width)
     network.require("pred_hidden", predictor.width)
-    width = network.integer("joint_hidden")
+    width = network.count("joint_hidden")
     network.ignore("dropout")
     network.finish()
     return width, activation

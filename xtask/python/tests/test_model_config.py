@@ -65,6 +65,33 @@ REFUSED: list[tuple[str, Any]] = [
     ("joint.jointnet.activation", "swish"),
     ("joint.jointnet.encoder_hidden", 33),
 ]
+# Numbers that no network can have.
+REFUSED += [
+    (name, value)
+    for name in (
+        "preprocessor.features",
+        "preprocessor.n_fft",
+        "preprocessor.n_window_size",
+        "preprocessor.n_window_stride",
+        "encoder.d_model",
+        "encoder.n_layers",
+        "encoder.n_heads",
+        "encoder.ff_expansion_factor",
+        "encoder.conv_kernel_size",
+        "encoder.subsampling_conv_channels",
+        "decoder.vocab_size",
+        "decoder.prednet.pred_hidden",
+        "decoder.prednet.pred_rnn_layers",
+        "joint.jointnet.joint_hidden",
+    )
+    for value in (0, -8, True, "8")
+] + [
+    ("preprocessor.window_size", float("inf")),
+    ("preprocessor.window_stride", 0.0),
+    ("preprocessor.preemph", float("nan")),
+    ("preprocessor.n_fft", 256),
+    ("encoder.d_model", 33),
+]
 REFUSED_TDT: list[tuple[str, Any]] = [
     ("loss.tdt_kwargs", None),
     ("loss.tdt_kwargs.durations", None),
@@ -176,6 +203,13 @@ class Reading(unittest.TestCase):
             read_architecture(settings, "a.nemo", "ctc")
         # It is not part of the transducer.
         self.assertEqual(read_architecture(settings, "a.nemo"), TDT)
+
+    def test_a_ctc_head_without_classes_is_refused(self) -> None:
+        settings = put(nemo_file.config(CTC), "decoder.vocabulary", [])
+        for n_classes in (0, -1):
+            self.check_refused(
+                put(settings, "decoder.num_classes", n_classes), "decoder.num_classes"
+            )
 
     def test_a_ctc_vocabulary_may_be_counted_by_its_list(self) -> None:
         settings = put(nemo_file.config(CTC), "decoder.num_classes", -1)
