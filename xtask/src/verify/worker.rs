@@ -80,7 +80,7 @@ impl<'a> Worker<'a> {
         let said = String::from_utf8_lossy(&output.stderr);
         let last = said.lines().last().unwrap_or_default();
         ensure!(
-            !output.status.success() && last.contains("cuda"),
+            !output.status.success() && last.to_lowercase().contains("cuda"),
             "it ended with {} and said: {last}",
             output.status
         );
