@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// The number format of an archive's matrix products. The front end is float32 in all of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum ComputeType {
     /// The fastest one in the bundle that keeps the words on the device at hand.
     #[default]
@@ -15,7 +15,8 @@ pub enum ComputeType {
     Bfloat16,
     /// IEEE 754 half precision.
     Float16,
-    /// Eight-bit integers with scales.
+    /// Linear layers of eight-bit integers with scales, for CPUs with instructions for them; the rest
+    /// is bfloat16.
     Int8,
 }
 
@@ -40,17 +41,34 @@ impl ComputeType {
         }
     }
 
+    /// Why this type cannot be had on a device, whatever the bundle holds.
+    pub(crate) fn obstacle(self, device: tch::Device) -> Option<&'static str> {
+        match self {
+            Self::Int8 if device.is_cuda() => Some("it is for CPUs, and the device is cuda"),
+            // Without them the sums of products are cut off at 16 bits.
+            Self::Int8 if !cpu_has_vnni() => Some("the CPU has no instructions for it (VNNI)"),
+            _ => None,
+        }
+    }
+
     /// What [`ComputeType::Auto`] tries on a device, best first.
     ///
     /// On CUDA bfloat16 comes before the equally fast float16, which can overflow. On a CPU float16
-    /// runs at a tenth of float32's rate and is never chosen; bfloat16 is twice as fast as float32
-    /// where the CPU has instructions for it, and slower where it has none.
-    pub(crate) fn preferences(device: tch::Device) -> &'static [Self] {
-        match device {
-            tch::Device::Cuda(_) => &[Self::Bfloat16, Self::Float16, Self::Float32],
-            _ if cpu_has_bfloat16() => &[Self::Bfloat16, Self::Float32],
-            _ => &[Self::Float32],
+    /// runs at a tenth of float32's rate and is never chosen; int8 and bfloat16 are faster than
+    /// float32 where the CPU has instructions for them, and slower where it has none.
+    pub(crate) fn preferences(device: tch::Device) -> Vec<Self> {
+        if device.is_cuda() {
+            return vec![Self::Bfloat16, Self::Float16, Self::Float32];
         }
+        let mut preferences = Vec::new();
+        if cpu_has_bfloat16() {
+            if cpu_has_vnni() {
+                preferences.push(Self::Int8);
+            }
+            preferences.push(Self::Bfloat16);
+        }
+        preferences.push(Self::Float32);
+        preferences
     }
 }
 
@@ -68,6 +86,16 @@ impl FromStr for ComputeType {
     }
 }
 
+/// Products of bytes that are summed in 32 bits: AVX-512 VNNI or its 256-bit twin.
+fn cpu_has_vnni() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return std::arch::is_x86_feature_detected!("avx512vnni")
+        || std::arch::is_x86_feature_detected!("avxvnni");
+    #[cfg(not(target_arch = "x86_64"))]
+    return false;
+}
+
+/// Every x86 CPU with bfloat16 tiles (AMX) has the AVX-512 instructions as well.
 fn cpu_has_bfloat16() -> bool {
     #[cfg(target_arch = "x86_64")]
     return std::arch::is_x86_feature_detected!("avx512bf16");
@@ -92,6 +120,30 @@ mod tests {
             ComputeType::preferences(tch::Device::Cuda(0))[0],
             ComputeType::Bfloat16
         );
+    }
+
+    #[test]
+    fn int8_is_refused_on_cuda_and_never_chosen_there() {
+        let cuda = tch::Device::Cuda(0);
+        assert!(ComputeType::Int8.obstacle(cuda).is_some());
+        assert!(!ComputeType::preferences(cuda).contains(&ComputeType::Int8));
+    }
+
+    #[test]
+    fn what_auto_chooses_has_no_obstacle() {
+        for device in [tch::Device::Cpu, tch::Device::Cuda(0)] {
+            for compute_type in ComputeType::preferences(device) {
+                assert_eq!(compute_type.obstacle(device), None, "{compute_type}");
+            }
+        }
+    }
+
+    #[test]
+    fn float32_is_the_last_resort_everywhere() {
+        for device in [tch::Device::Cpu, tch::Device::Cuda(0)] {
+            let last = ComputeType::preferences(device).pop();
+            assert_eq!(last, Some(ComputeType::Float32));
+        }
     }
 
     #[test]

@@ -102,6 +102,15 @@ pub enum Error {
         dir: PathBuf,
     },
 
+    /// The device cannot compute in this type: ask for another, or for `auto`.
+    #[error("compute type {asked} cannot be had here: {obstacle}")]
+    ComputeTypeUnsupported {
+        /// The compute type.
+        asked: ComputeType,
+        /// What the device lacks.
+        obstacle: &'static str,
+    },
+
     /// CUDA was asked for and cannot be had.
     #[error("device cuda is not available: {reason}")]
     CudaUnavailable {

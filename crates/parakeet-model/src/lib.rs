@@ -5,6 +5,9 @@
 //! into [`Utterances`], which [`rnnt_decode::search`] searches. This crate alone knows libtorch; no
 //! tensor crosses its border, and the scores over the vocabulary never leave the device.
 //!
+//! A program that serves models by name turns the name into a [`ModelId`], finds its folder in
+//! [`Bundles`], and keeps what it loads in a [`ParakeetStore`].
+//!
 //! ```no_run,standalone_crate
 //! use std::path::Path;
 //!
@@ -20,21 +23,27 @@
 //! # Ok::<(), parakeet_model::Error>(())
 //! ```
 
+mod bundles;
 mod compute_type;
 mod device;
 mod digest;
 mod error;
 mod manifest;
 mod model;
+mod model_id;
 mod network;
+mod store;
 mod threads;
 mod utterances;
 
+pub use bundles::{Bundles, UnknownModel};
 pub use compute_type::ComputeType;
 pub use device::Device;
 pub use error::Error;
 pub use manifest::ModelManifest;
-pub use model::ParakeetModel;
+pub use model::{ParakeetModel, ParakeetStore};
+pub use model_id::{InvalidModelId, ModelId};
+pub use store::{ModelStore, StoreError, StoreLimits};
 pub use threads::set_threads;
 pub use utterances::Utterances;
 

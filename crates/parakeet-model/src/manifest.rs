@@ -22,8 +22,11 @@ const SAMPLE_RATE_HZ: u32 = 16_000;
 pub struct ModelManifest {
     /// The canonical id, `nvidia/parakeet-rnnt-0.6b`.
     pub model_id: String,
-    /// Language of the transcripts, a code of two letters.
+    /// What a transcript is labelled with: a code of two letters, or `und` where the network hears
+    /// several languages and does not say which.
     pub language: String,
+    /// Codes of the languages that the network hears.
+    pub languages: Vec<String>,
     /// The rule by which emissions are walked.
     #[serde(with = "HeadName")]
     pub head: Head,
@@ -139,9 +142,12 @@ impl ModelManifest {
         device: tch::Device,
         dir: &Path,
     ) -> Result<(ComputeType, &FileRecord), Error> {
+        if let Some(obstacle) = asked.obstacle(device) {
+            return Err(Error::ComputeTypeUnsupported { asked, obstacle });
+        }
         let candidates = match asked {
             ComputeType::Auto => ComputeType::preferences(device),
-            _ => std::slice::from_ref(&asked),
+            _ => vec![asked],
         };
         let in_bundle = |&candidate: &ComputeType| {
             self.archives

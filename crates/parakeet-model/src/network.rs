@@ -9,6 +9,9 @@ use tch::{CModule, IValue, TchError, Tensor};
 
 use crate::Error;
 
+/// Numbers per emission: token, duration, log-probability.
+pub(crate) const EMISSION_LEN: usize = 3;
+
 /// A loaded archive on its device.
 pub(crate) struct Network {
     module: CModule,
@@ -44,7 +47,7 @@ impl Network {
     }
 
     /// Encodes padded audio, row after row of equal length, of which the first `n_samples` count:
-    /// (N, T', J) and the valid encoder frames of each row.
+    /// (N, T', J), CTC's emissions (N, T', 3), and the valid encoder frames of each row.
     pub(crate) fn encode(
         &self,
         audio: &[f32],
@@ -72,6 +75,28 @@ impl Network {
             encoded,
             n_encoder_frames.into_iter().map(|n| n as usize).collect(),
         ))
+    }
+
+    /// Makes one batch of batches of one row, each as [`Network::encode`] gave it; shorter ones are
+    /// padded with zeros.
+    pub(crate) fn join(batches: Vec<(Tensor, Vec<usize>)>) -> Result<(Tensor, Vec<usize>), Error> {
+        let n_rows = batches.len();
+        let wrap = |why| failure("encode", format!("{n_rows} rows, one by one"), why);
+        let (rows, n_encoder_frames): (Vec<_>, Vec<_>) = batches
+            .into_iter()
+            .map(|(encoded, n_frames)| (encoded.f_squeeze_dim(0), n_frames))
+            .unzip();
+        let rows = rows.into_iter().collect::<Result<Vec<_>, _>>();
+        let joined = rows.and_then(|rows| Tensor::f_pad_sequence(&rows, true, 0.0, "right"));
+        Ok((joined.map_err(wrap)?, n_encoder_frames.concat()))
+    }
+
+    /// CTC: brings the emissions (N, T', 3) that [`Network::encode`] gave to the host, row by row.
+    pub(crate) fn emissions(&self, encoded: &Tensor) -> Result<Vec<f32>, Error> {
+        let mut emissions = vec![0.0; encoded.numel()];
+        let copied = encoded.f_copy_data(&mut emissions, encoded.numel());
+        copied.map_err(|why| failure("encode", format!("{:?}", encoded.size()), why))?;
+        Ok(emissions)
     }
 
     /// The state of `n_utterances` utterances after the start of sequence.

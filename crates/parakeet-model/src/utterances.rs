@@ -4,24 +4,35 @@ use rnnt_decode::{Emission, Head, Lane, TokenId, Transducer};
 use tch::Tensor;
 
 use crate::Error;
-use crate::network::{Network, State};
+use crate::network::{EMISSION_LEN, Network, State};
 
 /// Encoded utterances and their predictor states, on the model's device.
 ///
-/// Made by [`crate::ParakeetModel::encode`]. One call of [`Transducer::score`] sends the lanes to the
-/// device and fetches three numbers per frame; the scores over the vocabulary stay there.
+/// Made by [`crate::ParakeetModel::encode`]. Scores over the vocabulary stay on the device. RNNT and
+/// TDT: one call of [`Transducer::score`] sends the lanes there and fetches three numbers per frame.
+/// CTC, whose emissions depend on the frame alone: all of them are fetched at once, when encoded.
 pub struct Utterances<'model> {
-    network: &'model Network,
     head: Head,
     blank: TokenId,
     n_encoder_frames: Vec<usize>,
-    /// The joint's projection of the encoder's output, (N, T', J).
-    encoded: Tensor,
-    state: State,
-    /// Indices on their way to the device: (utterance, frame) or (utterance, token).
-    indices: Vec<i64>,
-    /// Scores on their way back: token, duration and log-probability of each frame of each lane.
+    scorer: Scorer<'model>,
+    /// Token, duration and log-probability of each frame of each lane.
     scores: Vec<f32>,
+}
+
+/// Where scores come from.
+enum Scorer<'model> {
+    /// RNNT and TDT: from the device, call by call.
+    Joint {
+        network: &'model Network,
+        /// The joint's projection of the encoder's output, (N, T', J).
+        encoded: Tensor,
+        state: State,
+        /// Indices on their way to the device: (utterance, frame) or (utterance, token).
+        indices: Vec<i64>,
+    },
+    /// CTC: from this table, (N, T', 3).
+    Table { n_columns: usize, table: Vec<f32> },
 }
 
 impl<'model> Utterances<'model> {
@@ -32,22 +43,26 @@ impl<'model> Utterances<'model> {
         encoded: Tensor,
         n_encoder_frames: Vec<usize>,
     ) -> Result<Self, Error> {
+        let scorer = match head {
+            Head::Rnnt | Head::Tdt => Scorer::Joint {
+                state: network.initial_state(n_encoder_frames.len())?,
+                network,
+                encoded,
+                indices: Vec::new(),
+            },
+            Head::Ctc => {
+                let table = network.emissions(&encoded)?;
+                let n_columns = table.len() / (n_encoder_frames.len() * EMISSION_LEN);
+                Scorer::Table { n_columns, table }
+            }
+        };
         Ok(Self {
-            state: network.initial_state(n_encoder_frames.len())?,
-            network,
             head,
             blank,
             n_encoder_frames,
-            encoded,
-            indices: Vec::new(),
+            scorer,
             scores: Vec::new(),
         })
-    }
-
-    fn fill_indices(&mut self, pairs: impl Iterator<Item = (usize, usize)>) {
-        self.indices.clear();
-        self.indices
-            .extend(pairs.flat_map(|(utterance, index)| [utterance as i64, index as i64]));
     }
 }
 
@@ -75,19 +90,35 @@ impl Transducer for Utterances<'_> {
         window: usize,
         emissions: &mut Vec<Emission>,
     ) -> Result<(), Error> {
-        emissions.clear();
-        self.fill_indices(lanes.iter().map(|lane| (lane.utterance, lane.frame)));
-        self.scores.resize(lanes.len() * window * 3, 0.0);
-        self.network.score(
-            &self.encoded,
-            &self.state,
-            &self.indices,
-            window,
-            &mut self.scores,
-        )?;
+        self.scores.clear();
+        match &mut self.scorer {
+            Scorer::Joint {
+                network,
+                encoded,
+                state,
+                indices,
+            } => {
+                fill(indices, lanes.iter().map(|it| (it.utterance, it.frame)));
+                self.scores.resize(lanes.len() * window * EMISSION_LEN, 0.0);
+                network.score(encoded, state, indices, window, &mut self.scores)?;
+            }
+            Scorer::Table { n_columns, table } => {
+                for lane in lanes {
+                    // Past the last column, its emission again: frames that the search does not use.
+                    let columns =
+                        (lane.frame..lane.frame + window).map(|it| it.min(*n_columns - 1));
+                    for column in columns {
+                        let at = (lane.utterance * *n_columns + column) * EMISSION_LEN;
+                        self.scores.extend(&table[at..at + EMISSION_LEN]);
+                    }
+                }
+            }
+        }
 
-        for (lane, scores) in lanes.iter().zip(self.scores.chunks_exact(window * 3)) {
-            for (ahead, score) in scores.chunks_exact(3).enumerate() {
+        emissions.clear();
+        let per_lane = self.scores.chunks_exact(window * EMISSION_LEN);
+        for (lane, scores) in lanes.iter().zip(per_lane) {
+            for (ahead, score) in scores.chunks_exact(EMISSION_LEN).enumerate() {
                 // Whole numbers below 2^24 are exact in a float32.
                 let [token, duration, log_prob] = [score[0], score[1], score[2]];
                 let (utterance, frame) = (lane.utterance, lane.frame + ahead);
@@ -108,12 +139,27 @@ impl Transducer for Utterances<'_> {
         Ok(())
     }
 
+    /// Does nothing for CTC, which has no predictor.
     fn advance(&mut self, emitted: &[(usize, TokenId)]) -> Result<(), Error> {
-        self.fill_indices(
-            emitted
-                .iter()
-                .map(|&(utterance, token)| (utterance, token as usize)),
-        );
-        self.network.advance(&mut self.state, &self.indices)
+        match &mut self.scorer {
+            Scorer::Joint {
+                network,
+                state,
+                indices,
+                ..
+            } => {
+                fill(
+                    indices,
+                    emitted.iter().map(|&(it, token)| (it, token as usize)),
+                );
+                network.advance(state, indices)
+            }
+            Scorer::Table { .. } => Ok(()),
+        }
     }
+}
+
+fn fill(indices: &mut Vec<i64>, pairs: impl Iterator<Item = (usize, usize)>) {
+    indices.clear();
+    indices.extend(pairs.flat_map(|(utterance, index)| [utterance as i64, index as i64]));
 }

@@ -1,13 +1,14 @@
 //! An utterance alone gives what it gives in any batch: the relation that holds without a golden.
 
 use crate::tiny::{MODEL, archive, hear, recordings};
-use rnnt_decode::{Hypothesis, Window};
+use parakeet_model::ParakeetModel;
+use rnnt_decode::{Hypothesis, SearchRules, Window, search};
 use tch::{CModule, IValue, Tensor};
 
 /// Float noise of a log-probability; other shapes make libtorch sum in another order.
 const LOG_PROB_TOLERANCE: f32 = 1e-3;
 
-fn slices(recordings: &[Vec<f32>]) -> Vec<&[f32]> {
+pub(crate) fn slices(recordings: &[Vec<f32>]) -> Vec<&[f32]> {
     recordings.iter().map(Vec::as_slice).collect()
 }
 
@@ -44,6 +45,42 @@ fn check_same(actual: &[Hypothesis], expected: &[Hypothesis]) {
                 actual.log_prob,
                 expected.log_prob
             );
+        }
+    }
+}
+
+/// Draws 20 batches of 2 to 6 of the recordings, in any order; each recording must give the tokens,
+/// frames and durations that it gives alone.
+#[track_caller]
+pub(crate) fn check_same_in_random_batches(model: &ParakeetModel, recordings: &[&[f32]]) {
+    let hear = |batch: &[&[f32]]| -> Vec<Vec<_>> {
+        let mut utterances = model.encode(batch).expect("the batch is encoded");
+        let found = search(&mut utterances, &SearchRules::default()).expect("it is searched");
+        let steps = |it: &Hypothesis| {
+            let tokens = it.tokens.iter();
+            tokens.map(|it| (it.id, it.frame, it.duration)).collect()
+        };
+        found.hypotheses.iter().map(steps).collect()
+    };
+    let expected: Vec<_> = recordings
+        .iter()
+        .map(|&samples| hear(&[samples]).remove(0))
+        .collect();
+    let n_tokens: usize = expected.iter().map(Vec::len).sum();
+    assert!(n_tokens > recordings.len(), "{n_tokens} tokens are heard");
+
+    // Numerical Recipes' quick generator: the same batches on every machine.
+    let mut state = 1_u32;
+    let mut below = |limit: usize| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 16) as usize % limit
+    };
+    for _ in 0..20 {
+        let size = 2 + below(5);
+        let batch: Vec<_> = (0..size).map(|_| below(recordings.len())).collect();
+        let samples: Vec<_> = batch.iter().map(|&at| recordings[at]).collect();
+        for (&at, heard) in batch.iter().zip(hear(&samples)) {
+            assert_eq!(heard, expected[at], "recording {at} in the batch {batch:?}");
         }
     }
 }

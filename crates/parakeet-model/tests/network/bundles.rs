@@ -4,8 +4,12 @@
 use std::error::Error as _;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
-use parakeet_model::{ComputeType, Device, Error, ModelManifest, ParakeetModel};
+use parakeet_model::{
+    ComputeType, Device, Error, ModelManifest, ParakeetModel, ParakeetStore, StoreError,
+    StoreLimits,
+};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -149,12 +153,12 @@ fn an_archive_that_is_none_is_an_error_and_no_crash() {
 #[test]
 fn a_compute_type_that_is_not_there_names_the_command_that_adds_it() {
     let bundle = bundle_with(|manifest| manifest["model_id"] = json!("nvidia/x"));
-    let why = ParakeetModel::load(bundle.path(), Device::Cpu, ComputeType::Int8).err();
-    let text = why.expect("it has no int8").to_string();
+    let why = ParakeetModel::load(bundle.path(), Device::Cpu, ComputeType::Bfloat16).err();
+    let text = why.expect("it has no bfloat16").to_string();
     assert_eq!(
         text.replace(&bundle.path().display().to_string(), "DIR"),
-        "the bundle of nvidia/x has no int8 archive, only float32; add one with `cargo xtask \
-         export-model nvidia/x --out DIR --dtype int8`"
+        "the bundle of nvidia/x has no bfloat16 archive, only float32; add one with `cargo xtask \
+         export-model nvidia/x --out DIR --dtype bfloat16`"
     );
 }
 
@@ -180,4 +184,30 @@ fn cuda_is_refused_with_a_reason_where_there_is_none() {
             assert!(why.starts_with("device cuda is not available: "), "{why}");
         }
     }
+}
+
+#[test]
+fn a_store_gives_one_model_for_all_ways_to_ask_for_it() {
+    let limits = StoreLimits {
+        max_bytes: u64::MAX,
+        max_models: 1,
+    };
+    let store = ParakeetStore::new(limits);
+    let load = |dir: &Path, compute_type| store.load(dir, Device::Cpu, compute_type);
+    let model = load(&bundle(), ComputeType::Auto).expect("it is loaded");
+    let roundabout = bundle().join("../parakeet-rnnt-tiny/.");
+    for dir in [&bundle(), &roundabout] {
+        let again = load(dir, ComputeType::Float32).expect("it is there");
+        assert!(Arc::ptr_eq(&model, &again), "{}", dir.display());
+    }
+    let copy = bundle_with(|_| ());
+    let refused = load(copy.path(), ComputeType::Auto).err();
+    assert!(
+        matches!(refused, Some(StoreError::Full { .. })),
+        "it is in use"
+    );
+    drop(model);
+    load(copy.path(), ComputeType::Auto).expect("the idle one makes room");
+    let missing = load(Path::new("no/such/folder"), ComputeType::Auto).err();
+    assert!(matches!(missing, Some(StoreError::Load(_))));
 }

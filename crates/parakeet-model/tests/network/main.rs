@@ -1,4 +1,5 @@
-//! The tiny network: batches, the seam with the search, damaged bundles, and NeMo's activations.
+//! Networks of every head and compute type: batches, the seam with the search, damaged bundles, and
+//! NeMo's activations.
 
 #![allow(
     clippy::disallowed_methods,
@@ -7,6 +8,10 @@
 
 mod batches;
 mod bundles;
+mod compute_types;
+mod exported;
 mod goldens;
+mod heads;
 mod seam;
 mod tiny;
+mod words_kept;

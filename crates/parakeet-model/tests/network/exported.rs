@@ -1,0 +1,71 @@
+//! Bundles that the exporter makes while the tests run: every compute type, every head.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::LazyLock;
+
+use parakeet_model::{ComputeType, Device, Error, ParakeetModel, set_threads};
+
+use crate::tiny::project;
+
+/// What the exporter offers for the tiny model.
+pub(crate) const TYPES: [ComputeType; 4] = [
+    ComputeType::Float32,
+    ComputeType::Bfloat16,
+    ComputeType::Float16,
+    ComputeType::Int8,
+];
+
+/// The tiny model in all of [`TYPES`].
+static ALL_TYPES: LazyLock<PathBuf> = LazyLock::new(|| {
+    let checkpoint = "models/parakeet-rnnt-tiny/parakeet-rnnt-tiny.nemo";
+    let types = TYPES.map(ComputeType::name);
+    export("all-types", &[checkpoint, "--dtype", &types.join(",")])
+});
+
+/// The tiny model in one compute type; `None`, and a line that says so, where the CPU lacks the
+/// instructions for it.
+pub(crate) fn load_typed(compute_type: ComputeType) -> Option<ParakeetModel> {
+    match load(&ALL_TYPES, compute_type) {
+        Ok(model) => Some(model),
+        Err(why @ Error::ComputeTypeUnsupported { .. }) => {
+            println!("NOT TESTED HERE: {why}");
+            None
+        }
+        Err(why) => panic!("{compute_type}: {why}"),
+    }
+}
+
+/// A model of random weights, float32: it hears something in every sound, and no words.
+pub(crate) fn load_random(head: &str) -> ParakeetModel {
+    let arguments = ["--random-init", "tdt_ctc-tiny", "--head", head];
+    load(&export(head, &arguments), ComputeType::Float32).expect("it was exported just now")
+}
+
+fn load(bundle: &Path, compute_type: ComputeType) -> Result<ParakeetModel, Error> {
+    set_threads(NonZeroUsize::new(1));
+    ParakeetModel::load(bundle, Device::Cpu, compute_type)
+}
+
+/// Exports a bundle; its folder.
+///
+/// # Panics
+///
+/// If the exporter cannot: a test that cannot run must not look as if it had passed.
+fn export(name: &str, arguments: &[&str]) -> PathBuf {
+    let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let mut exporter = Command::new(project().join(".venv/bin/python"));
+    exporter
+        .current_dir(project())
+        .args(["-W", "ignore", "xtask/python/export.py"])
+        .args(arguments)
+        .arg("--out")
+        .arg(&out);
+    let output = exporter
+        .output()
+        .unwrap_or_else(|why| panic!("{exporter:?}: {why}; `cargo xtask setup` installs it"));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{exporter:?}: {stderr}");
+    out
+}
