@@ -41,7 +41,8 @@ pub struct TranscribeArgs {
 
     /// Model: a bundle's folder, or an id.
     ///
-    /// Ids are looked for in DALSTON_MODEL_DIR, else in /models and ./models, with `/` written `--`.
+    /// An id is `nvidia/parakeet-rnnt-0.6b`, `parakeet-rnnt-0.6b` or `parakeet-0.6b`; its folder, with
+    /// `/` written `--`, is looked for in DALSTON_MODEL_DIR, else in /models and ./models.
     /// [default: DALSTON_DEFAULT_MODEL, else nvidia/parakeet-rnnt-0.6b]
     #[arg(long, value_name = "DIR|ID")]
     pub model: Option<String>,
@@ -57,6 +58,13 @@ pub struct TranscribeArgs {
     /// Number format of the network; `auto` is the fastest in the bundle that keeps the words.
     #[arg(long, value_name = "TYPE", default_value = ComputeType::Auto.name(), value_parser = compute_types())]
     pub compute_type: ComputeType,
+
+    /// Language spoken, `auto` or a code such as `de`.
+    ///
+    /// It is the label of the transcript if the model hears several languages, and changes no word: a
+    /// Parakeet cannot be told what to hear.
+    #[arg(long, value_name = "CODE", value_parser = language_code)]
+    pub language: Option<String>,
 
     /// Most chunks in one encoder batch, 1 to 32; the words do not depend on it.
     /// [default: 4 on a CPU, 32 on a GPU]
@@ -102,6 +110,17 @@ fn devices() -> impl clap::builder::TypedValueParser<Value = Device> {
 fn compute_types() -> impl clap::builder::TypedValueParser<Value = ComputeType> {
     PossibleValuesParser::new(ComputeType::ALL.map(ComputeType::name))
         .try_map(|name| name.parse::<ComputeType>())
+}
+
+fn language_code(text: &str) -> Result<String, String> {
+    let is_part = |part: &str| {
+        (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    };
+    if text.split(['-', '_']).all(is_part) {
+        Ok(text.to_owned())
+    } else {
+        Err("expected a code such as de or de-AT".to_owned())
+    }
 }
 
 fn positive(text: &str) -> Result<f64, String> {

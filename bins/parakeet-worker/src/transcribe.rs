@@ -9,13 +9,14 @@ use std::time::Instant;
 use anyhow::Context as _;
 use dalston_engine_sdk::audio::{AudioLimits, SAMPLE_RATE_HZ};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use parakeet_model::{Device, ModelManifest, ParakeetModel, set_threads};
+use parakeet_model::{Bundles, Device, ModelManifest, ParakeetModel, set_threads};
 use rnnt_decode::SearchRules;
 use segmenter::{ChunkRules, SegmentRules};
 
 use crate::cli::TranscribeArgs;
 use crate::engine::{Engine, Settings};
-use crate::model_dir::{self, UnknownModel};
+use crate::language::Language;
+use crate::model_dir::{self, NoSuchModel};
 use crate::output::{Format, Printer};
 use crate::source::Source;
 
@@ -46,7 +47,7 @@ pub enum Outcome {
 pub enum UsageError {
     /// The model is not there.
     #[error(transparent)]
-    UnknownModel(#[from] UnknownModel),
+    NoSuchModel(#[from] NoSuchModel),
     /// Tokens have no place in the other formats.
     #[error("--tokens needs --format json")]
     TokensWithoutJson,
@@ -75,11 +76,16 @@ pub fn run(args: &TranscribeArgs, environment: Environment) -> anyhow::Result<Ou
     let begun = Instant::now();
     let engine = load(args, environment)?;
     let load_time = begun.elapsed();
+    let language = Language::settle(args.language.as_deref(), engine.model.manifest());
+    if let Some(warning) = &language.warning {
+        complain(&format!("warning: {warning}"));
+    }
 
     let sources: Vec<_> = args.files.iter().cloned().map(Source::from).collect();
     let printer = Printer {
         format: args.format,
         model: &engine.model,
+        language: &language.code,
         with_tokens: args.tokens,
         with_name: sources.len() > 1,
     };
@@ -128,8 +134,8 @@ pub fn run(args: &TranscribeArgs, environment: Environment) -> anyhow::Result<Ou
 fn load(args: &TranscribeArgs, environment: Environment) -> anyhow::Result<Engine> {
     let model = args.model.clone().or(environment.default_model);
     let model = model.as_deref().unwrap_or(DEFAULT_MODEL);
-    let roots = model_dir::roots(environment.model_dir);
-    let dir = model_dir::find(model, &roots).map_err(UsageError::from)?;
+    let bundles = Bundles::new(environment.model_dir);
+    let dir = model_dir::find(model, &bundles).map_err(UsageError::from)?;
     set_threads(args.threads);
     let model = ParakeetModel::load(&dir, args.device, args.compute_type)?;
     let default_batch_size = match model.device() {

@@ -2,27 +2,34 @@
 
 use std::io::{self, Write};
 
-use rnnt_decode::{CONFIDENCE_METHOD, Token, TokenId, Vocabulary, Word};
+use rnnt_decode::{CONFIDENCE_METHOD, Head, Token, TokenId, Vocabulary, Word};
 use segmenter::Segment;
 use serde::Serialize;
 
 use super::ms;
 use crate::engine::Transcript;
 
+/// What an object says beside the transcript.
+pub(super) struct Label<'a> {
+    pub(super) file: &'a str,
+    pub(super) language: &'a str,
+    pub(super) head: Head,
+}
+
 /// Prints one transcript; with its tokens if their vocabulary is given.
 pub(super) fn print(
     out: &mut impl Write,
-    name: &str,
-    language: &str,
+    label: &Label,
     transcript: &Transcript,
     tokens: Option<&Vocabulary>,
 ) -> io::Result<()> {
     let object = WireTranscript {
-        file: name,
+        file: label.file,
         text: super::text(transcript),
         segments: transcript.segments.iter().map(WireSegment::from).collect(),
-        language,
+        language: label.language,
         native_word_timestamps: true,
+        alignment_method: alignment_method(label.head),
         confidence_method: CONFIDENCE_METHOD,
         warnings: &transcript.warnings,
         tokens: tokens.map(|vocabulary| {
@@ -41,6 +48,7 @@ struct WireTranscript<'a> {
     segments: Vec<WireSegment<'a>>,
     language: &'a str,
     native_word_timestamps: bool,
+    alignment_method: &'static str,
     confidence_method: &'static str,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     warnings: &'a [String],
@@ -111,6 +119,15 @@ impl<'a> WireToken<'a> {
     }
 }
 
+/// The pipeline's name for the way that a head times its words.
+fn alignment_method(head: Head) -> &'static str {
+    match head {
+        Head::Rnnt => "rnnt",
+        Head::Tdt => "tdt",
+        Head::Ctc => "ctc",
+    }
+}
+
 fn rounded(seconds: f64) -> f64 {
     ms(seconds) as f64 / 1000.0
 }
@@ -152,14 +169,19 @@ mod tests {
 
     fn printed(transcript: &Transcript, tokens: Option<&Vocabulary>) -> String {
         let mut out = Vec::new();
-        print(&mut out, "a.wav", "en", transcript, tokens).expect("a vector takes anything");
+        let label = Label {
+            file: "a.wav",
+            language: "en",
+            head: Head::Tdt,
+        };
+        print(&mut out, &label, transcript, tokens).expect("a vector takes anything");
         String::from_utf8(out).expect("JSON is UTF-8")
     }
 
     #[test]
     fn a_transcript_is_one_line_and_an_unknown_confidence_is_absent() {
         expect![[r#"
-            {"file":"a.wav","text":"it's \"fine\"","segments":[{"start":0.08,"end":0.48,"text":"it's \"fine\"","words":[{"word":"it's","start":0.08,"end":0.24,"confidence":0.9877},{"word":"\"fine\"","start":0.32,"end":0.48}]}],"language":"en","native_word_timestamps":true,"confidence_method":"max_prob"}
+            {"file":"a.wav","text":"it's \"fine\"","segments":[{"start":0.08,"end":0.48,"text":"it's \"fine\"","words":[{"word":"it's","start":0.08,"end":0.24,"confidence":0.9877},{"word":"\"fine\"","start":0.32,"end":0.48}]}],"language":"en","native_word_timestamps":true,"alignment_method":"tdt","confidence_method":"max_prob"}
         "#]]
         .assert_eq(&printed(&heard(), None));
     }
@@ -173,7 +195,7 @@ mod tests {
             ..heard()
         };
         expect![[r#"
-            {"file":"a.wav","text":"","segments":[],"language":"en","native_word_timestamps":true,"confidence_method":"max_prob","warnings":["cut"],"tokens":[{"id":1,"piece":"▁it","frame":1,"duration":1,"log_prob":-0.125}]}
+            {"file":"a.wav","text":"","segments":[],"language":"en","native_word_timestamps":true,"alignment_method":"tdt","confidence_method":"max_prob","warnings":["cut"],"tokens":[{"id":1,"piece":"▁it","frame":1,"duration":1,"log_prob":-0.125}]}
         "#]]
         .assert_eq(&printed(&transcript, Some(&vocabulary)));
     }

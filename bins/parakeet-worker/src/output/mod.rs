@@ -30,8 +30,10 @@ pub enum Format {
 pub struct Printer<'a> {
     /// The format.
     pub format: Format,
-    /// The model that made them: its language, and the pieces of its tokens.
+    /// The model that made them: its head, and the pieces of its tokens.
     pub model: &'a ParakeetModel,
+    /// The language they are labelled with.
+    pub language: &'a str,
     /// Whether JSON lists the tokens.
     pub with_tokens: bool,
     /// Whether a line of text begins with the file's name.
@@ -55,8 +57,12 @@ impl Printer<'_> {
             Format::Text => writeln!(out, "{}", text(transcript)),
             Format::Json => {
                 let tokens = self.with_tokens.then(|| self.model.vocabulary());
-                let language = &self.model.manifest().language;
-                json::print(out, name, language, transcript, tokens)
+                let label = json::Label {
+                    file: name,
+                    language: self.language,
+                    head: self.model.manifest().head,
+                };
+                json::print(out, &label, transcript, tokens)
             }
             Format::Srt => subtitles::print_srt(out, &transcript.segments),
             Format::Vtt => subtitles::print_vtt(out, &transcript.segments),

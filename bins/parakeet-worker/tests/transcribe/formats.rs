@@ -64,6 +64,7 @@ fn json_is_one_object_per_file_in_the_shape_of_the_contract() {
         assert_eq!(
             names,
             [
+                "alignment_method",
                 "confidence_method",
                 "file",
                 "language",
@@ -74,6 +75,7 @@ fn json_is_one_object_per_file_in_the_shape_of_the_contract() {
         );
         assert_eq!(object["language"], "en");
         assert_eq!(object["native_word_timestamps"], true);
+        assert_eq!(object["alignment_method"], "rnnt");
         let texts: Vec<_> = list(&object["segments"])
             .iter()
             .filter_map(|it| it["text"].as_str())

@@ -28,7 +28,7 @@ fn a_good_call_prints_to_standard_output_alone() {
 
 #[test]
 fn a_call_that_is_wrong_has_exit_code_2_and_prints_nothing() {
-    let wrong: [(&[&str], &str); 10] = [
+    let wrong: [(&[&str], &str); 12] = [
         (&[], "FILE"),
         (
             &["--format", "xml", SPEECH],
@@ -41,6 +41,14 @@ fn a_call_that_is_wrong_has_exit_code_2_and_prints_nothing() {
         (
             &["--compute-type", "float64", SPEECH],
             "possible values: auto, float32, bfloat16, float16, int8",
+        ),
+        (
+            &["--language", "", SPEECH],
+            "expected a code such as de or de-AT",
+        ),
+        (
+            &["--model", "a/b/c", SPEECH],
+            "there is no folder a/b/c: `a/b/c` is no model's name",
         ),
         (&["--batch-size", "0", SPEECH], "1..=32"),
         (&["--threads", "0", SPEECH], "--threads"),
@@ -129,6 +137,24 @@ fn a_model_is_found_by_setting_by_folder_and_by_default() {
 }
 
 #[test]
+fn a_language_that_the_model_does_not_know_is_a_warning_and_changes_nothing() {
+    let args = ["--model", TINY, "--format", "json", SPEECH];
+    let expected = check(&args, 0, &[]);
+    assert_eq!(expected.stderr, "");
+    let asked = check(
+        &[&["--language", "de"], &args[..]].concat(),
+        0,
+        &["warning: parakeet-rnnt-tiny does not know the language de, only en"],
+    );
+    assert_eq!(asked.stdout, expected.stdout);
+    let asked = check(&[&["--language", "en-GB"], &args[..]].concat(), 0, &[]);
+    assert_eq!(
+        (asked.stdout, asked.stderr),
+        (expected.stdout, String::new())
+    );
+}
+
+#[test]
 fn a_damaged_bundle_is_named() {
     let dir = tempfile::tempdir().expect("a temporary folder can be made");
     let model = dir.path().join("broken");
@@ -147,14 +173,14 @@ fn a_damaged_bundle_is_named() {
 
 #[test]
 fn a_compute_type_that_the_bundle_lacks_names_the_command() {
-    let args = ["--model", TINY, "--compute-type", "int8", SPEECH];
+    let args = ["--model", TINY, "--compute-type", "float16", SPEECH];
     check(
         &args,
         1,
         &[
-            "has no int8 archive",
+            "has no float16 archive",
             "cargo xtask export-model",
-            "--dtype int8",
+            "--dtype float16",
         ],
     );
 }
