@@ -85,8 +85,8 @@ fn a_word_of_marks_alone_has_the_frames_of_its_first() {
 fn a_closing_mark_belongs_to_the_word_before_it_even_after_a_space() {
     check(
         TokenTimes::SilentMarks,
-        "▁va@1+1 ▁?@4+1 ▁bon@6+1 ▁@8+1 !@9+1 ▁ah@12+1 ▁...@15+1",
-        "va?@1-2 bon!@6-7 ah...@12-16",
+        "▁va@1+1 ▁?@4+1 ▁bon@6+1 ▁@8+1 !@9+1 ▁ah@12+1 ▁...@15+1 ▁oh@20+1 ▁…@22+1",
+        "va?@1-2 bon!@6-7 ah...@12-16 oh…@20-21",
     );
 }
 
@@ -125,6 +125,11 @@ fn nemo_has_ctc_words_touch() {
 #[test]
 fn nemo_has_a_ctc_token_on_the_first_frame_last_for_none() {
     check(TokenTimes::NemoCtc, "▁a@0+3 ▁b@5+1", "a@0-0 b@0-5");
+}
+
+#[test]
+fn nemo_has_a_ctc_mark_before_anything_else_last_like_any_token() {
+    check(TokenTimes::NemoCtc, "?@5+1 ▁a@9+1", "?@4-5 a@5-9");
 }
 
 #[test]

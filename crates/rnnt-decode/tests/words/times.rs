@@ -156,9 +156,9 @@ fn a_bare_space_mark_alone_is_no_word() {
 }
 
 #[test]
-fn a_space_mark_inside_a_piece_is_a_space() {
+fn space_marks_inside_a_piece_are_one_space() {
     check(
-        "▁of▁the@1",
+        "▁of▁▁the@1",
         expect![[r#"
         0.08-0.16 of the
     "#]],
