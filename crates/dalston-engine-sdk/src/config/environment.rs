@@ -1,0 +1,147 @@
+//! Looks variables up and says what is wrong with them.
+
+use std::ffi::OsString;
+use std::str::FromStr;
+
+use super::variables::{REDIS_URL, S3_ENDPOINT, Variable};
+use super::{ConfigError, Secret};
+
+/// Where variables come from: the process, or a test.
+pub(super) struct Environment<'a>(pub(super) &'a dyn Fn(&str) -> Option<OsString>);
+
+/// A value, and the name it was found under.
+pub(super) struct Value {
+    pub(super) text: String,
+    name: &'static str,
+}
+
+impl Value {
+    fn refused(&self, expected: impl Into<String>) -> ConfigError {
+        ConfigError::Value {
+            name: self.name,
+            value: format!("{:?}", self.text),
+            expected: expected.into(),
+        }
+    }
+}
+
+impl Environment<'_> {
+    /// The variable's value, or that of its fallback; an empty value is none.
+    pub(super) fn value(&self, variable: &Variable) -> Result<Option<Value>, ConfigError> {
+        for name in [variable.name, variable.fallback] {
+            if name.is_empty() {
+                continue;
+            }
+            let Some(text) = self.0(name).filter(|text| !text.is_empty()) else {
+                continue;
+            };
+            let text = text.into_string();
+            let text = text.map_err(|_| ConfigError::NotText { name })?;
+            return Ok(Some(Value { text, name }));
+        }
+        Ok(None)
+    }
+
+    pub(super) fn text_or(
+        &self,
+        variable: &Variable,
+        default: impl FnOnce() -> String,
+    ) -> Result<String, ConfigError> {
+        let value = self.value(variable)?;
+        Ok(value.map_or_else(default, |value| value.text))
+    }
+
+    /// A name that becomes a part of keys.
+    pub(super) fn id_or(
+        &self,
+        variable: &Variable,
+        default: impl FnOnce() -> String,
+    ) -> Result<String, ConfigError> {
+        let Some(value) = self.value(variable)? else {
+            return Ok(default());
+        };
+        let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        if value.text.len() <= 64 && value.text.chars().all(plain) {
+            return Ok(value.text);
+        }
+        Err(value.refused("at most 64 letters, digits and . _ -"))
+    }
+
+    pub(super) fn parsed_or<T: FromStr>(
+        &self,
+        variable: &Variable,
+        expected: &str,
+        default: T,
+    ) -> Result<T, ConfigError> {
+        let Some(value) = self.value(variable)? else {
+            return Ok(default);
+        };
+        value.text.parse().map_err(|_| value.refused(expected))
+    }
+
+    pub(super) fn number(
+        &self,
+        variable: &Variable,
+        least: u64,
+        most: u64,
+        default: u64,
+    ) -> Result<u64, ConfigError> {
+        let Some(value) = self.value(variable)? else {
+            return Ok(default);
+        };
+        let number = value.text.parse::<u64>().ok();
+        number
+            .filter(|number| (least..=most).contains(number))
+            .ok_or_else(|| value.refused(format!("a whole number from {least} to {most}")))
+    }
+
+    /// One of several words, in any case; the first is the default.
+    pub(super) fn one_of<T: Copy>(
+        &self,
+        variable: &Variable,
+        words: &[(&str, T)],
+    ) -> Result<T, ConfigError> {
+        let Some(value) = self.value(variable)? else {
+            return Ok(words[0].1);
+        };
+        let asked = |(word, _): &&(&str, T)| word.eq_ignore_ascii_case(&value.text);
+        let found = words.iter().find(asked).map(|(_, choice)| *choice);
+        found.ok_or_else(|| {
+            let words: Vec<_> = words.iter().map(|(word, _)| *word).collect();
+            value.refused(format!("one of {}", words.join(", ")))
+        })
+    }
+
+    pub(super) fn redis_url(&self) -> Result<Secret, ConfigError> {
+        let Some(value) = self.value(&REDIS_URL)? else {
+            return Ok(Secret::new(REDIS_URL.default));
+        };
+        let known = |scheme| value.text.starts_with(scheme);
+        if known("redis://") || known("rediss://") {
+            return Ok(Secret::new(value.text));
+        }
+        // Not shown: whatever it is, it may hold a password.
+        Err(ConfigError::Value {
+            name: value.name,
+            value: "***".to_owned(),
+            expected: "redis://host:port or rediss://host:port".to_owned(),
+        })
+    }
+
+    /// The server of one's own, if any.
+    pub(super) fn endpoint(&self) -> Result<Option<String>, ConfigError> {
+        let Some(value) = self.value(&S3_ENDPOINT)? else {
+            return Ok(None);
+        };
+        let known = |scheme| value.text.starts_with(scheme);
+        // Credentials have no place in it, and errors of the store would print them.
+        if (known("http://") || known("https://")) && !value.text.contains('@') {
+            return Ok(Some(value.text));
+        }
+        Err(ConfigError::Value {
+            name: value.name,
+            value: "***".to_owned(),
+            expected: "http://host:port or https://host:port, without credentials".to_owned(),
+        })
+    }
+}

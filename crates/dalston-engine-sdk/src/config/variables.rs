@@ -1,0 +1,86 @@
+//! Every environment variable that a worker reads, in one table.
+
+/// A setting that comes from the environment.
+#[derive(Debug)]
+pub struct Variable {
+    /// What the pipeline calls it today.
+    pub name: &'static str,
+    /// What it was called in the M22 era, or another name that also counts; empty if there is none.
+    pub fallback: &'static str,
+    /// What holds when neither is set, in words or as it would be typed.
+    pub default: &'static str,
+    /// What it does.
+    pub meaning: &'static str,
+}
+
+macro_rules! variables {
+    ($($name:ident: $variable:literal or $fallback:literal, $default:literal, $meaning:literal;)*) => {
+        $(pub(super) const $name: Variable = Variable {
+            name: $variable,
+            fallback: $fallback,
+            default: $default,
+            meaning: $meaning,
+        };)*
+
+        /// All of them, in the order of a manual.
+        pub const VARIABLES: &[&Variable] = &[$(&$name),*];
+    };
+}
+
+variables! {
+    CONTRACT: "DALSTON_CONTRACT" or "", "m22",
+        "which Dalston the worker talks to: m22, m22-typed or streams";
+    ENGINE_ID: "DALSTON_ENGINE_ID" or "ENGINE_ID", "the engine's own id",
+        "the engine's id; its queue is named after it";
+    WORKER_ID: "DALSTON_WORKER_ID" or "DALSTON_INSTANCE", "the host's name",
+        "this worker's name: the same after a restart, and no other worker's";
+    REDIS_URL: "REDIS_URL" or "", "redis://localhost:6379",
+        "where the queue is: redis:// or rediss:// with user, password and database";
+    S3_BUCKET: "DALSTON_S3_BUCKET" or "S3_BUCKET", "dalston-artifacts",
+        "the one bucket that tasks may name";
+    S3_REGION: "DALSTON_S3_REGION" or "S3_REGION", "AWS_REGION, else us-east-1",
+        "the bucket's region";
+    S3_ENDPOINT: "DALSTON_S3_ENDPOINT_URL" or "S3_ENDPOINT_URL", "that of AWS",
+        "a server of your own, http:// or https://";
+    DEVICE: "DALSTON_DEVICE" or "DEVICE", "auto",
+        "auto, cpu or cuda; cuda without a GPU is an error, auto takes the CPU then";
+    DEFAULT_MODEL: "DALSTON_DEFAULT_MODEL" or "", "the engine's own",
+        "the model of a task that names none";
+    MODEL_DIR: "DALSTON_MODEL_DIR" or "", "/models, else ./models",
+        "the folder that models are in";
+    MAX_LOADED_MODELS: "DALSTON_MAX_LOADED_MODELS" or "", "2",
+        "how many models stay in memory, 1 to 64";
+    METRICS_PORT: "DALSTON_METRICS_PORT" or "", "9100",
+        "the port of health pages and metrics; 0 takes a free one";
+    LOG_LEVEL: "DALSTON_LOG_LEVEL" or "LOG_LEVEL", "info",
+        "error, warning, info or debug";
+    LOG_FORMAT: "DALSTON_LOG_FORMAT" or "LOG_FORMAT", "json",
+        "json, one object per line, or console, for people";
+    LEASE: "DALSTON_LEASE_S" or "", "15",
+        "seconds of silence after which a worker's tasks go to others, 1 to 3600";
+    GRACE: "DALSTON_GRACE_S" or "", "60",
+        "seconds that running work has after SIGTERM, 0 to 86400; then it goes back to the queue";
+    MAX_DELIVERIES: "DALSTON_MAX_DELIVERIES" or "", "3",
+        "how often a task may take its worker down before it fails, 1 to 100";
+    DEPLOY_ENV: "DALSTON_DEPLOY_ENV" or "", "local",
+        "what the registry says about where the pipeline runs";
+    HOSTNAME: "DALSTON_HOST_HOSTNAME" or "HOSTNAME", "the host's name",
+        "what the registry says about the machine";
+}
+
+/// The table as Markdown, for the manual. Credentials of the store have no row of their own here: they
+/// come by the usual chain of AWS.
+pub fn markdown() -> String {
+    let row = |it: &&Variable| {
+        let fallback = match it.fallback {
+            "" => String::new(),
+            name => format!("`{name}`"),
+        };
+        format!(
+            "| `{}` | {fallback} | {} | {} |\n",
+            it.name, it.default, it.meaning
+        )
+    };
+    let head = "| Variable | Also | Default | Meaning |\n|---|---|---|---|\n".to_owned();
+    head + &VARIABLES.iter().map(row).collect::<String>()
+}

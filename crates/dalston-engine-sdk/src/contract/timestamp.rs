@@ -1,0 +1,17 @@
+//! Points in time as Python's `datetime.isoformat()` writes them: `2026-11-22T10:22:01.724851+00:00`.
+
+use std::time::SystemTime;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+
+/// The time, with microseconds and offset.
+pub(super) fn format(time: SystemTime) -> String {
+    DateTime::<Utc>::from(time).to_rfc3339_opts(SecondsFormat::Micros, false)
+}
+
+/// Reads what [`format`] writes, and every other ISO 8601 time with an offset.
+pub(super) fn parse(text: &str) -> Option<SystemTime> {
+    DateTime::parse_from_rfc3339(text)
+        .ok()
+        .map(SystemTime::from)
+}

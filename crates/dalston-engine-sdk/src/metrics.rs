@@ -1,0 +1,316 @@
+//! Prometheus metrics under the names that Dalston's dashboards and alerts know.
+
+use std::fmt::Debug;
+use std::hash::Hash;
+use std::time::Duration;
+
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::{Family, MetricConstructor};
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+/// What a worker counts and measures. Cheap to update from any thread.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    engine_id: String,
+    tasks_processed: Family<Processed, Counter>,
+    task_duration: Histograms<Task>,
+    queue_wait: Histograms<Transfer>,
+    s3_download: Histograms<Transfer>,
+    s3_upload: Histograms<Transfer>,
+    redeliveries: Family<Redelivery, Counter>,
+    skipped_cancelled: Family<Stage, Counter>,
+    model_load: Histograms<Recognition>,
+    recognize: Histograms<Recognition>,
+    realtime_factor: Histograms<Recognition>,
+}
+
+type Histograms<L> = Family<L, Histogram, Buckets>;
+
+/// How a task ended, for `status`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Its result is stored.
+    Completed,
+    /// It failed.
+    Failed,
+}
+
+/// Why a task was delivered again, for `reason`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RedeliveryReason {
+    /// Its worker died.
+    EngineCrash,
+    /// It was put back.
+    Deferred,
+}
+
+/// Everything runs in a container, says Dalston's registry; other profiles are of its own engines.
+const EXECUTION_PROFILE: &str = "container";
+
+/// Seconds, from a task that is refused at once to two hours of audio on a CPU.
+const SECONDS: [f64; 14] = [
+    0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0,
+];
+
+/// Seconds of work per second of audio, from a large GPU to slower than speech.
+const RATIOS: [f64; 12] = [
+    0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0,
+];
+
+impl Metrics {
+    /// Metrics of one engine, all at zero.
+    pub fn new(engine_id: impl Into<String>) -> Self {
+        let mut new = Registration(Registry::with_prefix("dalston_engine"));
+        Self {
+            tasks_processed: new.counter("tasks_processed", "Tasks that ended"),
+            task_duration: new.times("task_duration", "From the claim of a task to its end"),
+            queue_wait: new.times("queue_wait", "From a task's enqueuing to its claim"),
+            s3_download: new.times("s3_download", "Fetching a task's request and files"),
+            s3_upload: new.times("s3_upload", "Storing a task's result"),
+            redeliveries: new.counter("task_redelivery", "Tasks that came again"),
+            skipped_cancelled: new.counter("tasks_skipped_cancelled", "Tasks of cancelled jobs"),
+            model_load: new.times("model_load", "Loading a model"),
+            recognize: new.times("recognize", "The engine's work on a task"),
+            realtime_factor: new.ratio("realtime_factor", "Work per second of audio"),
+            registry: new.0,
+            engine_id: engine_id.into(),
+        }
+    }
+
+    /// A task has ended, `took` after its claim.
+    pub fn task_ended(&self, outcome: Outcome, model: Option<&str>, took: Duration) {
+        let status = match outcome {
+            Outcome::Completed => "completed",
+            Outcome::Failed => "failed",
+        };
+        let task = Task {
+            engine_id: self.engine_id.clone(),
+            model: model.unwrap_or_default().to_owned(),
+            execution_profile: EXECUTION_PROFILE,
+        };
+        let processed = Processed {
+            engine_id: task.engine_id.clone(),
+            model: task.model.clone(),
+            status,
+            execution_profile: EXECUTION_PROFILE,
+        };
+        self.tasks_processed.get_or_create(&processed).inc();
+        let duration = self.task_duration.get_or_create(&task);
+        duration.observe(took.as_secs_f64());
+    }
+
+    /// A task waited in the queue.
+    pub fn queue_waited(&self, time: Duration) {
+        self.observe(&self.queue_wait, time);
+    }
+
+    /// A task's request and files were fetched.
+    pub fn downloaded(&self, time: Duration) {
+        self.observe(&self.s3_download, time);
+    }
+
+    /// A task's result was stored.
+    pub fn uploaded(&self, time: Duration) {
+        self.observe(&self.s3_upload, time);
+    }
+
+    /// A task came that had been delivered before.
+    pub fn redelivered(&self, stage: &str, reason: RedeliveryReason) {
+        let redelivery = Redelivery {
+            stage: stage.to_owned(),
+            reason: match reason {
+                RedeliveryReason::EngineCrash => "engine_crash",
+                RedeliveryReason::Deferred => "deferred",
+            },
+        };
+        self.redeliveries.get_or_create(&redelivery).inc();
+    }
+
+    /// A task was passed over because its job is cancelled.
+    pub fn skipped_cancelled(&self, stage: &str) {
+        let stage = Stage {
+            stage: stage.to_owned(),
+        };
+        self.skipped_cancelled.get_or_create(&stage).inc();
+    }
+
+    /// A model was loaded.
+    pub fn model_loaded(&self, model: Option<&str>, device: &str, time: Duration) {
+        let labels = self.recognition(model, device);
+        self.model_load
+            .get_or_create(&labels)
+            .observe(time.as_secs_f64());
+    }
+
+    /// The engine did its part of a task, over `audio_s` seconds of audio if it works on audio.
+    pub fn recognized(
+        &self,
+        model: Option<&str>,
+        device: &str,
+        time: Duration,
+        audio_s: Option<f64>,
+    ) {
+        let labels = self.recognition(model, device);
+        let seconds = time.as_secs_f64();
+        self.recognize.get_or_create(&labels).observe(seconds);
+        if let Some(audio_s) = audio_s.filter(|it| *it > 0.0) {
+            let factor = self.realtime_factor.get_or_create(&labels);
+            factor.observe(seconds / audio_s);
+        }
+    }
+
+    /// All of them as text, in the format [`CONTENT_TYPE`].
+    pub fn text(&self) -> String {
+        let mut page = String::new();
+        text::encode(&mut page, &self.registry).expect("a string takes anything");
+        page
+    }
+
+    fn observe(&self, durations: &Histograms<Transfer>, time: Duration) {
+        let labels = Transfer {
+            engine_id: self.engine_id.clone(),
+            execution_profile: EXECUTION_PROFILE,
+        };
+        durations.get_or_create(&labels).observe(time.as_secs_f64());
+    }
+
+    fn recognition(&self, model: Option<&str>, device: &str) -> Recognition {
+        Recognition {
+            engine_id: self.engine_id.clone(),
+            model: model.unwrap_or_default().to_owned(),
+            device: device.to_owned(),
+        }
+    }
+}
+
+/// The media type of [`Metrics::text`].
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Makes metrics, and puts each into the registry under its name.
+struct Registration(Registry);
+
+impl Registration {
+    /// `{name}_total`: the suffix is the encoder's.
+    fn counter<L: Labels>(&mut self, name: &str, help: &str) -> Family<L, Counter> {
+        let family = Family::default();
+        self.0.register(name, help, family.clone());
+        family
+    }
+
+    /// `{name}_seconds`.
+    fn times<L: Labels>(&mut self, name: &str, help: &str) -> Histograms<L> {
+        self.histogram(format!("{name}_seconds"), help, &SECONDS)
+    }
+
+    /// `{name}_ratio`.
+    fn ratio<L: Labels>(&mut self, name: &str, help: &str) -> Histograms<L> {
+        self.histogram(format!("{name}_ratio"), help, &RATIOS)
+    }
+
+    fn histogram<L: Labels>(
+        &mut self,
+        name: String,
+        help: &str,
+        buckets: &'static [f64],
+    ) -> Histograms<L> {
+        let family = Family::new_with_constructor(Buckets(buckets));
+        self.0.register(name, help, family.clone());
+        family
+    }
+}
+
+/// What a set of labels can do.
+trait Labels: EncodeLabelSet + Clone + Debug + Eq + Hash + Send + Sync + 'static {}
+
+impl<L: EncodeLabelSet + Clone + Debug + Eq + Hash + Send + Sync + 'static> Labels for L {}
+
+/// Makes the histograms of a family.
+#[derive(Clone)]
+struct Buckets(&'static [f64]);
+
+impl MetricConstructor<Histogram> for Buckets {
+    fn new_metric(&self) -> Histogram {
+        Histogram::new(self.0.iter().copied())
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Processed {
+    engine_id: String,
+    model: String,
+    status: &'static str,
+    execution_profile: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Task {
+    engine_id: String,
+    model: String,
+    execution_profile: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Transfer {
+    engine_id: String,
+    execution_profile: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Redelivery {
+    stage: String,
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Stage {
+    stage: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Recognition {
+    engine_id: String,
+    model: String,
+    device: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_labels_are_those_of_dalston() {
+        let metrics = Metrics::new("speech");
+        let second = Duration::from_secs(1);
+        metrics.task_ended(Outcome::Completed, Some("a/b"), second);
+        metrics.task_ended(Outcome::Failed, None, second);
+        metrics.queue_waited(second);
+        metrics.downloaded(second);
+        metrics.uploaded(second);
+        metrics.redelivered("transcribe", RedeliveryReason::EngineCrash);
+        metrics.skipped_cancelled("transcribe");
+        metrics.model_loaded(Some("a/b"), "cpu", second);
+        metrics.recognized(Some("a/b"), "cpu", second, Some(4.0));
+        let page = metrics.text();
+        let of_engine = r#"engine_id="speech",execution_profile="container""#;
+        let of_model = r#"engine_id="speech",model="a/b",device="cpu""#;
+        for line in [
+            r#"tasks_processed_total{engine_id="speech",model="a/b",status="completed",execution_profile="container"} 1"#.to_owned(),
+            r#"tasks_processed_total{engine_id="speech",model="",status="failed",execution_profile="container"} 1"#.to_owned(),
+            r#"task_duration_seconds_count{engine_id="speech",model="a/b",execution_profile="container"} 1"#.to_owned(),
+            format!("queue_wait_seconds_count{{{of_engine}}} 1"),
+            format!("s3_download_seconds_count{{{of_engine}}} 1"),
+            format!("s3_upload_seconds_count{{{of_engine}}} 1"),
+            r#"task_redelivery_total{stage="transcribe",reason="engine_crash"} 1"#.to_owned(),
+            r#"tasks_skipped_cancelled_total{stage="transcribe"} 1"#.to_owned(),
+            format!("model_load_seconds_count{{{of_model}}} 1"),
+            format!("recognize_seconds_count{{{of_model}}} 1"),
+            format!("realtime_factor_ratio_sum{{{of_model}}} 0.25"),
+        ] {
+            let line = format!("\ndalston_engine_{line}\n");
+            assert!(page.contains(&line), "{line} is not in\n{page}");
+        }
+    }
+}

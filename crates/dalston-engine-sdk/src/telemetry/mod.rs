@@ -1,0 +1,97 @@
+//! The log: one line per event, in the words of the Python fleet, so that one search finds both.
+//!
+//! An event's name is its message, a constant; what varies is in fields. The names that a worker shares
+//! with Dalston's own engines: `engine_runner_initialized`, `engine_loop_starting`, `task_received`,
+//! `task_processing`, `output_uploaded`, `task_completed`, `task_failed`, `shutdown_signal_received`,
+//! `engine_loop_stopped`, `redis_connection_error`, `engine_loop_error`. Within [`task_span`] every line
+//! carries the task's ids, and those of the trace that the task belongs to.
+
+mod line;
+mod trace;
+
+use std::io;
+
+use tracing::level_filters::LevelFilter;
+use tracing::{Span, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::JsonFields;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+
+use crate::config::{LogConfig, LogFormat};
+use crate::queue::Claim;
+
+use line::JsonLine;
+pub use trace::TraceContext;
+
+/// Starts logging to standard output, for the rest of the process.
+///
+/// # Errors
+///
+/// Something else logs for this process already.
+pub fn init(config: LogConfig, engine_id: &str) -> Result<(), TryInitError> {
+    tracing_subscriber::registry()
+        .with(layer(config, engine_id, io::stdout))
+        .try_init()
+}
+
+/// The span of one task: every line of the log within it says which task it is about.
+pub fn task_span(claim: &Claim, engine_id: &str) -> Span {
+    // Of the highest level, so that no setting takes it away from the lines within.
+    let span = tracing::error_span!(
+        "task",
+        task_id = claim.task_id,
+        job_id = claim.job_id(),
+        engine_id,
+        stage = tracing::field::Empty,
+        request_id = tracing::field::Empty,
+        trace_id = tracing::field::Empty,
+        span_id = tracing::field::Empty,
+    );
+    for name in ["stage", "request_id"] {
+        if let Some(value) = claim.metadata.get(name) {
+            span.record(name, value);
+        }
+    }
+    if let Some(trace) = TraceContext::of(claim) {
+        span.record("trace_id", trace.trace_id);
+        span.record("span_id", trace.span_id);
+    }
+    span
+}
+
+/// Crates whose own events are about their insides; their warnings are for everybody.
+const TALKATIVE: [&str; 7] = [
+    "h2",
+    "hyper",
+    "hyper_util",
+    "object_store",
+    "redis",
+    "reqwest",
+    "rustls",
+];
+
+fn layer<S, W>(config: LogConfig, engine_id: &str, writer: W) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let level = LevelFilter::from_level(config.level);
+    let quiet = TALKATIVE.map(|name| (name, level.min(LevelFilter::WARN)));
+    let filter = Targets::new().with_default(level).with_targets(quiet);
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer);
+    match config.format {
+        LogFormat::Console => lines.compact().with_filter(filter).boxed(),
+        LogFormat::Json => lines
+            .fmt_fields(JsonFields::new())
+            .event_format(JsonLine::new(engine_id))
+            .with_filter(filter)
+            .boxed(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
