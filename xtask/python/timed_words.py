@@ -11,6 +11,8 @@ from emissions import Emissions
 SAMPLE_RATE_HZ = 16000
 # Seconds from one encoder frame to the next.
 STRIDE = 0.08
+# What may stand between the end of a sentence and the space after it.
+CLOSING = "\"')]}\xbb\u201d\u2019"
 
 
 @dataclass
@@ -62,7 +64,10 @@ def cut_words(hypothesis: Any, n_samples: int) -> list[Word]:
 
 
 def segments(hypothesis: Any, words: list[Word]) -> list[Segment]:
-    """NeMo's segments, which end at punctuation alone, with the times of their cut words."""
+    """NeMo's segments, which end at punctuation alone, with the times of their cut words.
+
+    As ours do, they end at a mark inside a closing quote too.
+    """
     answer, first = [], 0
     for segment in hypothesis.timestamp["segment"]:
         text = segment["segment"].split()
@@ -70,6 +75,10 @@ def segments(hypothesis: Any, words: list[Word]) -> list[Segment]:
         first += len(text)
         if [word.text for word in own] != text:
             raise AssertionError(f"NeMo's segment {text} is not made of its words")
-        if own:
-            answer.append(Segment(" ".join(text), own[0].start, own[-1].end))
+        run: list[Word] = []
+        for word in own:
+            run.append(word)
+            if word is own[-1] or word.text.rstrip(CLOSING).endswith((".", "?", "!")):
+                answer.append(Segment(" ".join(it.text for it in run), run[0].start, run[-1].end))
+                run = []
     return answer

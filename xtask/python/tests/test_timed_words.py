@@ -53,6 +53,11 @@ class Cut(unittest.TestCase):
         self.assertEqual([it.text for it in found], ["a b.", "c"])
         self.assertEqual((found[0].start, found[0].end), (0.0, 0.32))
 
+    def test_a_mark_inside_a_closing_quote_ends_a_segment(self) -> None:
+        nemo = hypothesis(("a", 0, 1), ("b.'", 2, 3), ("c", 4, 5))
+        found = segments(nemo, cut_words(nemo, 160000))
+        self.assertEqual([it.text for it in found], ["a b.'", "c"])
+
 
 if __name__ == "__main__":
     unittest.main()
