@@ -24,4 +24,23 @@
 //! # Ok::<(), audio::AudioError>(())
 //! ```
 
+pub mod artifacts;
 pub mod audio;
+pub mod config;
+pub mod contract;
+mod engine;
+mod error;
+pub mod failpoint;
+pub mod health;
+pub mod metrics;
+pub mod queue;
+pub mod runner;
+pub mod telemetry;
+pub mod uri;
+mod worker;
+
+pub use engine::{
+    Capabilities, Engine, EngineHealth, StopReason, TaskContext, TaskInput, TaskOutput, TaskResult,
+};
+pub use error::{ErrorKind, TaskError};
+pub use worker::{WorkError, work};

@@ -1,0 +1,50 @@
+//! Which tasks this process holds: those whose [`Claim`](super::Claim) is alive.
+
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+/// What a queue knows a claimed task by. The claim owns it; the queue only watches it, so that a claim
+/// that is dropped, by a panic for example, is a task that is not held.
+#[derive(Clone, Debug, Default)]
+pub struct Receipt(Arc<str>);
+
+impl Receipt {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The receipts that are alive.
+#[derive(Debug, Default)]
+pub(super) struct Held(Mutex<Vec<Weak<str>>>);
+
+impl Held {
+    /// A receipt that counts as held until it is dropped.
+    pub(super) fn take(&self, id: &str) -> Receipt {
+        let receipt = Arc::from(id);
+        let mut watched = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        watched.retain(|one| one.strong_count() > 0);
+        watched.push(Arc::downgrade(&receipt));
+        Receipt(receipt)
+    }
+
+    /// The ids that are held now.
+    pub(super) fn ids(&self) -> Vec<Arc<str>> {
+        let watched = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        watched.iter().filter_map(Weak::upgrade).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dropped_receipt_is_not_held() {
+        let held = Held::default();
+        let kept = held.take("a");
+        drop(held.take("b"));
+        assert_eq!(held.ids(), [Arc::from("a")]);
+        drop(kept);
+        assert!(held.ids().is_empty());
+    }
+}

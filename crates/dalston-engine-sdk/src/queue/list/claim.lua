@@ -1,0 +1,49 @@
+-- Takes the next task: what this worker has but does not hold, what the dead left, what is new.
+--
+-- KEYS  1 queue   2 this worker's tasks   3 its heartbeat   4 sorted set of workers
+-- ARGV  1 nonce   2 lease in ms   3 worker id   4 prefix of heartbeats   5 prefix of workers' tasks
+--       6 prefix of task hashes   7 prefix of delivery counts   8 1 to look after the dead
+--       9... the tasks that the worker holds
+-- Returns nil, or {task, deliveries, its hash}.
+local holder = redis.call('GET', KEYS[3])
+if holder and holder ~= ARGV[1] then
+  return redis.error_reply('SUPERSEDED the worker id is held by another process')
+end
+redis.call('SET', KEYS[3], ARGV[1], 'PX', ARGV[2])
+
+-- Handed out to this worker, but the answer never arrived, or an earlier process had it.
+local held = {}
+for i = 9, #ARGV do
+  held[ARGV[i]] = (held[ARGV[i]] or 0) + 1
+end
+for _, task in ipairs(redis.call('LRANGE', KEYS[2], 0, -1)) do
+  if (held[task] or 0) > 0 then
+    held[task] = held[task] - 1
+  else
+    redis.call('LREM', KEYS[2], 1, task)
+    redis.call('RPUSH', KEYS[1], task)
+  end
+end
+
+-- The dead stay known for an hour, because a server may still hand a task to a lost connection.
+if ARGV[8] == '1' then
+  local forget = tonumber(redis.call('TIME')[1]) - 3600
+  local workers = redis.call('ZRANGE', KEYS[4], 0, -1, 'WITHSCORES')
+  for i = 1, #workers, 2 do
+    local worker = workers[i]
+    if worker ~= ARGV[3] and redis.call('EXISTS', ARGV[4] .. worker) == 0 then
+      -- Newest first, each to the end that is next in line: so the oldest comes out first.
+      while redis.call('LMOVE', ARGV[5] .. worker, KEYS[1], 'LEFT', 'RIGHT') do end
+      if tonumber(workers[i + 1]) < forget then
+        redis.call('ZREM', KEYS[4], worker)
+      end
+    end
+  end
+end
+
+local task = redis.call('LMOVE', KEYS[1], KEYS[2], 'RIGHT', 'LEFT')
+if not task then
+  return false
+end
+local deliveries = redis.call('GET', ARGV[7] .. task) or '0'
+return {task, deliveries, redis.call('HGETALL', ARGV[6] .. task)}

@@ -1,0 +1,217 @@
+//! Tasks in a Redis list, as Dalston had it in its M22 era, made safe.
+//!
+//! Dalston's own engines pop a task and have it in memory alone. Here it moves, in one step, from the
+//! queue to the list `dalston:processing:{engine_id}:{worker}`, and leaves it in the same script that
+//! publishes its end. A worker that dies leaves its list behind; any other one moves it back, next in
+//! line, once the heartbeat is gone.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use redis::{Script, ScriptInvocation};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use super::held::Held;
+use super::keys::{DELIVERIES_KEPT_S, EVENTS, TASK, deliveries_prefix};
+use super::lease::{Lease, heartbeat_prefix};
+use super::server::{SHORTEST_WAIT, Server};
+use super::{Claim, Event, Queue, QueueError, Record};
+
+/// Events that nobody heard are repeated for a day, as long as Dalston keeps a task.
+const REPEAT_S: u64 = 24 * 60 * 60;
+
+/// At most so many of them: some 3 MB.
+const MAX_UNHEARD: u64 = 10_000;
+
+/// One worker's membership in the list of an engine.
+#[derive(Debug)]
+pub struct ListQueue {
+    server: Server,
+    lease: Lease,
+    held: Held,
+    keys: Keys,
+    scripts: Scripts,
+    /// One claim at a time, and when the dead were last looked after.
+    turn: Mutex<Option<Instant>>,
+}
+
+#[derive(Debug)]
+struct Keys {
+    queue: String,
+    processing_prefix: String,
+    processing: String,
+    heartbeat_prefix: String,
+    deliveries_prefix: String,
+    unheard: String,
+}
+
+#[derive(Debug)]
+struct Scripts {
+    claim: Script,
+    start: Script,
+    finish: Script,
+    put_back: Script,
+    renew: Script,
+    leave: Script,
+}
+
+impl ListQueue {
+    /// The list of `engine_id` on the server at `url`, for the worker called `worker`. Connects to
+    /// nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::Unsuitable`] if the URL is none.
+    pub fn new(
+        url: &str,
+        engine_id: &str,
+        worker: &str,
+        lease: Duration,
+    ) -> Result<Self, QueueError> {
+        let processing_prefix = format!("dalston:processing:{engine_id}:");
+        Ok(Self {
+            server: Server::new(url)?,
+            lease: Lease::new(engine_id, worker, lease),
+            held: Held::default(),
+            keys: Keys {
+                queue: format!("dalston:queue:{engine_id}"),
+                processing: format!("{processing_prefix}{worker}"),
+                processing_prefix,
+                heartbeat_prefix: heartbeat_prefix(engine_id),
+                deliveries_prefix: deliveries_prefix(engine_id),
+                unheard: format!("dalston:unheard:{engine_id}"),
+            },
+            scripts: Scripts {
+                claim: Script::new(include_str!("claim.lua")),
+                start: Script::new(include_str!("start.lua")),
+                finish: Script::new(include_str!("finish.lua")),
+                put_back: Script::new(include_str!("put_back.lua")),
+                renew: Script::new(include_str!("renew.lua")),
+                leave: Script::new(include_str!("leave.lua")),
+            },
+            turn: Mutex::new(None),
+        })
+    }
+
+    /// Takes what is there, without waiting.
+    async fn take(&self, looked_after: &mut Option<Instant>) -> Result<Option<Claim>, QueueError> {
+        let due = looked_after.is_none_or(|last| last.elapsed() >= self.lease.length / 3);
+        let mut claim = self.scripts.claim.prepare_invoke();
+        claim.key(&self.keys.queue).key(&self.keys.processing);
+        claim.key(&self.lease.heartbeat).key(&self.lease.workers);
+        claim.arg(&self.lease.nonce).arg(self.lease.length_ms());
+        claim.arg(&self.lease.worker);
+        claim.arg(&self.keys.heartbeat_prefix);
+        claim.arg(&self.keys.processing_prefix);
+        claim.arg(TASK).arg(&self.keys.deliveries_prefix);
+        claim.arg(u8::from(due));
+        for id in self.held.ids() {
+            claim.arg(&*id);
+        }
+        let taken: Option<(String, u32, BTreeMap<String, String>)> =
+            self.server.run(&claim).await?;
+        if due {
+            *looked_after = Some(Instant::now());
+        }
+        Ok(taken.map(|(task_id, deliveries, metadata)| Claim {
+            receipt: self.held.take(&task_id),
+            task_id,
+            deliveries,
+            message: BTreeMap::new(),
+            metadata,
+            cancelled: false,
+        }))
+    }
+
+    /// Ends a task, with an event or without.
+    async fn end(&self, claim: &Claim, event: &str) -> Result<(), QueueError> {
+        let mut finish = self.about(&self.scripts.finish, claim);
+        finish.key(&self.keys.unheard);
+        finish.arg(EVENTS).arg(event).arg(MAX_UNHEARD);
+        self.server.run(&finish).await
+    }
+
+    /// A script about one claim: its first keys and arguments are always the same.
+    fn about<'a>(&self, script: &'a Script, claim: &Claim) -> ScriptInvocation<'a> {
+        let mut call = script.prepare_invoke();
+        call.key(&self.lease.heartbeat).key(&self.keys.processing);
+        call.key(format!("{}{}", self.keys.deliveries_prefix, claim.task_id));
+        call.arg(&self.lease.nonce).arg(&claim.task_id);
+        call
+    }
+}
+
+#[async_trait]
+impl Queue for ListQueue {
+    async fn join(&self) -> Result<(), QueueError> {
+        self.server.check().await?;
+        self.lease.take(&self.server).await
+    }
+
+    async fn claim(&self, patience: Duration) -> Result<Option<Claim>, QueueError> {
+        let mut looked_after = self.turn.lock().await;
+        if let Some(claim) = self.take(&mut looked_after).await? {
+            return Ok(Some(claim));
+        }
+        // Half a lease at most: when others look after this worker's list, no server waits any more
+        // to put something into it. What moves here is a doorbell; `take` finds it in the list.
+        let patience = patience.min(self.lease.length / 2).max(SHORTEST_WAIT);
+        let mut wait = redis::cmd("BLMOVE");
+        wait.arg(&self.keys.queue).arg(&self.keys.processing);
+        wait.arg("RIGHT").arg("LEFT").arg(patience.as_secs_f64());
+        self.server.wait(&wait, patience).await?;
+        self.take(&mut looked_after).await
+    }
+
+    async fn start(&self, claim: &Claim, started: &Event) -> Result<(), QueueError> {
+        let mut start = self.about(&self.scripts.start, claim);
+        start.arg(claim.deliveries + 1).arg(DELIVERIES_KEPT_S);
+        start.arg(EVENTS).arg(&started.message);
+        self.server.run(&start).await
+    }
+
+    async fn finish(&self, claim: &Claim, ended: &Event) -> Result<(), QueueError> {
+        self.end(claim, &ended.message).await
+    }
+
+    async fn discard(&self, claim: &Claim) -> Result<(), QueueError> {
+        self.end(claim, "").await
+    }
+
+    async fn put_back(&self, claim: &Claim) -> Result<(), QueueError> {
+        let mut put_back = self.about(&self.scripts.put_back, claim);
+        put_back.key(&self.keys.queue);
+        put_back.arg(claim.deliveries).arg(DELIVERIES_KEPT_S);
+        self.server.run(&put_back).await
+    }
+
+    async fn renew(&self) -> Result<Vec<String>, QueueError> {
+        let mut renew = self.scripts.renew.prepare_invoke();
+        renew.key(&self.lease.heartbeat).key(&self.lease.workers);
+        renew.key(&self.keys.processing).key(&self.keys.unheard);
+        renew.arg(&self.lease.nonce).arg(self.lease.length_ms());
+        renew.arg(&self.lease.worker).arg(EVENTS).arg(REPEAT_S);
+        for id in self.held.ids() {
+            renew.arg(&*id);
+        }
+        self.server.run(&renew).await
+    }
+
+    async fn register(&self, _: &Record) -> Result<(), QueueError> {
+        Ok(())
+    }
+
+    async fn leave(&self) -> Result<(), QueueError> {
+        let mut leave = self.scripts.leave.prepare_invoke();
+        leave.key(&self.lease.heartbeat).key(&self.lease.workers);
+        leave.key(&self.keys.processing).key(&self.keys.queue);
+        leave.arg(&self.lease.nonce).arg(&self.lease.worker);
+        self.server.run(&leave).await
+    }
+
+    fn lease(&self) -> Duration {
+        self.lease.length
+    }
+}

@@ -1,0 +1,176 @@
+//! One Redis server: a pool of connections, a time-out on every call, and errors sorted.
+
+use std::fmt;
+use std::time::Duration;
+
+use deadpool_redis::{Connection, Manager, Pool, Runtime};
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Cmd, FromRedisValue, Pipeline, RedisError, ScriptInvocation};
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+
+use super::QueueError;
+
+/// Longest that a command that does not wait for anything may take, connecting included.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Longest that connecting may take: less than [`PATIENCE`], so that a second server address is tried.
+const CONNECT: Duration = Duration::from_secs(3);
+
+/// Shortest wait for a task: to Redis, 0 means for ever.
+pub(super) const SHORTEST_WAIT: Duration = Duration::from_millis(1);
+
+/// A Redis (or Valkey) server of version 6.2 or later.
+pub(super) struct Server {
+    pool: Pool,
+    /// For commands that wait for a task; kept out of the pool, because a waiting connection answers
+    /// nothing else.
+    waiting: Mutex<Option<MultiplexedConnection>>,
+}
+
+impl Server {
+    /// The server at `redis://[user:password@]host[:port][/db]`, or `rediss://` for TLS. Connects to
+    /// nothing yet.
+    pub(super) fn new(url: &str) -> Result<Self, QueueError> {
+        let limits = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT))
+            .set_response_timeout(Some(PATIENCE));
+        // The cause may quote the URL, and the URL a password: neither is told.
+        let manager =
+            Manager::new_with_config(url, limits).map_err(|_| QueueError::Unsuitable {
+                reason: "REDIS_URL is not the address of a Redis server, expected \
+                     redis://[user:password@]host:port[/db] or rediss://"
+                    .to_owned(),
+            })?;
+        let pool = Pool::builder(manager)
+            .max_size(16)
+            .wait_timeout(Some(PATIENCE))
+            .create_timeout(Some(CONNECT))
+            .recycle_timeout(Some(CONNECT))
+            .runtime(Runtime::Tokio1)
+            .build()
+            .expect("a pool with a runtime can keep its time-outs");
+        Ok(Self {
+            pool,
+            waiting: Mutex::new(None),
+        })
+    }
+
+    /// Refuses what cannot serve: a cluster spreads the keys of one script over several servers.
+    pub(super) async fn check(&self) -> Result<(), QueueError> {
+        let mut info = redis::cmd("INFO");
+        info.arg("server");
+        let answer = limited(async {
+            let mut server = self.pool.get().await.map_err(unavailable)?;
+            info.query_async::<String>(&mut server)
+                .await
+                .map_err(sorted)
+        });
+        match answer.await {
+            Ok(info) if is_cluster(&info) => Err(cluster()),
+            Ok(_) => Ok(()),
+            // An ACL user may be denied INFO; a cluster then shows itself at the first script.
+            Err(QueueError::Unavailable { source }) if is_denied(&*source) => Ok(()),
+            Err(err) => Err(err),
+        }
+    }
+
+    /// Runs a script.
+    pub(super) async fn run<T: FromRedisValue>(
+        &self,
+        script: &ScriptInvocation<'_>,
+    ) -> Result<T, QueueError> {
+        limited(async {
+            let mut server = self.pool.get().await.map_err(unavailable)?;
+            script.invoke_async(&mut server).await.map_err(sorted)
+        })
+        .await
+    }
+
+    /// Runs several commands, all or nothing.
+    pub(super) async fn run_all(&self, commands: &Pipeline) -> Result<(), QueueError> {
+        limited(async {
+            let mut server = self.pool.get().await.map_err(unavailable)?;
+            commands.exec_async(&mut server).await.map_err(sorted)
+        })
+        .await
+    }
+
+    /// Runs a command that waits for a task up to `patience`. When the future is dropped, the
+    /// connection goes with it, so that the server stops waiting as well.
+    pub(super) async fn wait(&self, command: &Cmd, patience: Duration) -> Result<(), QueueError> {
+        let limit = patience + PATIENCE;
+        let mut waiting = self.waiting.lock().await;
+        let mut server = match waiting.take() {
+            Some(server) => server,
+            None => {
+                let server = self.pool.get().await.map_err(unavailable)?;
+                Connection::take(server)
+            }
+        };
+        server.set_response_timeout(limit);
+        let answer = timeout(limit, command.exec_async(&mut server));
+        answer.await.map_err(unavailable)?.map_err(sorted)?;
+        *waiting = Some(server);
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Server {
+    /// Shows no address: it may hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").finish_non_exhaustive()
+    }
+}
+
+/// Waits for an answer, but not for ever.
+async fn limited<T>(answer: impl Future<Output = Result<T, QueueError>>) -> Result<T, QueueError> {
+    timeout(PATIENCE, answer).await.map_err(unavailable)?
+}
+
+/// Sorts what a server answers. The scripts' own refusals come as error codes.
+fn sorted(err: RedisError) -> QueueError {
+    match err.code() {
+        // A group that is gone holds nothing.
+        Some("NOTHELD" | "NOGROUP") => QueueError::NotHeld,
+        Some("SUPERSEDED") => QueueError::Superseded,
+        Some("CROSSSLOT" | "MOVED" | "ASK" | "CLUSTERDOWN") => cluster(),
+        _ => unavailable(err),
+    }
+}
+
+fn unavailable(source: impl std::error::Error + Send + Sync + 'static) -> QueueError {
+    QueueError::Unavailable {
+        source: Box::new(source),
+    }
+}
+
+fn is_cluster(info: &str) -> bool {
+    info.lines().any(|line| line.trim() == "redis_mode:cluster")
+}
+
+fn is_denied(err: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
+    let redis = err.downcast_ref::<RedisError>();
+    redis.is_some_and(|err| err.code() == Some("NOPERM"))
+}
+
+fn cluster() -> QueueError {
+    QueueError::Unsuitable {
+        reason: "Redis Cluster cannot serve as Dalston's queue, expected a single server or one \
+                 behind Sentinel"
+            .to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_address_is_refused_without_its_password() {
+        let err = Server::new("http://user:hunter2@example.org").unwrap_err();
+        let told = format!("{err} {err:?}");
+        assert!(told.contains("expected redis://"), "{told}");
+        assert!(!told.contains("hunter2"), "{told}");
+    }
+}

@@ -1,0 +1,138 @@
+//! Workers that claim, work, die, return and fall silent at random; and a count of what came out.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::time::sleep;
+
+use super::{Backend, LEASE, NOW, event, finish};
+use crate::queue::{Claim, Queue, QueueError};
+
+/// A process, its claims with it.
+struct Process {
+    queue: Arc<dyn Queue>,
+    claims: Vec<Claim>,
+}
+
+/// Walks `n_steps` at random over `n_tasks` tasks and four workers; then one worker does what is left.
+/// Every task must be completed exactly once, whatever happened.
+///
+/// # Panics
+///
+/// A task was lost, or told twice. `seed` repeats the walk, on memory to the letter.
+pub async fn random_walk(backend: &dyn Backend, seed: u64, n_steps: usize, n_tasks: usize) {
+    let mut chance = fastrand::Rng::with_seed(seed);
+    let mut workers: Vec<Option<Process>> = (0..4).map(|_| None).collect();
+    let mut pushed = 0;
+    for _ in 0..n_steps {
+        if pushed < n_tasks && chance.u8(..4) == 0 {
+            backend.push(&format!("task-{pushed}")).await;
+            pushed += 1;
+        }
+        let idx = chance.usize(..workers.len());
+        let worker = &mut workers[idx];
+        match worker {
+            None => *worker = begin(backend, idx).await,
+            Some(process) => {
+                if !step(process, &mut chance).await {
+                    *worker = None;
+                }
+            }
+        }
+    }
+    for task in pushed..n_tasks {
+        backend.push(&format!("task-{task}")).await;
+    }
+    drop(workers);
+    finish_all(backend, n_tasks).await;
+
+    let mut told = BTreeMap::new();
+    for message in backend.events().await {
+        if let Some(task) = message.strip_prefix("completed ") {
+            *told.entry(task.to_owned()).or_insert(0) += 1;
+        }
+    }
+    let once = (0..n_tasks).map(|task| (format!("task-{task}"), 1));
+    assert_eq!(told, once.collect::<BTreeMap<_, _>>(), "seed {seed}");
+}
+
+/// A worker that starts anew: under its old id, so that it waits until that is free.
+async fn begin(backend: &dyn Backend, idx: usize) -> Option<Process> {
+    let queue = backend.connect(&format!("worker-{idx}"));
+    queue.join().await.ok()?;
+    Some(Process {
+        queue,
+        claims: Vec::new(),
+    })
+}
+
+/// Something that happens to a worker; `false` when it is its end.
+async fn step(process: &mut Process, chance: &mut fastrand::Rng) -> bool {
+    let Process { queue, claims } = process;
+    let one = (!claims.is_empty()).then(|| chance.usize(..claims.len()));
+    let done = match (chance.u8(..12), one) {
+        (0..=3, _) => match queue.claim(NOW).await {
+            Ok(claim) => {
+                claims.extend(claim);
+                Ok(())
+            }
+            Err(err) => Err(err),
+        },
+        (4, Some(idx)) => {
+            let started = event("started", &claims[idx].task_id);
+            queue.start(&claims[idx], &started).await
+        }
+        (5 | 6, Some(idx)) => {
+            let claim = claims.swap_remove(idx);
+            finish(&**queue, &claim).await
+        }
+        (7, Some(idx)) => {
+            let claim = claims.swap_remove(idx);
+            queue.put_back(&claim).await
+        }
+        // A panic in the worker.
+        (8, Some(idx)) => {
+            claims.swap_remove(idx);
+            Ok(())
+        }
+        (9, _) => {
+            sleep(LEASE / 5).await;
+            Ok(())
+        }
+        // kill -9, or for a change an end in good order.
+        (10, _) => {
+            if chance.bool() {
+                let _ = queue.leave().await;
+            }
+            return false;
+        }
+        _ => queue.renew().await.map(drop),
+    };
+    match done {
+        Ok(()) | Err(QueueError::NotHeld) => true,
+        Err(QueueError::Superseded) => false,
+        Err(err) => panic!("{err}: {:?}", std::error::Error::source(&err)),
+    }
+}
+
+/// One last worker, which ends when nothing has come for longer than any lease.
+async fn finish_all(backend: &dyn Backend, n_tasks: usize) {
+    let last = backend.connect("last");
+    last.join().await.expect("nobody else has this id");
+    let mut silent = NOW;
+    while silent < LEASE * 3 {
+        match last.claim(LEASE / 10).await.expect("the queue is there") {
+            Some(claim) => {
+                finish(&*last, &claim).await.expect("the task is held");
+                silent = NOW;
+            }
+            None => silent += LEASE / 10,
+        }
+        last.renew().await.expect("nobody else has this id");
+        let n_done = backend.events().await;
+        let n_done = n_done.iter().filter(|told| told.starts_with("completed"));
+        if n_done.count() >= n_tasks {
+            return;
+        }
+    }
+}

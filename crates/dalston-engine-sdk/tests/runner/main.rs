@@ -1,0 +1,206 @@
+//! The runner's promises, with everything around the engine in memory.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod away;
+mod world;
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use dalston_engine_sdk::queue::{Claim, Queue, QueueError};
+use dalston_engine_sdk::runner::{Phase, RunError, Shutdown};
+use object_store::ObjectStoreExt;
+use object_store::path::Path;
+use serde_json::json;
+use tokio::time::sleep;
+
+use world::{LEASE, World, end, event};
+
+#[tokio::test]
+async fn a_task_is_told_completed_when_its_output_is_stored() {
+    let mut world = World::new();
+    world.submit("one", json!({"answer": 42})).await;
+    let worker = world.start();
+    assert_eq!(world.hear(2).await, ["started one", "completed one"]);
+    let output = world.output("one").await.expect("it is stored");
+    assert_eq!(output["data"], json!({"answer": 42}));
+    world.shutdown.send_replace(Shutdown::Drain);
+    end(worker).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_panic_fails_its_task_and_the_next_one_is_done() {
+    let mut world = World::new();
+    world.submit("bad", json!({"do": "panic"})).await;
+    world.submit("good", json!({})).await;
+    world.start();
+    let told = world.hear(4).await;
+    assert_eq!(told[1], "failed bad: the engine broke down on this task");
+    assert_eq!(told[3], "completed good");
+    assert_eq!(
+        world.engine.n_loads.load(Ordering::SeqCst),
+        2,
+        "it is loaded anew"
+    );
+}
+
+#[tokio::test]
+async fn a_task_that_cannot_be_done_fails_with_its_reason_and_is_not_tried_again() {
+    let mut world = World::new();
+    world.submit("bad", json!({"do": "refuse"})).await;
+    world.queue("without-request");
+    world.broker.push("without-hash", Default::default());
+    world.submit("good", json!({})).await;
+    world.start();
+    let told = world.hear(7).await;
+    assert_eq!(told[1], "failed bad: this is no speech");
+    assert!(
+        told[3].starts_with("failed without-request: the task's request is missing"),
+        "{told:?}"
+    );
+    assert_eq!(
+        told[4],
+        "failed without-hash: Task metadata not found in Redis: without-hash"
+    );
+    assert_eq!(told[6], "completed good");
+    assert_eq!(world.engine.n_processed.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_task_that_ended_three_workers_is_failed_and_the_next_one_is_done() {
+    let mut world = World::new();
+    world.submit("poison", json!({})).await;
+    for n in 0..3 {
+        let victim = world.broker.connect(&format!("victim-{n}"), LEASE);
+        victim.join().await.unwrap();
+        let claim = claim(&victim).await;
+        victim
+            .start(&claim, &event("started poison"))
+            .await
+            .unwrap();
+    }
+    world.submit("good", json!({})).await;
+    world.start();
+    // In which order depends on when the last victim's lease lapses.
+    let told = world.hear(6).await[3..].join(", ");
+    assert!(
+        told.contains("failed poison: the task ended its worker 3 times"),
+        "{told}"
+    );
+    assert!(told.contains("completed good"), "{told}");
+    assert!(!told.contains("started poison"), "{told}");
+}
+
+#[tokio::test]
+async fn an_output_that_is_stored_is_not_made_again() {
+    let mut world = World::new();
+    world.submit("one", json!({})).await;
+    let victim = world.broker.connect("victim", LEASE);
+    victim.join().await.unwrap();
+    let claim = claim(&victim).await;
+    victim.start(&claim, &event("started one")).await.unwrap();
+    drop(claim);
+    let key = Path::from("jobs/job/tasks/one/output.json");
+    world.store.put(&key, "{}".into()).await.unwrap();
+    world.start();
+    assert_eq!(world.hear(3).await.last().unwrap(), "completed one");
+    assert_eq!(world.engine.n_processed.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn a_worker_that_drains_ends_its_task_and_takes_no_other() {
+    let mut world = World::new();
+    world.submit("one", json!({"do": "work"})).await;
+    world.submit("two", json!({})).await;
+    let worker = world.start();
+    world.hear(1).await;
+    world.shutdown.send_replace(Shutdown::Drain);
+    world
+        .wait(|| world.vitals.borrow().worker.phase == Phase::Draining)
+        .await;
+    assert!(!world.vitals.borrow().is_ready());
+    end(worker).await.unwrap();
+    assert_eq!(world.told(), ["started one", "completed one"]);
+}
+
+#[tokio::test]
+async fn an_idle_worker_ends_within_a_second() {
+    let mut world = World::new();
+    let worker = world.start();
+    world
+        .wait(|| world.vitals.borrow().worker.phase == Phase::Idle)
+        .await;
+    let asked = Instant::now();
+    world.shutdown.send_replace(Shutdown::Drain);
+    end(worker).await.unwrap();
+    assert!(
+        asked.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        asked.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn a_task_that_outlasts_the_grace_period_goes_back_as_it_was() {
+    for now in [Shutdown::Drain, Shutdown::Now] {
+        let mut world = World::new();
+        if now == Shutdown::Drain {
+            world.settings().grace = Duration::from_millis(50);
+        }
+        world.submit("one", json!({"do": "work"})).await;
+        let worker = world.start();
+        world.hear(1).await;
+        world.shutdown.send_replace(now);
+        end(worker).await.unwrap();
+        assert_eq!(world.told(), ["started one"]);
+        // At once: no lease has to lapse.
+        let other = world.broker.connect("other", LEASE);
+        other.join().await.unwrap();
+        let claim = other
+            .claim(Duration::ZERO)
+            .await
+            .unwrap()
+            .expect("it is back");
+        assert_eq!((claim.task_id.as_str(), claim.deliveries), ("one", 0));
+    }
+}
+
+#[tokio::test]
+async fn a_worker_shows_itself_while_it_loads_and_takes_no_task_before() {
+    let mut world = World::new();
+    world.engine.load = Duration::from_millis(500);
+    world.submit("one", json!({})).await;
+    world.start();
+    sleep(Duration::from_millis(200)).await;
+    assert_eq!(world.vitals.borrow().worker.phase, Phase::Loading);
+    assert!(world.told().is_empty());
+    assert_eq!(world.hear(2).await[1], "completed one");
+}
+
+#[tokio::test]
+async fn a_twin_does_not_start() {
+    let mut world = World::new();
+    let first = world.broker.connect("worker", LEASE);
+    first.join().await.unwrap();
+    let beats = tokio::spawn(async move {
+        loop {
+            first.renew().await.unwrap();
+            sleep(LEASE / 3).await;
+        }
+    });
+    let ended = end(world.start()).await;
+    assert!(
+        matches!(ended, Err(RunError::Queue(QueueError::Superseded))),
+        "{ended:?}"
+    );
+    beats.abort();
+}
+
+async fn claim(queue: &impl Queue) -> Claim {
+    loop {
+        if let Some(claim) = queue.claim(LEASE).await.unwrap() {
+            return claim;
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! A pipeline in memory around one engine that does as its tasks say.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, SystemTime};
+
+use dalston_engine_sdk::artifacts::Artifacts;
+use dalston_engine_sdk::contract::{Contract, Dalston, Identity};
+use dalston_engine_sdk::health::Vitals;
+use dalston_engine_sdk::metrics::Metrics;
+use dalston_engine_sdk::queue::{Event, MemoryBroker, Queue};
+use dalston_engine_sdk::runner::{Parts, RunError, RunnerSettings, Shutdown, run};
+use dalston_engine_sdk::{
+    Capabilities, Engine, EngineHealth, TaskContext, TaskError, TaskInput, TaskOutput, TaskResult,
+};
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+
+pub(crate) const LEASE: Duration = Duration::from_secs(1);
+
+/// Longest that anything in these tests may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Does what `config.do` says: `work` for a second or until told to stop, `panic`, `refuse`; else
+/// answers with its config.
+#[derive(Clone, Default)]
+pub(crate) struct Scripted {
+    pub(crate) n_loads: Arc<AtomicU32>,
+    pub(crate) n_processed: Arc<AtomicU32>,
+    /// How long a load takes.
+    pub(crate) load: Duration,
+}
+
+impl Engine for Scripted {
+    fn load(&mut self) -> Result<(), TaskError> {
+        std::thread::sleep(self.load);
+        self.n_loads.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+
+    fn process(
+        &mut self,
+        input: &TaskInput,
+        context: &TaskContext,
+    ) -> Result<TaskOutput, TaskError> {
+        self.n_processed.fetch_add(1, Ordering::SeqCst);
+        match input.config.get("do").and_then(Value::as_str) {
+            Some("panic") => panic!("as the task says"),
+            Some("refuse") => return Err(TaskError::input("this is no speech")),
+            Some("work") => {
+                for _ in 0..100 {
+                    context.check()?;
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+            }
+            _ => {}
+        }
+        Ok(TaskOutput {
+            result: TaskResult::Data(Value::Object(input.config.clone())),
+            ..TaskOutput::default()
+        })
+    }
+
+    fn health(&self) -> EngineHealth {
+        EngineHealth::default()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::default()
+    }
+}
+
+pub(crate) struct World {
+    pub(crate) broker: MemoryBroker,
+    pub(crate) store: Arc<dyn ObjectStore>,
+    pub(crate) engine: Scripted,
+    pub(crate) shutdown: watch::Sender<Shutdown>,
+    pub(crate) vitals: watch::Receiver<Vitals>,
+    parts: Option<Parts>,
+    _scratch: TempDir,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self::with_store(Arc::new(InMemory::new()))
+    }
+
+    pub(crate) fn with_store(store: Arc<dyn ObjectStore>) -> Self {
+        let broker = MemoryBroker::default();
+        let scratch = tempfile::tempdir().unwrap();
+        let (tell, vitals) = watch::channel(Vitals::default());
+        let queue: Arc<dyn Queue> = Arc::new(broker.connect("worker", LEASE));
+        let parts = Parts {
+            queue,
+            artifacts: Artifacts::new(Arc::clone(&store), "bucket"),
+            dialect: Arc::new(Dalston {
+                contract: Contract::M22,
+                identity: Identity {
+                    engine_id: "scripted".to_owned(),
+                    instance: "worker".to_owned(),
+                    hostname: "host".to_owned(),
+                    deploy_env: "test".to_owned(),
+                    capabilities: Capabilities::default(),
+                    registered_at: SystemTime::now(),
+                },
+            }),
+            metrics: Arc::new(Metrics::new("scripted")),
+            vitals: tell,
+            settings: RunnerSettings {
+                engine_id: "scripted".to_owned(),
+                lanes: 1,
+                grace: Duration::from_secs(10),
+                max_deliveries: 3,
+                scratch: scratch.path().join("worker"),
+            },
+        };
+        Self {
+            broker,
+            store,
+            engine: Scripted::default(),
+            shutdown: watch::Sender::new(Shutdown::No),
+            vitals,
+            parts: Some(parts),
+            _scratch: scratch,
+        }
+    }
+
+    pub(crate) fn settings(&mut self) -> &mut RunnerSettings {
+        &mut self.parts.as_mut().unwrap().settings
+    }
+
+    /// Starts the worker.
+    pub(crate) fn start(&mut self) -> JoinHandle<Result<(), RunError>> {
+        let parts = self.parts.take().unwrap();
+        tokio::spawn(run(self.engine.clone(), parts, self.shutdown.subscribe()))
+    }
+
+    /// Stores a request and queues its task.
+    pub(crate) async fn submit(&self, task_id: &str, config: Value) {
+        let request = json!({"task_id": task_id, "job_id": "job", "config": config});
+        let key = Path::from(format!("jobs/job/tasks/{task_id}/input.json"));
+        self.store
+            .put(&key, request.to_string().into())
+            .await
+            .unwrap();
+        self.queue(task_id);
+    }
+
+    pub(crate) fn queue(&self, task_id: &str) {
+        let hash = [
+            ("job_id", "job"),
+            ("stage", "transcribe"),
+            ("engine_id", "scripted"),
+        ];
+        let hash = hash.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        self.broker.push(task_id, BTreeMap::from(hash));
+    }
+
+    /// The result that is stored for a task.
+    pub(crate) async fn output(&self, task_id: &str) -> Option<Value> {
+        let key = Path::from(format!("jobs/job/tasks/{task_id}/output.json"));
+        let object = self.store.get(&key).await.ok()?;
+        Some(serde_json::from_slice(&object.bytes().await.unwrap()).unwrap())
+    }
+
+    /// What was told, as `completed one`, or `failed one: the reason`.
+    pub(crate) fn told(&self) -> Vec<String> {
+        let events = self.broker.events().into_iter().map(|event| {
+            let event: Value = serde_json::from_str(&event.message).unwrap();
+            let text = |name: &str| event[name].as_str().unwrap_or_default().to_owned();
+            let what = text("type").replace("task.", "");
+            let reason = Some(text("error")).filter(|reason| !reason.is_empty());
+            let reason = reason
+                .map(|reason| format!(": {reason}"))
+                .unwrap_or_default();
+            format!("{what} {}{reason}", text("task_id"))
+        });
+        events.collect()
+    }
+
+    /// Waits until so much was told, and returns it.
+    pub(crate) async fn hear(&self, n_events: usize) -> Vec<String> {
+        self.wait(|| self.told().len() >= n_events).await;
+        self.told()
+    }
+
+    /// Waits until something is so.
+    pub(crate) async fn wait(&self, so: impl Fn() -> bool) {
+        let waited = timeout(PATIENCE, async {
+            while !so() {
+                sleep(Duration::from_millis(5)).await;
+            }
+        });
+        let told = || format!("told so far: {:?}", self.told());
+        waited.await.unwrap_or_else(|_| panic!("{}", told()));
+    }
+}
+
+/// The end of a worker, which must come.
+pub(crate) async fn end(worker: JoinHandle<Result<(), RunError>>) -> Result<(), RunError> {
+    timeout(PATIENCE, worker)
+        .await
+        .expect("the worker ends")
+        .expect("it does not panic")
+}
+
+/// An event of somebody else's.
+pub(crate) fn event(message: &str) -> Event {
+    let (what, task_id) = message.split_once(' ').unwrap();
+    let message = json!({"type": format!("task.{what}"), "task_id": task_id});
+    Event {
+        message: message.to_string(),
+        fields: Vec::new(),
+    }
+}
