@@ -1,0 +1,349 @@
+//! A TCP proxy that fails on command: between the worker and its Redis or its store.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use crate::program::free_port;
+
+/// Bytes that move at once.
+const PIECE: usize = 16 * 1024;
+
+/// What the proxy does to every connection, those that exist included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Passes everything on.
+    None,
+    /// Resets what is connected and refuses what would connect, like a server that is down.
+    Refuse,
+    /// Accepts and moves no byte, like a network that drops packets.
+    Hang,
+    /// Resets a connection when it has moved this many more bytes, both directions together.
+    ResetAfter(usize),
+    /// Holds every piece back for this long before it goes on.
+    Delay(Duration),
+    /// Moves this many bytes per second, per connection and direction.
+    Throttle(usize),
+    /// Waits for a request, says this and closes, like a server that is overloaded.
+    Answer(&'static [u8]),
+}
+
+/// A proxy on a port of its own; it and all its connections are gone when this value is.
+#[derive(Debug)]
+pub struct FaultProxy {
+    port: u16,
+    fault: watch::Sender<Fault>,
+    // Its end ends every task.
+    _runtime: Runtime,
+}
+
+impl FaultProxy {
+    /// Starts a proxy to the server at this address; it passes everything on at first.
+    pub fn start(server: &str) -> Self {
+        let server: SocketAddr = server.parse().expect("the address is IP and port");
+        let port = free_port();
+        let (fault, seen) = watch::channel(Fault::None);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("a thread can be started");
+        runtime.block_on(async {
+            let listener = listen(port);
+            tokio::spawn(serve(listener, port, server, seen));
+        });
+        Self {
+            port,
+            fault,
+            _runtime: runtime,
+        }
+    }
+
+    /// `127.0.0.1:port`.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Changes what happens from now on, within milliseconds.
+    pub fn set(&self, fault: Fault) {
+        self.fault.send_replace(fault);
+    }
+}
+
+async fn serve(
+    listener: TcpListener,
+    port: u16,
+    server: SocketAddr,
+    mut fault: watch::Receiver<Fault>,
+) {
+    let mut listener = Some(listener);
+    loop {
+        if *fault.borrow_and_update() == Fault::Refuse {
+            // A socket that is bound and does not listen refuses, and keeps the port ours.
+            listener = None;
+            let _bound = bind(port);
+            if fault.changed().await.is_err() {
+                return;
+            }
+            continue;
+        }
+        let listening = listener.get_or_insert_with(|| listen(port));
+        tokio::select! {
+            changed = fault.changed() => if changed.is_err() { return },
+            accepted = listening.accept() => if let Ok((client, _)) = accepted {
+                tokio::spawn(connection(client, server, fault.clone()));
+            },
+        }
+    }
+}
+
+/// One client's connection, from its first byte to its end.
+async fn connection(mut client: TcpStream, server: SocketAddr, mut fault: watch::Receiver<Fault>) {
+    // A server that is really down looks down through the proxy.
+    let Ok(mut upstream) = TcpStream::connect(server).await else {
+        return reset(&client);
+    };
+    let _ = client.set_nodelay(true);
+    let _ = upstream.set_nodelay(true);
+    let mut asked = vec![0; PIECE];
+    let mut answered = vec![0; PIECE];
+    let mut left = None;
+    loop {
+        let current = *fault.borrow_and_update();
+        match current {
+            Fault::Refuse => break,
+            Fault::ResetAfter(n_bytes) => left = left.or(Some(n_bytes)),
+            _ => left = None,
+        }
+        // A hanging proxy waits for the next change alone.
+        let moves = current != Fault::Hang;
+        let moved = tokio::select! {
+            changed = fault.changed() => if changed.is_ok() { continue } else { return },
+            n = client.read(&mut asked), if moves => match (n, current) {
+                (Ok(1..), Fault::Answer(text)) => return answer(client, text).await,
+                (Ok(n @ 1..), _) => pass(&asked[..n], &mut upstream, current, &mut fault).await.then_some(n),
+                // Our clients close both directions at once.
+                _ => return,
+            },
+            n = upstream.read(&mut answered), if moves => match n {
+                Ok(n @ 1..) => pass(&answered[..n], &mut client, current, &mut fault).await.then_some(n),
+                _ => return,
+            },
+        };
+        let Some(n_moved) = moved else { break };
+        if let Some(left) = &mut left {
+            match left.checked_sub(n_moved) {
+                Some(rest) => *left = rest,
+                None => break,
+            }
+        }
+    }
+    reset(&client);
+    reset(&upstream);
+}
+
+/// Says the text, then waits for the client to close: closing before its last byte was read would reset
+/// the connection, and the text be lost with it.
+async fn answer(mut client: TcpStream, text: &[u8]) {
+    let said = client.write_all(text).await.is_ok() && client.shutdown().await.is_ok();
+    let mut rest = vec![0; PIECE];
+    while said && matches!(client.read(&mut rest).await, Ok(1..)) {}
+}
+
+/// Passes bytes on as the fault says; false when they were lost with the connection.
+///
+/// A fault that comes up meanwhile is met with the bytes still in hand: one that hangs holds them,
+/// one that refuses loses them.
+async fn pass(
+    bytes: &[u8],
+    to: &mut TcpStream,
+    current: Fault,
+    fault: &mut watch::Receiver<Fault>,
+) -> bool {
+    match current {
+        Fault::Delay(time) => {
+            sleep(time).await;
+            to.write_all(bytes).await.is_ok()
+        }
+        Fault::Throttle(bytes_per_second) => {
+            // Ten pieces a second, each checked against a change of mind.
+            for piece in bytes.chunks((bytes_per_second / 10).max(1)) {
+                if *fault.borrow() == current {
+                    sleep(Duration::from_millis(100)).await;
+                }
+                if to.write_all(piece).await.is_err() {
+                    return false;
+                }
+            }
+            true
+        }
+        Fault::ResetAfter(0) => false,
+        _ => to.write_all(bytes).await.is_ok(),
+    }
+}
+
+/// Makes the end of this connection a reset and no orderly close.
+fn reset(stream: &TcpStream) {
+    let _ = stream.set_zero_linger();
+}
+
+fn listen(port: u16) -> TcpListener {
+    bind(port).listen(1024).expect("a bound socket can listen")
+}
+
+fn bind(port: u16) -> TcpSocket {
+    let socket = TcpSocket::new_v4().expect("a socket can be made");
+    // Connections that were reset a moment ago must not keep the port from us.
+    socket
+        .set_reuseaddr(true)
+        .expect("a TCP socket knows the option");
+    socket
+        .bind((Ipv4Addr::LOCALHOST, port).into())
+        .expect("the port is ours");
+    socket
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{ErrorKind, Read as _, Write as _};
+    use std::net::TcpStream;
+    use std::thread;
+    use std::time::Instant;
+
+    use super::*;
+
+    /// A server that sends back what it reads.
+    fn echo() -> String {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                thread::spawn(move || {
+                    let mut copy = stream.try_clone().unwrap();
+                    std::io::copy(&mut stream, &mut copy)
+                });
+            }
+        });
+        address
+    }
+
+    fn connect(proxy: &FaultProxy) -> TcpStream {
+        let stream = TcpStream::connect(proxy.address()).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_millis(500)))
+            .unwrap();
+        stream
+    }
+
+    fn ask(stream: &mut TcpStream, n_bytes: usize) -> std::io::Result<()> {
+        stream.write_all(&vec![7; n_bytes])?;
+        let mut answer = vec![0; n_bytes];
+        stream.read_exact(&mut answer)?;
+        assert_eq!(answer, vec![7; n_bytes]);
+        Ok(())
+    }
+
+    fn kind(outcome: std::io::Result<()>) -> ErrorKind {
+        outcome.expect_err("the proxy was told to fail").kind()
+    }
+
+    /// A change is seen by a running connection in another thread: soon, not at once.
+    fn set(proxy: &FaultProxy, fault: Fault) {
+        proxy.set(fault);
+        thread::sleep(Duration::from_millis(50));
+    }
+
+    #[test]
+    fn without_a_fault_everything_passes() {
+        let proxy = FaultProxy::start(&echo());
+        ask(&mut connect(&proxy), 1_000_000).unwrap();
+    }
+
+    #[test]
+    fn refusing_resets_old_connections_and_refuses_new_ones_until_it_ends() {
+        let proxy = FaultProxy::start(&echo());
+        let mut old = connect(&proxy);
+        ask(&mut old, 10).unwrap();
+        set(&proxy, Fault::Refuse);
+        let end = kind(ask(&mut old, 10));
+        assert!(
+            matches!(end, ErrorKind::ConnectionReset | ErrorKind::BrokenPipe),
+            "{end}"
+        );
+        let refused = TcpStream::connect(proxy.address()).map(drop);
+        assert_eq!(kind(refused), ErrorKind::ConnectionRefused);
+        set(&proxy, Fault::None);
+        ask(&mut connect(&proxy), 10).unwrap();
+    }
+
+    #[test]
+    fn a_hanging_proxy_answers_nothing_and_then_goes_on_where_it_stopped() {
+        let proxy = FaultProxy::start(&echo());
+        let mut stream = connect(&proxy);
+        ask(&mut stream, 10).unwrap();
+        set(&proxy, Fault::Hang);
+        assert_eq!(kind(ask(&mut stream, 10)), ErrorKind::WouldBlock);
+        assert_eq!(kind(ask(&mut connect(&proxy), 10)), ErrorKind::WouldBlock);
+        proxy.set(Fault::None);
+        let mut answer = [0; 10];
+        stream.read_exact(&mut answer).unwrap();
+        assert_eq!(answer, [7; 10]);
+    }
+
+    #[test]
+    fn a_connection_is_reset_after_the_bytes_it_was_allowed() {
+        let proxy = FaultProxy::start(&echo());
+        set(&proxy, Fault::ResetAfter(1000));
+        let mut stream = connect(&proxy);
+        ask(&mut stream, 400).unwrap();
+        assert!(ask(&mut stream, 400).is_err());
+        ask(&mut connect(&proxy), 400).unwrap();
+    }
+
+    #[test]
+    fn a_delay_is_waited_in_each_direction() {
+        let proxy = FaultProxy::start(&echo());
+        proxy.set(Fault::Delay(Duration::from_millis(100)));
+        let started = Instant::now();
+        ask(&mut connect(&proxy), 10).unwrap();
+        assert!(started.elapsed() >= Duration::from_millis(200));
+    }
+
+    #[test]
+    fn a_throttle_moves_so_many_bytes_a_second() {
+        let proxy = FaultProxy::start(&echo());
+        proxy.set(Fault::Throttle(1000));
+        let mut stream = connect(&proxy);
+        stream
+            .set_read_timeout(Some(Duration::from_secs(5)))
+            .unwrap();
+        let started = Instant::now();
+        ask(&mut stream, 500).unwrap();
+        // Half a second there and half a second back, at least one of them in full.
+        assert!(started.elapsed() >= Duration::from_millis(500));
+    }
+
+    #[test]
+    fn a_fixed_answer_replaces_the_servers() {
+        let proxy = FaultProxy::start(&echo());
+        proxy.set(Fault::Answer(b"no"));
+        let mut stream = connect(&proxy);
+        stream.write_all(b"a question").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert_eq!(answer, "no");
+    }
+
+    #[test]
+    fn a_server_that_is_down_looks_down() {
+        let nobody = format!("127.0.0.1:{}", free_port());
+        let proxy = FaultProxy::start(&nobody);
+        assert!(ask(&mut connect(&proxy), 10).is_err());
+    }
+}

@@ -1,0 +1,224 @@
+//! Dalston's orchestrator as it hears of a task's fate: every event, with the time it came.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use redis::streams::{StreamReadOptions, StreamReadReply};
+use redis::{Commands as _, Connection};
+use serde_json::Value;
+
+use crate::producer::Contract;
+use crate::program::wait_until;
+use crate::redis_server::RedisServer;
+
+/// What happened to a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EventKind {
+    /// `task.started`; may repeat.
+    Started,
+    /// `task.completed`.
+    Completed,
+    /// `task.failed`.
+    Failed,
+}
+
+/// One event of an engine.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// What happened.
+    pub kind: EventKind,
+    /// To which task.
+    pub task_id: String,
+    /// All of it: in streams the payload.
+    pub body: Value,
+    /// When it was heard.
+    pub at: Instant,
+}
+
+impl Event {
+    /// The sentence of a failed task.
+    pub fn error(&self) -> &str {
+        self.body["error"].as_str().unwrap_or_default()
+    }
+}
+
+/// Hears everything from the moment [`Listener::start`] returns.
+///
+/// In the list's eras events are published and heard by whoever listens; in streams they are kept,
+/// and those are the ones that count.
+#[derive(Debug)]
+pub struct Listener {
+    events: Arc<Mutex<Vec<Event>>>,
+    over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// How long the thread may take to see that it is over.
+const LOOK_UP: Duration = Duration::from_millis(100);
+
+impl Listener {
+    /// Begins to listen.
+    pub fn start(contract: Contract, redis: &RedisServer) -> Self {
+        let events = Arc::new(Mutex::new(Vec::new()));
+        let over = Arc::new(AtomicBool::new(false));
+        let connection = redis.connect();
+        let (ready, is_ready) = mpsc::channel();
+        let thread = thread::spawn({
+            let (events, over) = (Arc::clone(&events), Arc::clone(&over));
+            let heard = move |body: Value, kind: &str| {
+                let Some(kind) = event_kind(kind) else { return };
+                let task_id = body["task_id"].as_str().unwrap_or_default().to_owned();
+                let at = Instant::now();
+                let event = Event {
+                    kind,
+                    task_id,
+                    body,
+                    at,
+                };
+                events.lock().expect("no holder panics").push(event);
+            };
+            move || match contract {
+                Contract::M22 | Contract::M22Typed => subscribe(connection, &ready, &over, heard),
+                Contract::Streams => follow(connection, &ready, &over, heard),
+            }
+        });
+        is_ready.recv().expect("the thread says when it listens");
+        Self {
+            events,
+            over,
+            thread: Some(thread),
+        }
+    }
+
+    /// Everything heard so far.
+    pub fn events(&self) -> Vec<Event> {
+        self.events.lock().expect("no holder panics").clone()
+    }
+
+    /// How many tasks have ended, each counted once.
+    pub fn n_ended(&self) -> usize {
+        self.ends().len()
+    }
+
+    /// The ends of each task; a sound pipeline has one for each.
+    pub fn ends(&self) -> HashMap<String, Vec<Event>> {
+        let mut ends: HashMap<_, Vec<_>> = HashMap::new();
+        for event in self.events() {
+            if event.kind != EventKind::Started {
+                ends.entry(event.task_id.clone()).or_default().push(event);
+            }
+        }
+        ends
+    }
+
+    /// How often work on each task began.
+    pub fn starts(&self) -> HashMap<String, usize> {
+        let mut starts = HashMap::new();
+        for event in self.events() {
+            if event.kind == EventKind::Started {
+                *starts.entry(event.task_id).or_default() += 1;
+            }
+        }
+        starts
+    }
+
+    /// The first event of this kind about this task, waited for.
+    #[track_caller]
+    pub fn wait_for(&self, kind: EventKind, task_id: &str, limit: Duration) -> Event {
+        let mut found = None;
+        wait_until(limit, || {
+            let mut events = self.events().into_iter();
+            found = events.find(|event| event.kind == kind && event.task_id == task_id);
+            found.is_some()
+        });
+        found.unwrap_or_else(|| {
+            panic!(
+                "no {kind:?} of {task_id} in {limit:?}: heard {:?}",
+                self.events()
+            )
+        })
+    }
+
+    /// Waits until so many tasks have ended.
+    #[track_caller]
+    pub fn wait_for_ends(&self, n_tasks: usize, limit: Duration) {
+        let done = wait_until(limit, || self.n_ended() >= n_tasks);
+        assert!(
+            done,
+            "{} of {n_tasks} tasks ended in {limit:?}",
+            self.n_ended()
+        );
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn subscribe(
+    mut connection: Connection,
+    ready: &Sender<()>,
+    over: &AtomicBool,
+    heard: impl Fn(Value, &str),
+) {
+    let mut channel = connection.as_pubsub();
+    channel
+        .set_read_timeout(Some(LOOK_UP))
+        .expect("the time is not zero");
+    channel
+        .subscribe("dalston:events")
+        .expect("the server answers");
+    ready.send(()).expect("somebody waits for it");
+    while !over.load(Ordering::Relaxed) {
+        let Ok(message) = channel.get_message() else {
+            continue;
+        };
+        let body: Value =
+            serde_json::from_slice(message.get_payload_bytes()).expect("an event is JSON");
+        let kind = body["type"].as_str().unwrap_or_default().to_owned();
+        heard(body, &kind);
+    }
+}
+
+fn follow(
+    mut connection: Connection,
+    ready: &Sender<()>,
+    over: &AtomicBool,
+    heard: impl Fn(Value, &str),
+) {
+    let options = StreamReadOptions::default().block(LOOK_UP.as_millis() as usize);
+    let mut last = "0".to_owned();
+    ready.send(()).expect("somebody waits for it");
+    while !over.load(Ordering::Relaxed) {
+        let read = connection.xread_options(&["dalston:events:stream"], &[&last], &options);
+        let Ok(Some(reply)) = read as redis::RedisResult<Option<StreamReadReply>> else {
+            // A server that was stopped for a while, or is gone.
+            thread::sleep(LOOK_UP);
+            continue;
+        };
+        for entry in reply.keys.into_iter().flat_map(|stream| stream.ids) {
+            let field = |name: &str| -> String { entry.get(name).unwrap_or_default() };
+            let body = serde_json::from_str(&field("payload")).expect("a payload is JSON");
+            heard(body, &field("type"));
+            last.clone_from(&entry.id);
+        }
+    }
+}
+
+fn event_kind(name: &str) -> Option<EventKind> {
+    match name {
+        "task.started" => Some(EventKind::Started),
+        "task.completed" => Some(EventKind::Completed),
+        "task.failed" => Some(EventKind::Failed),
+        _ => None,
+    }
+}

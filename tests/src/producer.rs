@@ -1,0 +1,350 @@
+//! Dalston's orchestrator as an engine sees it: what it writes when it gives out a task.
+//!
+//! Every key, field and value follows what Dalston's own orchestrator was seen to write: in
+//! `crates/dalston-engine-sdk/tests/data/dalston` lie the recordings that this was made from.
+
+use std::sync::Arc;
+
+use chrono::{TimeDelta, Utc};
+use redis::{Commands as _, Connection, Pipeline};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use crate::object_server::ObjectServer;
+use crate::redis_server::RedisServer;
+
+/// The eras of Dalston that an engine can live in; the values of `DALSTON_CONTRACT`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Contract {
+    /// A list, and outputs without a schema.
+    M22,
+    /// The same list, and typed outputs.
+    M22Typed,
+    /// Streams, durable events and a registry.
+    Streams,
+}
+
+impl Contract {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::M22, Self::M22Typed, Self::Streams];
+
+    /// The value of `DALSTON_CONTRACT`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::M22 => "m22",
+            Self::M22Typed => "m22-typed",
+            Self::Streams => "streams",
+        }
+    }
+
+    /// What the engine is asked and answers with, beside the task's other objects.
+    fn files(self) -> (&'static str, &'static str) {
+        match self {
+            Self::M22 | Self::M22Typed => ("input.json", "output.json"),
+            Self::Streams => ("request.json", "response.json"),
+        }
+    }
+}
+
+/// A transcription task as the orchestrator knows it.
+#[derive(Clone, Debug)]
+pub struct Task {
+    /// Its id, new for each task.
+    pub task_id: String,
+    /// Its job's id, new for each task too.
+    pub job_id: String,
+    /// `transcribe`, or `transcribe_ch0` for one channel of several.
+    pub stage: String,
+    /// The settings that go to the engine.
+    pub config: Map<String, Value>,
+    /// The S3 URI of the prepared audio.
+    pub audio_uri: String,
+}
+
+impl Task {
+    /// A task with Dalston's default settings, whose audio has yet to be stored.
+    pub fn new() -> Self {
+        let job_id = Uuid::new_v4().to_string();
+        let config = json!({"language": "auto", "beam_size": 5, "vad_filter": true});
+        let Value::Object(config) = config else {
+            unreachable!("a literal object")
+        };
+        Self {
+            task_id: Uuid::new_v4().to_string(),
+            audio_uri: format!(
+                "s3://{}/jobs/{job_id}/audio/prepared.wav",
+                ObjectServer::BUCKET
+            ),
+            job_id,
+            stage: "transcribe".to_owned(),
+            config,
+        }
+    }
+
+    /// The same task with one more setting.
+    #[must_use]
+    pub fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.config.insert(key.to_owned(), value.into());
+        self
+    }
+
+    /// The key of its prepared audio.
+    pub fn audio_key(&self) -> &str {
+        let bucket = format!("s3://{}/", ObjectServer::BUCKET);
+        self.audio_uri
+            .strip_prefix(&bucket)
+            .expect("asked only of tasks with audio in our bucket")
+    }
+
+    /// The key of `input.json` or `request.json`.
+    pub fn input_key(&self, contract: Contract) -> String {
+        self.key(contract.files().0)
+    }
+
+    /// The key of `output.json` or `response.json`.
+    pub fn output_key(&self, contract: Contract) -> String {
+        self.key(contract.files().1)
+    }
+
+    fn key(&self, file: &str) -> String {
+        format!("jobs/{}/tasks/{}/{file}", self.job_id, self.task_id)
+    }
+
+    /// What the orchestrator stores for the engine to read.
+    pub fn input(&self, contract: Contract) -> Value {
+        match contract {
+            Contract::M22 | Contract::M22Typed => self.input_json(),
+            Contract::Streams => self.request_json(),
+        }
+    }
+
+    fn input_json(&self) -> Value {
+        // In this era the task's own `audio_uri` is the raw upload.
+        let upload = format!(
+            "s3://{}/jobs/{}/audio/original.mp3",
+            ObjectServer::BUCKET,
+            self.job_id
+        );
+        let prepared = json!({
+            "audio_uri": self.audio_uri,
+            "channel_uris": null,
+            "channel_files": null,
+            "channel_count": null,
+            "split_channels": false,
+            "duration": 2.437937,
+            "sample_rate": 16000,
+            "channels": 1,
+            "original_format": "mp3",
+            "original_duration": 2.496,
+            "original_sample_rate": 24000,
+            "original_channels": 1,
+            "speech_regions": null,
+            "speech_ratio": null,
+            "engine_id": "audio-prepare",
+            "skipped": false,
+            "skip_reason": null,
+            "warnings": [],
+        });
+        json!({
+            "task_id": self.task_id,
+            "job_id": self.job_id,
+            "audio_uri": upload,
+            "previous_outputs": {"prepare": prepared},
+            "config": self.config,
+        })
+    }
+
+    fn request_json(&self) -> Value {
+        let artifact = self.artifact_id();
+        let reference = json!({
+            "artifact_id": artifact,
+            "kind": "audio",
+            "storage_locator": self.audio_uri,
+            "media_type": "audio/wav",
+            "channel": 0,
+            "role": "prepared",
+            "producer_stage": "prepare",
+        });
+        json!({
+            "task_id": self.task_id,
+            "job_id": self.job_id,
+            "request_bindings": bindings(),
+            "resolved_artifact_ids": {"audio": artifact},
+            "artifact_index": {artifact: reference},
+            "previous_responses": {},
+            "config": self.config,
+        })
+    }
+
+    fn artifact_id(&self) -> String {
+        format!("{}:prepared_audio", self.job_id)
+    }
+}
+
+impl Default for Task {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Gives tasks to one engine's queue.
+pub struct Producer {
+    /// Whose words it speaks.
+    pub contract: Contract,
+    /// Whose queue it fills.
+    pub engine_id: String,
+    redis: Connection,
+    store: Arc<ObjectServer>,
+}
+
+impl Producer {
+    /// A producer for the queue of this engine.
+    pub fn new(
+        contract: Contract,
+        engine_id: &str,
+        redis: &RedisServer,
+        store: &Arc<ObjectServer>,
+    ) -> Self {
+        Self {
+            contract,
+            engine_id: engine_id.to_owned(),
+            redis: redis.connect(),
+            store: Arc::clone(store),
+        }
+    }
+
+    /// Gives out tasks in this order, their audio being stored already: for each its hash, then its
+    /// input, then its message.
+    pub fn submit(&mut self, tasks: &[Task]) {
+        let mut hashes = redis::pipe();
+        for task in tasks {
+            self.add_hash(&mut hashes, task);
+        }
+        self.run(&hashes);
+        let inputs = tasks.iter().map(|task| {
+            // Dalston indents by two.
+            let json = serde_json::to_vec_pretty(&task.input(self.contract));
+            (
+                task.input_key(self.contract),
+                json.expect("a value can be written"),
+            )
+        });
+        self.store.put_all(inputs.collect());
+        self.enqueue(tasks);
+    }
+
+    /// Writes the messages alone: for tasks whose hash or input is broken on purpose.
+    pub fn enqueue(&mut self, tasks: &[Task]) {
+        let mut messages = redis::pipe();
+        for task in tasks {
+            match self.contract {
+                Contract::M22 | Contract::M22Typed => {
+                    messages.lpush(self.queue_key(), &task.task_id).ignore();
+                }
+                Contract::Streams => {
+                    let now = Utc::now();
+                    let fields = [
+                        ("task_id", task.task_id.clone()),
+                        ("job_id", task.job_id.clone()),
+                        ("enqueued_at", timestamp(now)),
+                        ("timeout_at", timestamp(now + TimeDelta::hours(1))),
+                    ];
+                    messages.xadd(self.queue_key(), "*", &fields).ignore();
+                }
+            }
+        }
+        self.run(&messages);
+    }
+
+    /// Writes the task's hash alone.
+    pub fn write_hash(&mut self, task: &Task) {
+        let mut hash = redis::pipe();
+        self.add_hash(&mut hash, task);
+        self.run(&hash);
+    }
+
+    /// The list or stream of the engine.
+    pub fn queue_key(&self) -> String {
+        match self.contract {
+            Contract::M22 | Contract::M22Typed => format!("dalston:queue:{}", self.engine_id),
+            Contract::Streams => format!("dalston:stream:{}", self.engine_id),
+        }
+    }
+
+    /// Tasks that wait and that nobody has taken, and those taken and not ended.
+    pub fn waiting_and_taken(&mut self) -> (usize, usize) {
+        let outcome = match self.contract {
+            Contract::M22 | Contract::M22Typed => self.of_lists(),
+            Contract::Streams => self.of_stream(),
+        };
+        outcome.expect("the server answers")
+    }
+
+    fn of_lists(&mut self) -> redis::RedisResult<(usize, usize)> {
+        let waiting = self.redis.llen(self.queue_key())?;
+        let pattern = format!("dalston:processing:{}:*", self.engine_id);
+        let lists: Vec<String> = self.redis.keys(pattern)?;
+        let mut taken = 0;
+        for list in lists {
+            taken += self.redis.llen::<_, usize>(list)?;
+        }
+        Ok((waiting, taken))
+    }
+
+    fn of_stream(&mut self) -> redis::RedisResult<(usize, usize)> {
+        let groups = self.redis.xinfo_groups(self.queue_key());
+        let groups: redis::streams::StreamInfoGroupsReply = groups?;
+        let group = groups.groups.first();
+        let waiting = group.and_then(|it| it.lag).unwrap_or(0);
+        Ok((waiting, group.map_or(0, |it| it.pending)))
+    }
+
+    fn add_hash(&self, commands: &mut Pipeline, task: &Task) {
+        let key = format!("dalston:task:{}", task.task_id);
+        let mut fields = vec![
+            ("job_id", task.job_id.clone()),
+            ("stage", task.stage.clone()),
+            ("engine_id", self.engine_id.clone()),
+        ];
+        if self.contract == Contract::Streams {
+            let artifact_ids = json!({"audio": task.artifact_id()});
+            fields.extend([
+                ("queue_id", self.engine_id.clone()),
+                ("execution_profile", "container".to_owned()),
+                ("enqueued_at", timestamp(Utc::now())),
+                ("request_bindings_json", bindings().to_string()),
+                ("resolved_artifact_ids_json", artifact_ids.to_string()),
+            ]);
+        }
+        commands
+            .hset_multiple(&key, &fields)
+            .ignore()
+            .expire(&key, 86_400)
+            .ignore();
+    }
+
+    fn run(&mut self, commands: &Pipeline) {
+        commands
+            .query::<()>(&mut self.redis)
+            .expect("the server answers");
+    }
+}
+
+/// What the transcription stage asks of the stage before it.
+fn bindings() -> Value {
+    let selector = json!({
+        "producer_stage": "prepare",
+        "kind": "audio",
+        "role": "prepared",
+        "required": true,
+    });
+    json!([{"slot": "audio", "selector": selector}])
+}
+
+/// As Python's `datetime.now(timezone.utc).isoformat()` writes it.
+fn timestamp(time: chrono::DateTime<Utc>) -> String {
+    time.format("%Y-%m-%dT%H:%M:%S%.6f+00:00").to_string()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,87 @@
+//! A Redis of our own on a free port, with a password that no log may show.
+
+use std::process::Command;
+use std::time::Duration;
+
+use redis::{Client, Commands as _, Connection};
+
+use crate::program::{Program, free_port, new_folder, server, wait_until};
+
+/// A Redis, or Valkey, that keeps nothing on disk.
+#[derive(Debug)]
+pub struct RedisServer {
+    /// The process: [`Signal::STOP`](crate::Signal::STOP) makes it silent, as a stalled network does.
+    pub program: Program,
+    port: u16,
+}
+
+impl RedisServer {
+    /// What clients must say, and what no log of ours may.
+    pub const PASSWORD: &str = "redis-password-of-the-tests";
+
+    /// Starts one and waits until it answers.
+    pub fn start() -> Self {
+        let port = free_port();
+        let mut command = Command::new(server("redis-server"));
+        command
+            .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
+            .args(["--save", "", "--appendonly", "no"])
+            .args(["--requirepass", Self::PASSWORD]);
+        let program = Program::start("redis-server", command, new_folder("redis"));
+        let this = Self { program, port };
+        let client = this.client();
+        let answers = wait_until(Duration::from_secs(20), || {
+            let connection = client.get_connection_with_timeout(Duration::from_secs(1));
+            connection.is_ok_and(|mut it| it.ping::<String>().is_ok())
+        });
+        assert!(
+            answers,
+            "redis-server does not answer: {}",
+            this.program.log()
+        );
+        this
+    }
+
+    /// `127.0.0.1:port`, for a proxy.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// `redis://...` with the password.
+    pub fn url(&self) -> String {
+        Self::url_at(&self.address())
+    }
+
+    /// The same through a proxy at this address.
+    pub fn url_at(address: &str) -> String {
+        format!("redis://:{}@{address}/0", Self::PASSWORD)
+    }
+
+    /// A client of the tests' own, not through any proxy.
+    pub fn client(&self) -> Client {
+        Client::open(self.url()).expect("the URL is well-formed")
+    }
+
+    /// A connection of the tests' own.
+    pub fn connect(&self) -> Connection {
+        self.client()
+            .get_connection()
+            .expect("the server answered when it was started")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_refuses_who_does_not_know_the_password() {
+        let redis = RedisServer::start();
+        let stranger = Client::open(format!("redis://{}/0", redis.address())).unwrap();
+        let refused = stranger
+            .get_connection()
+            .and_then(|mut it| it.ping::<String>());
+        assert!(refused.is_err());
+        assert_eq!(redis.connect().ping::<String>().unwrap(), "PONG");
+    }
+}

@@ -1,0 +1,71 @@
+//! The tiny model on recordings, as the program runs it.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+use dalston_engine_sdk::audio::AudioLimits;
+use parakeet_model::{ComputeType, Device, ModelManifest, ParakeetModel, set_threads};
+use parakeet_worker::engine::{Engine, Settings, Transcript};
+use parakeet_worker::source::Source;
+use rnnt_decode::SearchRules;
+use segmenter::{ChunkRules, SegmentRules};
+
+use crate::project;
+
+/// The tiny model on the CPU, in float32.
+///
+/// Panics if its bundle is not there: a test that cannot run must not look as if it had passed.
+pub fn tiny_engine(batch_size: usize, chunk_seconds: usize) -> Engine {
+    // Tests run side by side, each on its own thread.
+    set_threads(NonZeroUsize::new(1));
+    let bundle = project().join("models/parakeet-rnnt-tiny");
+    assert!(
+        bundle.join(ModelManifest::FILE).is_file(),
+        "the tiny model's bundle is missing: `cargo xtask test` makes it (after `cargo xtask setup`)"
+    );
+    let model = ParakeetModel::load(&bundle, Device::Cpu, ComputeType::Float32);
+    let default = ChunkRules::default();
+    let max_frames = NonZeroUsize::new(chunk_seconds * 16_000 / default.stride)
+        .expect("a chunk is longer than a frame");
+    Engine {
+        model: model.expect("the bundle is whole"),
+        settings: Settings {
+            batch_size: NonZeroUsize::new(batch_size).expect("a batch is not empty"),
+            audio_limits: AudioLimits::default(),
+            // Cut in the last third, as the program does.
+            chunk_rules: ChunkRules {
+                max_frames,
+                search_frames: max_frames.get() / 3,
+                ..default
+            },
+            search_rules: SearchRules::default(),
+            segment_rules: SegmentRules::default(),
+        },
+    }
+}
+
+/// The transcripts of all files, by path.
+pub fn transcribe(engine: &Engine, files: &[PathBuf]) -> BTreeMap<PathBuf, Transcript> {
+    let sources: Vec<_> = files.iter().cloned().map(Source::File).collect();
+    let mut transcripts = BTreeMap::new();
+    let mut expected = 0..;
+    engine.transcribe(&sources, |file, transcript| {
+        assert_eq!(
+            Some(file),
+            expected.next(),
+            "results come in the order given"
+        );
+        let transcript =
+            transcript.unwrap_or_else(|why| panic!("{}: {why}", files[file].display()));
+        transcripts.insert(files[file].clone(), transcript);
+        ControlFlow::Continue(())
+    });
+    assert_eq!(
+        transcripts.len(),
+        files.len(),
+        "every file has a transcript"
+    );
+    transcripts
+}
