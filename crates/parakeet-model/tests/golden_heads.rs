@@ -82,7 +82,7 @@ fn check(name: &str, head: Head) {
 #[track_caller]
 fn check_recording(model: &ParakeetModel, golden: &Golden, head: Head) {
     let file = &golden.file;
-    let waveform = audio::load(&root().join(file), &AudioLimits::default());
+    let waveform = audio::load(root().join(file), &AudioLimits::default());
     let samples = waveform
         .unwrap_or_else(|why| panic!("{file}: {why}"))
         .samples;

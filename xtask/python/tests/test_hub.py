@@ -92,7 +92,12 @@ class Fetching(unittest.TestCase):
         self.hub.refusals["content"] = Refusal(503)
         command = [PYTHON, FETCH, REPOSITORY]
         with subprocess.Popen(
-            command, env=self.environment(), stderr=subprocess.PIPE, text=True
+            command,
+            env=self.environment(),
+            stderr=subprocess.PIPE,
+            text=True,
+            # A shell starts what runs in its background with the signal ignored, and so would we.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         ) as run:
             while not self.starts():
                 time.sleep(0.05)
