@@ -26,7 +26,7 @@ from parity_audio import write_recordings
 from parity_batches import compare_alone_with_batches, compare_types
 from parity_report import Report
 from random_nemo import write
-from recordings import Recordings
+from recordings import Recordings, read
 from timed_words import Heard
 from worker import Worker
 
@@ -35,7 +35,7 @@ TINY = ROOT / "models/parakeet-rnnt-tiny"
 GOLDENS = ROOT / "tests/data/goldens"
 # Every how manieth sentence a quick run takes: not a multiple of 8, so that all voices come up.
 SAMPLE_STEP = 7
-GENERATOR = ("nemo_config.py", "random_nemo.py", "speaking.py")
+GENERATOR = ("nemo_config.py", "random_nemo.py", "parity_audio.py", "speaking.py")
 
 
 def main() -> int:
@@ -103,6 +103,8 @@ class Run:
         golden = name.startswith("golden-")
         folder = GOLDENS / "random" if golden else self.work
         checkpoint = folder / f"{name}.nemo"
+        full_size = name in FULL_SHAPES
+        files = [path for path in self.audio if "05.20s" in path.name] if full_size else self.audio
         sources = [Path(__file__).parent / source for source in GENERATOR]
         stale = not checkpoint.exists() or (
             not golden
@@ -110,12 +112,10 @@ class Run:
         )
         if stale:
             self.say(f"making {name}")
-            write(shape, checkpoint, half=golden)
+            write(shape, checkpoint, [read(file) for file in files], half=golden)
         label = name if len(shape.heads) == 1 else f"{name} {head}"
         self.say(f"exporting {label}")
         bundle = self.export(checkpoint, head)
-        full_size = name in FULL_SHAPES
-        files = [path for path in self.audio if "05.20s" in path.name] if full_size else self.audio
         with torch.inference_mode():
             heard, _ = self.compare(
                 label, checkpoint, bundle, head, Recordings(files, self.work), (1,)

@@ -14,19 +14,24 @@ SECONDS = (0.1, 0.16, 0.25, 0.5, 0.8, 1, 1.5, 2, 2.6, 3.3, 4, 5.2, 7, 9.1, 12, 1
 
 
 def write_recordings(folder: Path) -> list[Path]:
-    """Writes 16-bit WAV files, the same at every call, and returns them."""
-    generator = torch.Generator().manual_seed(1)
-    recordings = {f"speech-{seconds:05.2f}s": cut(seconds) for seconds in SECONDS}
-    recordings["silence"] = torch.zeros(3 * SAMPLE_RATE_HZ)
-    recordings["noise"] = 0.1 * torch.randn(4 * SAMPLE_RATE_HZ, generator=generator)
-    recordings["clipped"] = (30.0 * cut(3.0)).clamp(-1.0, 1.0)
-    recordings["faint"] = 0.002 * cut(3.5)
+    """Writes the recordings as 16-bit WAV files, and returns these."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    for name, samples in recordings.items():
+    for name, samples in recordings().items():
         paths.append(folder / f"{name}.wav")
         soundfile.write(paths[-1], samples.numpy(), SAMPLE_RATE_HZ, subtype="PCM_16")
     return paths
+
+
+def recordings() -> dict[str, Tensor]:
+    """Samples in [-1, 1] by name, the same at every call."""
+    generator = torch.Generator().manual_seed(1)
+    answer = {f"speech-{seconds:05.2f}s": cut(seconds) for seconds in SECONDS}
+    answer["silence"] = torch.zeros(3 * SAMPLE_RATE_HZ)
+    answer["noise"] = 0.1 * torch.randn(4 * SAMPLE_RATE_HZ, generator=generator)
+    answer["clipped"] = (30.0 * cut(3.0)).clamp(-1.0, 1.0)
+    answer["faint"] = 0.002 * cut(3.5)
+    return answer
 
 
 def cut(seconds: float) -> Tensor:

@@ -20,8 +20,10 @@ from nemo.collections.asr.models import (
 )
 from nemo.utils import logging
 from omegaconf import OmegaConf
+from torch import Tensor
 
 from nemo_config import SHAPES, Shape, config
+from parity_audio import recordings
 from speaking import make_speak
 
 # Vowels and consonants of the made-up words.
@@ -39,18 +41,19 @@ def main() -> None:
     parser.add_argument("--out", metavar="FILE", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
-    write(SHAPES[arguments.shape], arguments.out, arguments.seed)
+    audio = list(recordings().values())
+    write(SHAPES[arguments.shape], arguments.out, audio, arguments.seed)
 
 
-def write(shape: Shape, path: Path, seed: int = 1, half: bool = False) -> None:
-    """Makes a model and writes its checkpoint, the weights as float16 if `half`."""
+def write(shape: Shape, path: Path, audio: list[Tensor], seed: int = 1, half: bool = False) -> None:
+    """Makes a model that speaks on this audio and writes its checkpoint, as float16 if `half`."""
     logging.setLevel(logging.ERROR)
     torch.manual_seed(seed)
     with tempfile.TemporaryDirectory() as folder:
         train_tokenizer(shape, Path(folder), seed)
         model = model_class(shape)(OmegaConf.create(config(shape, Path(folder)))).eval()
         scatter(model)
-        make_speak(model, shape)
+        make_speak(model, shape, audio)
         if half:
             model.half()
         path.parent.mkdir(parents=True, exist_ok=True)
