@@ -1,6 +1,6 @@
 //! Places where a test may kill the process: between every two steps of a task's life.
 //!
-//! Exists for tests only. Without the feature `failpoints`, which no shipped binary has, [`reach`] is
+//! Exists for tests only. Without the feature `failpoints`, which no shipped binary has, `reach` is
 //! empty and nothing can be armed.
 
 /// The steps after which a process can be made to die, in the order of a task's life.
