@@ -77,8 +77,9 @@ pub async fn work(engine: impl Engine, config: &Config) -> Result<(), WorkError>
             lanes: 1,
             grace: config.grace,
             max_deliveries: config.max_deliveries,
-            // Not shared with anybody: a worker id is one process's at a time.
-            scratch: tempfile::env::temp_dir().join(format!("dalston-{instance}")),
+            // Not shared with anybody: a worker id is one process's at a time in its pipeline, and of
+            // two pipelines' workers on one machine only one has the port.
+            scratch: tempfile::env::temp_dir().join(format!("dalston-{instance}-{port}")),
         },
     };
     let worked = run(engine, parts, shutdown).await;
