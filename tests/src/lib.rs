@@ -9,6 +9,7 @@
 mod fault_proxy;
 mod listener;
 mod object_server;
+pub mod pipeline;
 mod producer;
 mod program;
 mod redis_server;

@@ -1,0 +1,172 @@
+//! A Dalston of our own around one engine, and what must be true of it when all tasks have ended.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::listener::{EventKind, Listener};
+use crate::object_server::ObjectServer;
+use crate::producer::{Contract, Producer, Task};
+use crate::program::{new_folder, wait_until};
+use crate::redis_server::RedisServer;
+use crate::worker::{Worker, WorkerSettings};
+
+/// Redis, store, producer and listener of one engine.
+///
+/// The engine is the scripted one (`tests/src/bin/scripted_engine.rs`): what it says of a task is the
+/// text of the task's audio file, and the audio of each task says the task's id.
+pub struct Pipeline {
+    /// Whose words everybody speaks.
+    pub contract: Contract,
+    /// Its own Redis.
+    pub redis: RedisServer,
+    /// The store that all tests of a binary share.
+    pub store: Arc<ObjectServer>,
+    /// Gives out tasks.
+    pub producer: Producer,
+    /// Hears what becomes of them.
+    pub listener: Listener,
+    /// For the files of its workers: they are killed, and leave them behind.
+    folder: TempDir,
+}
+
+/// The name of the engine under test.
+pub const ENGINE_ID: &str = "scripted";
+
+impl Pipeline {
+    /// Everything but a worker.
+    pub fn start(contract: Contract) -> Self {
+        let store = ObjectServer::shared();
+        let redis = RedisServer::start();
+        let producer = Producer::new(contract, ENGINE_ID, &redis, &store);
+        let listener = Listener::start(contract, &redis);
+        Self {
+            contract,
+            redis,
+            store,
+            producer,
+            listener,
+            folder: new_folder("pipeline"),
+        }
+    }
+
+    /// What a worker of this pipeline is told; its lease is short so that tests are.
+    pub fn settings(&self, worker_id: &str) -> WorkerSettings {
+        WorkerSettings {
+            contract: self.contract,
+            engine_id: ENGINE_ID.to_owned(),
+            worker_id: worker_id.to_owned(),
+            redis_url: self.redis.url(),
+            s3_endpoint: self.store.endpoint(),
+            lease: Duration::from_secs(2),
+            more: vec![("TMPDIR", self.folder.path().display().to_string())],
+        }
+    }
+
+    /// New tasks with their audio in the store, not yet given out.
+    pub fn new_tasks(&self, n_tasks: usize) -> Vec<Task> {
+        let tasks: Vec<_> = std::iter::repeat_with(Task::new).take(n_tasks).collect();
+        self.store_audio(&tasks);
+        tasks
+    }
+
+    /// Stores what stands for these tasks' audio: their ids.
+    pub fn store_audio(&self, tasks: &[Task]) {
+        let audio = tasks.iter().map(|task| {
+            (
+                task.audio_key().to_owned(),
+                task.task_id.clone().into_bytes(),
+            )
+        });
+        self.store.put_all(audio.collect());
+    }
+
+    /// Gives out new tasks, each changed by `change`.
+    pub fn submit(&mut self, n_tasks: usize, change: impl Fn(Task) -> Task) -> Vec<Task> {
+        let tasks: Vec<_> = self.new_tasks(n_tasks).into_iter().map(change).collect();
+        self.producer.submit(&tasks);
+        tasks
+    }
+
+    /// Waits until these tasks have ended, then checks that each was completed exactly once, with the
+    /// right output in its place, and that nothing is left in the queue.
+    #[track_caller]
+    pub fn check_completed(&mut self, tasks: &[Task], limit: Duration) {
+        let all_ended = || {
+            let ends = self.listener.ends();
+            tasks.iter().all(|task| ends.contains_key(&task.task_id))
+        };
+        let ended = wait_until(limit, all_ended);
+        let ends = self.listener.ends();
+        let lost: Vec<_> = tasks
+            .iter()
+            .filter(|task| !ends.contains_key(&task.task_id))
+            .collect();
+        assert!(
+            ended,
+            "{} of {} tasks did not end in {limit:?}: {lost:?}",
+            lost.len(),
+            tasks.len()
+        );
+
+        // What would be said twice is said soon after the first time.
+        thread::sleep(Duration::from_millis(300));
+        let ends = self.listener.ends();
+        for task in tasks {
+            let ends = &ends[&task.task_id];
+            assert!(
+                ends.len() == 1 && ends[0].kind == EventKind::Completed,
+                "{} ended with {ends:?}, expected one completion",
+                task.task_id
+            );
+            assert_eq!(ends[0].body["job_id"], task.job_id.as_str());
+            assert_eq!(ends[0].body["engine_id"], ENGINE_ID);
+            self.check_output(task);
+        }
+        let left = self.producer.waiting_and_taken();
+        assert_eq!(left, (0, 0), "tasks still waiting and taken in the queue");
+    }
+
+    /// The output of the task stands where it belongs and says what the engine heard.
+    #[track_caller]
+    fn check_output(&self, task: &Task) {
+        let key = task.output_key(self.contract);
+        let content = self.store.get(&key);
+        let content = content.unwrap_or_else(|| panic!("{key} is missing"));
+        let output: Value = serde_json::from_slice(&content)
+            .unwrap_or_else(|why| panic!("{key} is no JSON: {why}"));
+        assert_eq!(output["task_id"], task.task_id.as_str(), "{key}");
+        assert_eq!(output["data"]["text"], task.task_id.as_str(), "{key}");
+        assert_eq!(
+            output["data"]["segments"].as_array().map(Vec::len),
+            Some(1),
+            "{key}"
+        );
+    }
+}
+
+/// The log of a worker names no secret.
+#[track_caller]
+pub fn check_no_secrets(worker: &Worker) {
+    let log = worker.program.log();
+    for secret in [RedisServer::PASSWORD, ObjectServer::SECRET_KEY] {
+        let leak = log.lines().find(|line| line.contains(secret));
+        assert_eq!(leak, None, "a secret is in the worker's log");
+    }
+}
+
+/// The value at this fraction of the sorted values; for p50 and p99.
+pub fn quantile(values: &mut [Duration], fraction: f64) -> Duration {
+    assert!(!values.is_empty(), "nothing was measured");
+    values.sort_unstable();
+    values[((values.len() - 1) as f64 * fraction).round() as usize]
+}
+
+/// Starts the worker of `settings` on the scripted engine.
+pub fn start_worker(program: &str, settings: &WorkerSettings) -> Worker {
+    settings.start(Path::new(program), &[])
+}
