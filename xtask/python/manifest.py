@@ -12,8 +12,11 @@ EXPORTER_VERSION = "0.1.0"
 
 def sha256(path: Path) -> str:
     """The file's SHA-256 as 64 lower-case hexadecimal digits."""
+    digest = hashlib.sha256()
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def describe_file(path: Path) -> dict:
