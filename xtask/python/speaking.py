@@ -95,13 +95,17 @@ def calibrate(blank: Tensor, rate: Callable[[], float]) -> None:
     """Raises blank's bias, a view of one number, by bisection until frames emit at `RATE`."""
     start = blank.clone()
     low, high = 0.0, MAX_SHIFT
+    shifts: dict[float, float] = {}
     for _ in range(N_STEPS):
         middle = (low + high) / 2
         blank.copy_(start + middle)
         excess = rate() - RATE
+        shifts[abs(excess)] = middle
         if abs(excess) < TOLERANCE:
-            return
+            break
         low, high = (middle, high) if excess > 0 else (low, middle)
+    # A transducer's rate jumps, on one short recording past the tolerance: the closest is taken.
+    blank.copy_(start + shifts[min(shifts)])
 
 
 def transducer_rate(model: Any, encoded: Tensor, n_frames: Tensor) -> Callable[[], float]:
