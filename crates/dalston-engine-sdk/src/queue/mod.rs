@@ -9,6 +9,7 @@ mod keys;
 mod lease;
 mod list;
 mod memory;
+mod scripts;
 mod server;
 mod streams;
 #[cfg(test)]

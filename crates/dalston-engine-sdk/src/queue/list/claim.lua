@@ -1,27 +1,23 @@
 -- Takes the next task: what this worker has but does not hold, what the dead left, what is new.
 --
--- KEYS  1 queue   2 this worker's tasks   3 its heartbeat   4 sorted set of workers
+-- KEYS  1 heartbeat   2 queue   3 this worker's tasks   4 sorted set of workers
 -- ARGV  1 nonce   2 lease in ms   3 worker id   4 prefix of heartbeats   5 prefix of workers' tasks
 --       6 prefix of task hashes   7 prefix of delivery counts   8 1 to look after the dead
 --       9... the tasks that the worker holds
 -- Returns nil, or {task, deliveries, its hash}.
-local holder = redis.call('GET', KEYS[3])
-if holder and holder ~= ARGV[1] then
-  return redis.error_reply('SUPERSEDED the worker id is held by another process')
-end
-redis.call('SET', KEYS[3], ARGV[1], 'PX', ARGV[2])
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 
 -- Handed out to this worker, but the answer never arrived, or an earlier process had it.
 local held = {}
 for i = 9, #ARGV do
   held[ARGV[i]] = (held[ARGV[i]] or 0) + 1
 end
-for _, task in ipairs(redis.call('LRANGE', KEYS[2], 0, -1)) do
+for _, task in ipairs(redis.call('LRANGE', KEYS[3], 0, -1)) do
   if (held[task] or 0) > 0 then
     held[task] = held[task] - 1
   else
-    redis.call('LREM', KEYS[2], 1, task)
-    redis.call('RPUSH', KEYS[1], task)
+    redis.call('LREM', KEYS[3], 1, task)
+    redis.call('RPUSH', KEYS[2], task)
   end
 end
 
@@ -33,7 +29,7 @@ if ARGV[8] == '1' then
     local worker = workers[i]
     if worker ~= ARGV[3] and redis.call('EXISTS', ARGV[4] .. worker) == 0 then
       -- Newest first, each to the end that is next in line: so the oldest comes out first.
-      while redis.call('LMOVE', ARGV[5] .. worker, KEYS[1], 'LEFT', 'RIGHT') do end
+      while redis.call('LMOVE', ARGV[5] .. worker, KEYS[2], 'LEFT', 'RIGHT') do end
       if tonumber(workers[i + 1]) < forget then
         redis.call('ZREM', KEYS[4], worker)
       end
@@ -41,7 +37,7 @@ if ARGV[8] == '1' then
   end
 end
 
-local task = redis.call('LMOVE', KEYS[1], KEYS[2], 'RIGHT', 'LEFT')
+local task = redis.call('LMOVE', KEYS[2], KEYS[3], 'RIGHT', 'LEFT')
 if not task then
   return false
 end

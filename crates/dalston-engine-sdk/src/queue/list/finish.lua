@@ -3,10 +3,6 @@
 -- KEYS  1 heartbeat   2 this worker's tasks   3 delivery count of the task
 --       4 sorted set of events that nobody heard, by time in ms
 -- ARGV  1 nonce   2 task   3 channel   4 event, empty for none   5 most events to keep
-local holder = redis.call('GET', KEYS[1])
-if holder and holder ~= ARGV[1] then
-  return redis.error_reply('SUPERSEDED the worker id is held by another process')
-end
 if redis.call('LREM', KEYS[2], 1, ARGV[2]) == 0 then
   return redis.error_reply('NOTHELD the task is not with this worker')
 end

@@ -2,10 +2,6 @@
 --
 -- KEYS  1 heartbeat   2 sorted set of workers   3 this worker's tasks   4 queue
 -- ARGV  1 nonce   2 worker id
-local holder = redis.call('GET', KEYS[1])
-if holder and holder ~= ARGV[1] then
-  return redis.error_reply('SUPERSEDED the worker id is held by another process')
-end
 while redis.call('LMOVE', KEYS[3], KEYS[4], 'LEFT', 'RIGHT') do end
 redis.call('DEL', KEYS[1])
 redis.call('ZREM', KEYS[2], ARGV[2])

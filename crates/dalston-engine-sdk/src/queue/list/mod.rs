@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::held::Held;
 use super::keys::{DELIVERIES_KEPT_S, EVENTS, TASK, deliveries_prefix};
 use super::lease::{Lease, heartbeat_prefix};
+use super::scripts::Scripts;
 use super::server::{SHORTEST_WAIT, Server};
 use super::{Claim, Event, Queue, QueueError, Record};
 
@@ -47,16 +48,6 @@ struct Keys {
     unheard: String,
 }
 
-#[derive(Debug)]
-struct Scripts {
-    claim: Script,
-    start: Script,
-    finish: Script,
-    put_back: Script,
-    renew: Script,
-    leave: Script,
-}
-
 impl ListQueue {
     /// The list of `engine_id` on the server at `url`, for the worker called `worker`. Connects to
     /// nothing yet.
@@ -83,14 +74,7 @@ impl ListQueue {
                 deliveries_prefix: deliveries_prefix(engine_id),
                 unheard: format!("dalston:unheard:{engine_id}"),
             },
-            scripts: Scripts {
-                claim: Script::new(include_str!("claim.lua")),
-                start: Script::new(include_str!("start.lua")),
-                finish: Script::new(include_str!("finish.lua")),
-                put_back: Script::new(include_str!("put_back.lua")),
-                renew: Script::new(include_str!("renew.lua")),
-                leave: Script::new(include_str!("leave.lua")),
-            },
+            scripts: Scripts::of_list(),
             turn: Mutex::new(None),
         })
     }
@@ -99,8 +83,8 @@ impl ListQueue {
     async fn take(&self, looked_after: &mut Option<Instant>) -> Result<Option<Claim>, QueueError> {
         let due = looked_after.is_none_or(|last| last.elapsed() >= self.lease.length / 3);
         let mut claim = self.scripts.claim.prepare_invoke();
-        claim.key(&self.keys.queue).key(&self.keys.processing);
-        claim.key(&self.lease.heartbeat).key(&self.lease.workers);
+        claim.key(&self.lease.heartbeat).key(&self.keys.queue);
+        claim.key(&self.keys.processing).key(&self.lease.workers);
         claim.arg(&self.lease.nonce).arg(self.lease.length_ms());
         claim.arg(&self.lease.worker);
         claim.arg(&self.keys.heartbeat_prefix);

@@ -2,10 +2,6 @@
 --
 -- KEYS  1 heartbeat   2 this worker's tasks   3 delivery count of the task   4 queue
 -- ARGV  1 nonce   2 task   3 the count before the start   4 seconds to keep it
-local holder = redis.call('GET', KEYS[1])
-if holder and holder ~= ARGV[1] then
-  return redis.error_reply('SUPERSEDED the worker id is held by another process')
-end
 if redis.call('LREM', KEYS[2], 1, ARGV[2]) == 0 then
   return redis.error_reply('NOTHELD the task is not with this worker')
 end

@@ -4,10 +4,6 @@
 -- ARGV  1 nonce   2 lease in ms   3 worker id   4 channel   5 seconds to repeat an event for
 --       6... the tasks that the worker holds
 -- Returns those that it holds no more.
-local holder = redis.call('GET', KEYS[1])
-if holder and holder ~= ARGV[1] then
-  return redis.error_reply('SUPERSEDED the worker id is held by another process')
-end
 local now = redis.call('TIME')
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 redis.call('ZADD', KEYS[2], now[1], ARGV[3])

@@ -2,10 +2,6 @@
 --
 -- KEYS  1 heartbeat   2 this worker's tasks   3 delivery count of the task
 -- ARGV  1 nonce   2 task   3 the new count   4 seconds to keep it   5 channel   6 event
-local holder = redis.call('GET', KEYS[1])
-if holder and holder ~= ARGV[1] then
-  return redis.error_reply('SUPERSEDED the worker id is held by another process')
-end
 if not redis.call('LPOS', KEYS[2], ARGV[2]) then
   return redis.error_reply('NOTHELD the task is not with this worker')
 end

@@ -1,16 +1,12 @@
 -- Takes the next task: what this worker has but does not hold, what the dead left, what is new.
 --
--- KEYS  1 stream   2 heartbeat   3 sorted set of workers
+-- KEYS  1 heartbeat   2 stream   3 sorted set of workers
 -- ARGV  1 nonce   2 lease in ms   3 consumer   4 group   5 prefix of task hashes
 --       6 prefix of delivery counts   7 prefix of cancelled jobs   8 prefix of registry records
 --       9 1 to look after the dead   10... the entries that the worker holds
 -- Returns nil, or {entry, its fields, deliveries, the task's hash, 1 if it is to be discarded}.
-local stream, group, consumer = KEYS[1], ARGV[4], ARGV[3]
-local holder = redis.call('GET', KEYS[2])
-if holder and holder ~= ARGV[1] then
-  return redis.error_reply('SUPERSEDED the worker id is held by another process')
-end
-redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+local stream, group, consumer = KEYS[2], ARGV[4], ARGV[3]
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 -- Fails when it is there, which is as well.
 redis.pcall('XGROUP', 'CREATE', stream, group, '0', 'MKSTREAM')
 

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use super::held::Held;
 use super::keys::{DELIVERIES_KEPT_S, EVENTS, TASK, deliveries_prefix};
 use super::lease::Lease;
+use super::scripts::Scripts;
 use super::server::{SHORTEST_WAIT, Server};
 use super::{Claim, Event, Queue, QueueError, Record};
 
@@ -58,16 +59,6 @@ pub struct StreamQueue {
     turn: Mutex<Option<Instant>>,
 }
 
-#[derive(Debug)]
-struct Scripts {
-    claim: Script,
-    start: Script,
-    finish: Script,
-    put_back: Script,
-    renew: Script,
-    leave: Script,
-}
-
 /// An entry as `claim.lua` returns it: id, fields, deliveries, the task's hash, whether to discard it.
 type Taken = (
     String,
@@ -97,14 +88,7 @@ impl StreamQueue {
             engine_id: engine_id.to_owned(),
             stream: format!("dalston:stream:{engine_id}"),
             deliveries_prefix: deliveries_prefix(engine_id),
-            scripts: Scripts {
-                claim: Script::new(include_str!("claim.lua")),
-                start: Script::new(include_str!("start.lua")),
-                finish: Script::new(include_str!("finish.lua")),
-                put_back: Script::new(include_str!("put_back.lua")),
-                renew: Script::new(include_str!("renew.lua")),
-                leave: Script::new(include_str!("leave.lua")),
-            },
+            scripts: Scripts::of_stream(),
             stage: Mutex::new(None),
             turn: Mutex::new(None),
         })
@@ -114,7 +98,7 @@ impl StreamQueue {
     async fn take(&self, looked_after: &mut Option<Instant>) -> Result<Option<Claim>, QueueError> {
         let due = looked_after.is_none_or(|last| last.elapsed() >= self.lease.length / 3);
         let mut claim = self.scripts.claim.prepare_invoke();
-        claim.key(&self.stream).key(&self.lease.heartbeat);
+        claim.key(&self.lease.heartbeat).key(&self.stream);
         claim.key(&self.lease.workers);
         claim.arg(&self.lease.nonce).arg(self.lease.length_ms());
         claim.arg(&self.lease.worker).arg(GROUP).arg(TASK);
@@ -157,7 +141,7 @@ impl StreamQueue {
     /// A script about one claim: its first keys and arguments are always the same.
     fn about<'a>(&self, script: &'a Script, claim: &Claim) -> ScriptInvocation<'a> {
         let mut call = script.prepare_invoke();
-        call.key(&self.stream).key(&self.lease.heartbeat);
+        call.key(&self.lease.heartbeat).key(&self.stream);
         call.key(format!("{}{}", self.deliveries_prefix, claim.task_id));
         call.arg(&self.lease.nonce).arg(&self.lease.worker);
         call.arg(GROUP).arg(claim.receipt.as_str());
@@ -227,7 +211,7 @@ impl Queue for StreamQueue {
 
     async fn renew(&self) -> Result<Vec<String>, QueueError> {
         let mut renew = self.scripts.renew.prepare_invoke();
-        renew.key(&self.stream).key(&self.lease.heartbeat);
+        renew.key(&self.lease.heartbeat).key(&self.stream);
         renew.key(&self.lease.workers);
         renew.arg(&self.lease.nonce).arg(self.lease.length_ms());
         renew.arg(&self.lease.worker).arg(GROUP);
@@ -253,7 +237,7 @@ impl Queue for StreamQueue {
     async fn leave(&self) -> Result<(), QueueError> {
         let stage = self.stage.lock().await.clone();
         let mut leave = self.scripts.leave.prepare_invoke();
-        leave.key(&self.stream).key(&self.lease.heartbeat);
+        leave.key(&self.lease.heartbeat).key(&self.stream);
         leave.key(format!("{INSTANCE}{}", self.lease.worker));
         for set in stage.iter().flat_map(|stage| self.registry_sets(stage)) {
             leave.key(set);

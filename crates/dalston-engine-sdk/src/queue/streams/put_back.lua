@@ -1,17 +1,9 @@
 -- Gives a task back, its count as it was. The entry stays where Dalston's reconciler looks for it, in
 -- the list of pending ones, but idle for a day, so that any worker may claim it.
 --
--- KEYS  1 stream   2 heartbeat   3 delivery count
+-- KEYS  1 heartbeat   2 stream   3 delivery count
 -- ARGV  1 nonce   2 consumer   3 group   4 entry   5 the count before the start   6 seconds to keep it
-local holder = redis.call('GET', KEYS[2])
-if holder and holder ~= ARGV[1] then
-  return redis.error_reply('SUPERSEDED the worker id is held by another process')
-end
-local pending = redis.call('XPENDING', KEYS[1], ARGV[3], ARGV[4], ARGV[4], 1)[1]
-if not pending or pending[2] ~= ARGV[2] then
-  return redis.error_reply('NOTHELD the task is not with this worker')
-end
-redis.call('XCLAIM', KEYS[1], ARGV[3], ARGV[2], 0, ARGV[4], 'IDLE', 86400000, 'JUSTID')
+redis.call('XCLAIM', KEYS[2], ARGV[3], ARGV[2], 0, ARGV[4], 'IDLE', 86400000, 'JUSTID')
 if ARGV[5] == '0' then
   redis.call('DEL', KEYS[3])
 else

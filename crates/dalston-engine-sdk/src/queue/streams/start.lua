@@ -1,17 +1,9 @@
 -- Says that work on a task begins: sets its count of deliveries and publishes the event.
 --
--- KEYS  1 stream   2 heartbeat   3 delivery count   4 stream of events   5 hash of the task
+-- KEYS  1 heartbeat   2 stream   3 delivery count   4 stream of events   5 hash of the task
 --       6 set of tasks that wait for an engine
 -- ARGV  1 nonce   2 consumer   3 group   4 entry   5 task   6 the new count   7 seconds to keep it
 --       8 channel   9 event   10 most events to keep   11... fields of the event
-local holder = redis.call('GET', KEYS[2])
-if holder and holder ~= ARGV[1] then
-  return redis.error_reply('SUPERSEDED the worker id is held by another process')
-end
-local pending = redis.call('XPENDING', KEYS[1], ARGV[3], ARGV[4], ARGV[4], 1)[1]
-if not pending or pending[2] ~= ARGV[2] then
-  return redis.error_reply('NOTHELD the task is not with this worker')
-end
 -- Set, not raised: a repetition after a lost answer counts once.
 redis.call('SET', KEYS[3], ARGV[6], 'EX', ARGV[7])
 redis.call('HDEL', KEYS[5], 'waiting_for_engine', 'wait_deadline_at', 'wait_timeout_s', 'wait_enqueued_at')

@@ -1,0 +1,47 @@
+//! What a worker does in one step, as scripts that the server runs whole or not at all.
+
+use redis::Script;
+
+/// Comes before each: a worker whose id another process has taken over changes nothing.
+const OWNED: &str = include_str!("owned.lua");
+
+/// The six steps that move a task or keep a worker alive. Their first key is the worker's heartbeat,
+/// their first argument its nonce.
+#[derive(Debug)]
+pub(super) struct Scripts {
+    pub(super) claim: Script,
+    pub(super) start: Script,
+    pub(super) finish: Script,
+    pub(super) put_back: Script,
+    pub(super) renew: Script,
+    pub(super) leave: Script,
+}
+
+impl Scripts {
+    pub(super) fn of_list() -> Self {
+        Self {
+            claim: owned(&[include_str!("list/claim.lua")]),
+            start: owned(&[include_str!("list/start.lua")]),
+            finish: owned(&[include_str!("list/finish.lua")]),
+            put_back: owned(&[include_str!("list/put_back.lua")]),
+            renew: owned(&[include_str!("list/renew.lua")]),
+            leave: owned(&[include_str!("list/leave.lua")]),
+        }
+    }
+
+    pub(super) fn of_stream() -> Self {
+        let held = include_str!("streams/held.lua");
+        Self {
+            claim: owned(&[include_str!("streams/claim.lua")]),
+            start: owned(&[held, include_str!("streams/start.lua")]),
+            finish: owned(&[held, include_str!("streams/finish.lua")]),
+            put_back: owned(&[held, include_str!("streams/put_back.lua")]),
+            renew: owned(&[include_str!("streams/renew.lua")]),
+            leave: owned(&[include_str!("streams/leave.lua")]),
+        }
+    }
+}
+
+fn owned(parts: &[&str]) -> Script {
+    Script::new(&format!("{OWNED}{}", parts.concat()))
+}
