@@ -78,7 +78,7 @@ mod words;
 
 pub use clock::FrameClock;
 pub use hypothesis::{Hypothesis, Token, TokenId};
-pub use search::{SearchRules, SearchStats, Searched, search};
+pub use search::{SearchRules, SearchStats, Searched, search, search_within};
 pub use times::TokenTimes;
 pub use transducer::{Emission, Head, Lane, Transducer};
 pub use vocabulary::{Vocabulary, VocabularyError};

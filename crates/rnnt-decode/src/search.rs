@@ -5,12 +5,13 @@
 //! each walk stopped. An utterance that reaches its end leaves the batch.
 
 use std::num::NonZeroU32;
-use std::ops::AddAssign;
+use std::ops::{AddAssign, Range};
 
 use crate::window::Pace;
 use crate::{Emission, Head, Hypothesis, Lane, Token, TokenId, Transducer, Window};
 
-/// Searches every utterance of a batch, to its own end and by its network's [`Head`].
+/// Searches every utterance of a batch, from its first frame to its last and by its network's
+/// [`Head`].
 ///
 /// The hypotheses come in the order of the utterances, one for each; an utterance without encoder
 /// frames has no tokens. They depend neither on the window nor on the other utterances.
@@ -27,28 +28,56 @@ use crate::{Emission, Head, Hypothesis, Lane, Token, TokenId, Transducer, Window
 ///
 /// If [`Transducer::score`] does not answer `lanes.len() * window` emissions.
 pub fn search<T: Transducer>(network: &mut T, rules: &SearchRules) -> Result<Searched, T::Error> {
+    let whole: Vec<_> = network.n_encoder_frames().iter().map(|&n| 0..n).collect();
+    search_within(network, &whole, rules)
+}
+
+/// Searches a part of every utterance: no frame outside `frames`, given by utterance, is decoded.
+///
+/// The encoder has seen the frames around that part, the predictor starts afresh at its first one,
+/// and tokens keep the frames of the whole utterance. Otherwise this is [`search`]. A part that runs
+/// past its utterance ends with it; an empty one has no tokens.
+///
+/// # Errors
+///
+/// Those of [`search`].
+///
+/// # Panics
+///
+/// As [`search`], and if there is not one range of frames for each utterance.
+pub fn search_within<T: Transducer>(
+    network: &mut T,
+    frames: &[Range<usize>],
+    rules: &SearchRules,
+) -> Result<Searched, T::Error> {
     let walker = Walker {
         head: network.head(),
         blank: network.blank(),
         max_tokens_per_frame: rules.max_tokens_per_frame.get(),
     };
-    let n_frames = network.n_encoder_frames().to_vec();
-    let mut walks = vec![Walk::default(); n_frames.len()];
-    let mut lanes: Vec<Lane> = (0..n_frames.len())
-        .map(|utterance| Lane {
-            utterance,
-            frame: 0,
-        })
+    let n_frames = network.n_encoder_frames();
+    assert_eq!(
+        frames.len(),
+        n_frames.len(),
+        "a range of frames per utterance"
+    );
+    let ends: Vec<usize> = frames
+        .iter()
+        .zip(n_frames)
+        .map(|(it, &n)| it.end.min(n))
+        .collect();
+    let mut walks = vec![Walk::default(); ends.len()];
+    let starts = frames.iter().map(|frames| frames.start).enumerate();
+    let mut lanes: Vec<Lane> = starts
+        .map(|(utterance, frame)| Lane { utterance, frame })
         .collect();
     let mut stats = SearchStats::default();
     let mut pace = Pace::default();
     let mut emissions = Vec::new();
     let mut emitted = Vec::new();
     loop {
-        lanes.retain(|lane| lane.frame < n_frames[lane.utterance]);
-        let remaining = lanes
-            .iter()
-            .map(|lane| n_frames[lane.utterance] - lane.frame);
+        lanes.retain(|lane| lane.frame < ends[lane.utterance]);
+        let remaining = lanes.iter().map(|lane| ends[lane.utterance] - lane.frame);
         let Some(longest) = remaining.max() else {
             break;
         };
@@ -68,7 +97,7 @@ pub fn search<T: Transducer>(network: &mut T, rules: &SearchRules) -> Result<Sea
         emitted.clear();
         let mut walked = 0;
         for (lane, emissions) in lanes.iter_mut().zip(emissions.chunks_exact(window)) {
-            let valid = window.min(n_frames[lane.utterance] - lane.frame);
+            let valid = window.min(ends[lane.utterance] - lane.frame);
             let step = walker.walk(lane, &emissions[..valid], &mut walks[lane.utterance]);
             walked += step.frames;
             emitted.extend(step.token.map(|token| (lane.utterance, token)));
@@ -176,7 +205,7 @@ struct Walker {
 }
 
 impl Walker {
-    /// Moves a lane through the emissions of its next frames, all of them inside the utterance.
+    /// Moves a lane through the emissions of its next frames, all of which may be decoded.
     fn walk(&self, lane: &mut Lane, emissions: &[Emission], walk: &mut Walk) -> Step {
         match self.head {
             Head::Rnnt | Head::Tdt => self.walk_to_token(lane, emissions, walk),

@@ -1,5 +1,7 @@
 //! The windowed search equals a naive one, whatever the window and the company.
 
+use std::ops::Range;
+
 use proptest::prelude::*;
 use rnnt_decode::{Emission, Head, Hypothesis, SearchRules, TokenId, Window};
 
@@ -47,6 +49,28 @@ proptest! {
     }
 
     #[test]
+    fn a_part_is_searched_as_if_it_were_the_whole_utterance(
+        head in heads(), parts in parts(), rules in windows()
+    ) {
+        let (voices, frames): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+        let within = speech(head, &voices).search_within(&frames, &rules).hypotheses;
+        prop_assert_eq!(within.len(), voices.len());
+        for (Hypothesis { tokens }, (voice, frames)) in within.iter().zip(voices.iter().zip(&frames)) {
+            prop_assert!(tokens.iter().all(|token| frames.contains(&token.frame)));
+            // The same frames, counted from the part's first; a part ends with its utterance.
+            let end = frames.end.min(voice.n_frames);
+            let part = Voice {
+                first: voice.first + frames.start,
+                n_frames: end.saturating_sub(frames.start),
+                ..voice.clone()
+            };
+            let Hypothesis { tokens: mut alone } = speech(head, &[part]).naive(0, MAX_TOKENS_PER_FRAME);
+            alone.iter_mut().for_each(|token| token.frame += frames.start);
+            prop_assert_eq!(tokens, &alone);
+        }
+    }
+
+    #[test]
     fn frames_of_a_hypothesis_never_go_back_and_lie_inside_the_utterance(
         head in heads(), voices in voices()
     ) {
@@ -62,6 +86,8 @@ proptest! {
 #[derive(Debug, Clone)]
 struct Voice {
     seed: u64,
+    /// Place of its first frame in what the seed says.
+    first: usize,
     n_frames: usize,
     /// Tokens among 100 emissions.
     rate: u64,
@@ -74,12 +100,14 @@ fn speech(
     let n_frames = voices.iter().map(|voice| voice.n_frames).collect();
     let voices = voices.to_vec();
     let emit = move |utterance: usize, frame: usize, history: &[TokenId]| {
-        let Voice { seed, rate, .. } = voices[utterance];
+        let Voice {
+            seed, first, rate, ..
+        } = voices[utterance];
         // The count of all and the last few: a state out of step shows, and scripts stay quick.
         let recent = history.iter().rev().take(4);
         let n_said = history.len() as u64;
         let past = recent.fold(n_said, |past, &token| mix(past, token.into()));
-        let chance = mix(mix(seed, frame as u64), past);
+        let chance = mix(mix(seed, (first + frame) as u64), past);
         let is_blank = chance % 100 >= rate;
         // Three kinds of token, so that neighbours are often equal.
         let token = (chance / 100 % 3) as TokenId;
@@ -109,15 +137,26 @@ fn heads() -> impl Strategy<Value = Head> {
 }
 
 fn voices() -> impl Strategy<Value = Vec<Voice>> {
+    prop::collection::vec(voice(), 0..7)
+}
+
+/// Voices, and the frames of each that are searched; some end after their utterance.
+fn parts() -> impl Strategy<Value = Vec<(Voice, Range<usize>)>> {
+    let part = (voice(), 0..90usize, 0..90usize);
+    let part = part.prop_map(|(voice, start, length)| (voice, start..start + length));
+    prop::collection::vec(part, 0..7)
+}
+
+fn voice() -> impl Strategy<Value = Voice> {
     let rate = prop_oneof![Just(0), Just(3), Just(30), Just(70), Just(100)];
-    let voice = (any::<u64>(), prop_oneof![0..4usize, 0..90usize], rate).prop_map(
-        |(seed, n_frames, rate)| Voice {
+    (any::<u64>(), prop_oneof![0..4usize, 0..90usize], rate).prop_map(|(seed, n_frames, rate)| {
+        Voice {
             seed,
+            first: 0,
             n_frames,
             rate,
-        },
-    );
-    prop::collection::vec(voice, 0..7)
+        }
+    })
 }
 
 fn windows() -> impl Strategy<Value = SearchRules> {

@@ -3,10 +3,11 @@
 use std::collections::HashSet;
 use std::convert::Infallible;
 use std::num::NonZeroUsize;
+use std::ops::Range;
 
 use rnnt_decode::{
     Emission, Head, Hypothesis, Lane, SearchRules, Searched, Token, TokenId, Transducer, Window,
-    search,
+    search, search_within,
 };
 
 /// Blank of every script: the tokens are 0 to 6.
@@ -34,6 +35,16 @@ impl<F: Fn(usize, usize, &[TokenId]) -> Emission> Scripted<F> {
     /// Searches every utterance of the script.
     pub(crate) fn search(mut self, rules: &SearchRules) -> Searched {
         let Ok(searched) = search(&mut self, rules);
+        searched
+    }
+
+    /// Searches a part of every utterance of the script.
+    pub(crate) fn search_within(
+        mut self,
+        frames: &[Range<usize>],
+        rules: &SearchRules,
+    ) -> Searched {
+        let Ok(searched) = search_within(&mut self, frames, rules);
         searched
     }
 
