@@ -77,7 +77,7 @@ impl Vocabulary {
     }
 
     /// Whether a word ends between two tokens in a row.
-    pub(crate) fn splits(&self, before: &Token, after: &Token) -> bool {
+    pub fn splits(&self, before: &Token, after: &Token) -> bool {
         let after = self.part(after.id);
         self.part(before.id) == Part::Unknown
             || after == Part::Unknown

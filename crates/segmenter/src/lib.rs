@@ -1,32 +1,40 @@
-//! Plans chunks of long audio, joins their words and makes segments.
+//! Plans chunks of long audio, joins what was heard in them and makes segments.
 //!
-//! Chunks are encoded alone and their words come back in file time: [`plan_chunks`] says where to
-//! cut, [`stitch`] puts the words of all chunks in one row, [`segment`] parts the row into
-//! sentence-like runs.
+//! Chunks are encoded and searched one by one: [`plan_chunks`] says where to cut, [`stitch`] puts the
+//! tokens of all chunks in one row, [`segment`] parts the row's words into sentence-like runs.
 //!
 //! ```
-//! use rnnt_decode::Word;
+//! use rnnt_decode::{FrameClock, Hypothesis, Token, TokenTimes, Vocabulary, words};
 //! use segmenter::{ChunkRules, SegmentRules, plan_chunks, segment, stitch};
 //!
-//! let audio = vec![0.0; 16_000 * 40];
-//! let chunks = plan_chunks(&audio, &ChunkRules::default());
+//! // Forty seconds of noise, with a pause of one second after the 19th.
+//! let mut audio: Vec<f32> = (0..16_000 * 40).map(|n| (n * 7 % 199) as f32 / 199.0 - 0.5).collect();
+//! audio[16_000 * 19..16_000 * 20].fill(0.0);
+//! let rules = ChunkRules::default();
+//! let chunks = plan_chunks(&audio, &rules);
 //! assert_eq!(chunks.len(), 2);
+//! assert!((16_000 * 19..16_000 * 20).contains(&chunks[1].heard.start));
 //!
-//! // What an engine heard in each chunk, in the time of the file.
-//! let word = |text: &str, start: f64| {
-//!     Word { text: text.into(), start, end: start + 0.4, confidence: None }
-//! };
-//! let heard = vec![vec![word("good", 28.0), word("morning", 28.5)], vec![word("all", 35.0)]];
+//! // What an engine heard in each chunk, in encoder frames of the file.
+//! let token = |id, frame| Token { id, frame, duration: 1, log_prob: -0.1 };
+//! let heard = [vec![token(0, 220), token(1, 226)], vec![token(2, 260)]];
 //!
-//! let segments = segment(&stitch(heard), &SegmentRules::default());
+//! let vocabulary = Vocabulary::new(["▁good", "▁morning", "▁all"].map(String::from).into())?;
+//! let tokens = stitch(chunks.into_iter().zip(heard), rules.stride, &vocabulary);
+//! let clock = FrameClock { stride: 1280, sample_rate_hz: 16_000, samples: 0..audio.len() };
+//! let words = words(&Hypothesis { tokens }, &vocabulary, &clock, TokenTimes::AsFound);
+//! let segments = segment(&words, &SegmentRules::default());
 //! assert_eq!(segments[0].text, "good morning");
-//! assert_eq!((segments[1].start, segments[1].end), (35.0, 35.4));
+//! assert_eq!((segments[1].start, segments[1].end), (20.8, 20.88));
+//! # Ok::<(), rnnt_decode::VocabularyError>(())
 //! ```
 
 mod chunk;
+mod cuts;
+mod loudness;
 mod segment;
 mod stitch;
 
-pub use chunk::{Chunk, ChunkRules, plan_chunks};
+pub use chunk::{Chunk, ChunkRules, plan_chunks, split_chunk};
 pub use segment::{Segment, SegmentRules, SegmentRulesError, segment};
 pub use stitch::stitch;

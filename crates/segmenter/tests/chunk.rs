@@ -1,73 +1,186 @@
-//! Where long audio is cut.
+//! Where long audio is cut, and what of it is encoded and heard.
 
 use std::num::NonZeroUsize;
 
 use proptest::prelude::*;
-use segmenter::{Chunk, ChunkRules, plan_chunks};
+use segmenter::{Chunk, ChunkRules, plan_chunks, split_chunk};
 
 /// Samples per encoder frame in these tests.
 const STRIDE: usize = 4;
 
-fn rules(max_frames: usize, search_frames: usize) -> ChunkRules {
+/// Rules for chunks of at most 16 frames, 10 of them wanted, with two frames of context.
+fn rules() -> ChunkRules {
     ChunkRules {
-        stride: NonZeroUsize::new(STRIDE).expect("4 is not 0"),
-        max_frames: NonZeroUsize::new(max_frames).expect("chunks have frames"),
-        search_frames,
+        context_frames: 2,
+        pause_frames: 2,
+        overlap_frames: 4,
+        skip_frames: None,
+        ..of_length(16)
     }
 }
 
-/// Plans audio written as one digit of loudness per encoder frame, and marks the cuts.
+fn of_length(max_frames: usize) -> ChunkRules {
+    let not_0 = |n| NonZeroUsize::new(n).expect("chunks have frames");
+    ChunkRules::of_length(not_0(STRIDE), not_0(max_frames))
+}
+
+/// Audio whose every encoder frame is as loud as a digit says: 5 dB a step, and 0 is silence.
+fn audio(loudness: &str) -> Vec<f32> {
+    let amplitude = |digit: u8| match digit - b'0' {
+        0 => 0.0,
+        digit => 10f32.powf(f32::from(digit) * 0.25 - 2.25),
+    };
+    let frames = loudness.bytes().map(amplitude);
+    frames.flat_map(|x| [x, -x].repeat(STRIDE / 2)).collect()
+}
+
+/// Plans audio and prints what each chunk hears; `<` where it overlaps the chunk before.
 #[track_caller]
 fn check(loudness: &str, rules: &ChunkRules, expected: &str) {
-    let audio: Vec<f32> = loudness
-        .bytes()
-        .flat_map(|digit| [f32::from(digit - b'0'), -f32::from(digit - b'0')].repeat(STRIDE / 2))
-        .collect();
-    let parts: Vec<_> = plan_chunks(&audio, rules)
+    let print = |chunk: Chunk| {
+        assert_eq!(chunk.overlap % STRIDE, 0);
+        let overlap = "<".repeat(chunk.overlap / STRIDE);
+        overlap + &loudness[chunk.heard.start / STRIDE..chunk.heard.end / STRIDE]
+    };
+    let parts: Vec<_> = plan_chunks(&audio(loudness), rules)
         .into_iter()
-        .map(|Chunk { samples }| &loudness[samples.start / STRIDE..samples.end / STRIDE])
+        .map(print)
         .collect();
     assert_eq!(parts.join("|"), expected);
 }
 
+/// Chunks that hear all audio in order, encode what they hear, and nothing too much.
+#[track_caller]
+fn check_plan(chunks: &[Chunk], n_samples: usize, rules: &ChunkRules) {
+    let mut covered = 0;
+    for chunk in chunks {
+        let Chunk {
+            encoded,
+            heard,
+            overlap,
+        } = chunk;
+        assert_eq!(heard.start + overlap, covered, "{chunk:?}");
+        assert!(heard.end > covered, "{chunk:?} adds nothing");
+        assert!(
+            encoded.start <= heard.start && heard.end <= encoded.end,
+            "{chunk:?}"
+        );
+        assert_eq!(
+            (encoded.start % STRIDE, heard.start % STRIDE),
+            (0, 0),
+            "{chunk:?}"
+        );
+        assert!(
+            encoded.len() <= rules.max_frames.get() * STRIDE,
+            "{chunk:?}"
+        );
+        covered = heard.end;
+    }
+    assert_eq!(covered, n_samples);
+}
+
 #[test]
-fn audio_up_to_the_limit_is_one_chunk() {
-    check("55005", &rules(5, 3), "55005");
+fn audio_up_to_the_limit_is_one_chunk_and_is_encoded_whole() {
+    let audio = audio("9990999099909990");
+    let whole = Chunk {
+        encoded: 0..64,
+        heard: 0..64,
+        overlap: 0,
+    };
+    assert_eq!(plan_chunks(&audio, &rules()), [whole]);
 }
 
 #[test]
 fn no_audio_is_no_chunk() {
-    check("", &rules(5, 3), "");
+    assert_eq!(plan_chunks(&[], &rules()), []);
 }
 
 #[test]
-fn longer_audio_is_cut_where_it_is_quietest() {
-    check("555115555", &rules(6, 3), "5551|15555");
+fn longer_audio_is_cut_in_the_middle_of_its_pause() {
+    check("999999990000999999999", &rules(), "9999999900|00999999999");
 }
 
 #[test]
-fn a_pause_is_cut_inside_and_not_at_its_edge() {
-    check("55500055", &rules(6, 3), "55500|055");
+fn of_two_pauses_the_quieter_is_cut() {
+    check(
+        "99999992222990000999999",
+        &rules(),
+        "99999992222990|000999999",
+    );
 }
 
 #[test]
-fn of_equally_quiet_places_the_latest_is_cut() {
-    check("5511511555", &rules(8, 6), "551151|1555");
+fn of_two_equal_pauses_the_one_that_makes_chunks_of_the_wanted_length_is_cut() {
+    check(
+        "9900009900009999999999",
+        &rules(),
+        "9900009900|009999999999",
+    );
 }
 
 #[test]
-fn a_quiet_place_before_the_search_range_is_left_alone() {
-    check("5005554555", &rules(6, 1), "500555|4555");
+fn speech_without_a_pause_is_cut_with_overlap() {
+    check(
+        "99999999999999999999",
+        &rules(),
+        "999999999999|<<<<999999999999",
+    );
 }
 
 #[test]
-fn a_search_range_of_nothing_cuts_at_the_limit() {
-    check("5005550555", &rules(6, 0), "500555|0555");
+fn a_dip_that_is_shorter_than_a_pause_is_cut_with_overlap() {
+    check(
+        "99999999909999999999",
+        &rules(),
+        "999999999099|<<<<909999999999",
+    );
 }
 
 #[test]
-fn a_search_range_longer_than_a_chunk_leaves_no_chunk_empty() {
-    check("0055555", &rules(3, 9), "0|0|555|55");
+fn a_pause_thirty_db_up_is_cut_as_the_same_pause_below() {
+    let low = "333333330000333333333";
+    let high = low.replace('3', "9").replace('0', "6");
+    check(low, &rules(), "3333333300|00333333333");
+    check(&high, &rules(), "9999999966|66999999999");
+}
+
+#[test]
+fn a_chunk_is_encoded_with_its_neighbours_on_both_sides() {
+    let chunks = plan_chunks(&audio("999999990000999999999"), &rules());
+    let frames = |chunk: &Chunk| chunk.encoded.start / STRIDE..chunk.encoded.end / STRIDE;
+    assert_eq!((frames(&chunks[0]), frames(&chunks[1])), (0..12, 8..21));
+}
+
+#[test]
+fn the_middle_of_a_long_silence_is_heard_by_nobody() {
+    let loudness = "99990000000000000000009999";
+    let skipping = ChunkRules {
+        skip_frames: NonZeroUsize::new(8),
+        ..rules()
+    };
+    check(loudness, &skipping, "999900|009999");
+    let chunks = plan_chunks(&audio(loudness), &rules());
+    check_plan(&chunks, 26 * STRIDE, &rules());
+}
+
+#[test]
+fn the_edges_of_a_file_need_no_margin() {
+    let rules = ChunkRules {
+        skip_frames: NonZeroUsize::new(8),
+        ..rules()
+    };
+    check("00000000009999000000000000", &rules, "00999900");
+    check("00000000000000000000000000", &rules, "");
+}
+
+#[test]
+fn a_silence_in_which_something_stirs_is_not_skipped() {
+    let skipping = ChunkRules {
+        skip_frames: NonZeroUsize::new(8),
+        ..rules()
+    };
+    let chunks = plan_chunks(&audio("99990000000100000009999"), &skipping);
+    check_plan(&chunks, 23 * STRIDE, &skipping);
 }
 
 #[test]
@@ -76,21 +189,76 @@ fn half_a_minute_is_one_chunk_and_a_sample_more_is_two() {
     assert_eq!((plan(480_000), plan(480_001)), (1, 2));
 }
 
+#[test]
+fn samples_that_are_no_numbers_do_no_harm() {
+    let mut audio = audio(&"9".repeat(40));
+    audio[17] = f32::NAN;
+    audio[60] = f32::INFINITY;
+    check_plan(&plan_chunks(&audio, &rules()), audio.len(), &rules());
+}
+
+#[test]
+fn a_chunk_planned_anew_hears_what_it_heard() {
+    let audio = audio(&"9".repeat(40));
+    let chunks = plan_chunks(&audio, &rules());
+    let smaller = ChunkRules {
+        max_frames: of_length(8).max_frames,
+        ..rules()
+    };
+    let anew: Vec<_> = chunks
+        .iter()
+        .flat_map(|it| split_chunk(&audio, it, &smaller))
+        .collect();
+    assert!(anew.len() > chunks.len());
+    check_plan(&anew, audio.len(), &smaller);
+}
+
+prop_compose! {
+    fn loudness()(
+        runs in prop::collection::vec((0..10u32, 1..12usize), 0..24), cut_off in 0..STRIDE
+    ) -> Vec<f32> {
+        let digits: Vec<_> = runs.iter().map(|(digit, n)| digit.to_string().repeat(*n)).collect();
+        let mut audio = audio(&digits.concat());
+        audio.truncate(audio.len().saturating_sub(cut_off));
+        audio
+    }
+}
+
+prop_compose! {
+    fn any_rules()(
+        max_frames in 1..40usize, wanted in 1..50usize, context_frames in 0..8usize,
+        pause_frames in 0..6usize, overlap_frames in 0..12usize,
+    ) -> ChunkRules {
+        ChunkRules {
+            wanted_frames: NonZeroUsize::new(wanted).expect("chunks have frames"),
+            context_frames,
+            pause_frames,
+            overlap_frames,
+            skip_frames: None,
+            ..of_length(max_frames)
+        }
+    }
+}
+
 proptest! {
     #[test]
-    fn chunks_cover_the_audio_once_in_order_on_the_grid(
-        audio in prop::collection::vec(-1f32..1.0, 0..400),
-        max_frames in 1..20usize,
-        search_frames in 0..25usize,
+    fn chunks_hear_all_audio_in_order_on_the_grid_and_encode_no_more_than_allowed(
+        audio in loudness(), rules in any_rules()
     ) {
-        let mut covered = 0;
-        for Chunk { samples } in plan_chunks(&audio, &rules(max_frames, search_frames)) {
-            prop_assert_eq!(samples.start, covered);
-            prop_assert_eq!(samples.start % STRIDE, 0);
-            prop_assert!(!samples.is_empty());
-            prop_assert!(samples.len() <= max_frames * STRIDE);
-            covered = samples.end;
+        check_plan(&plan_chunks(&audio, &rules), audio.len(), &rules);
+    }
+
+    #[test]
+    fn what_is_skipped_is_silence(
+        audio in loudness(), rules in any_rules(), skip_frames in 1..20usize
+    ) {
+        let rules = ChunkRules { skip_frames: NonZeroUsize::new(skip_frames), ..rules };
+        let chunks = plan_chunks(&audio, &rules);
+        let mut heard = vec![false; audio.len()];
+        chunks.iter().for_each(|chunk| heard[chunk.heard.clone()].fill(true));
+        let loudest = audio.iter().copied().fold(0.0, f32::max);
+        for (at, _) in heard.iter().enumerate().filter(|(_, heard)| !**heard) {
+            prop_assert!(audio[at].abs() < loudest / 30.0 || audio[at] == 0.0, "sample {at}");
         }
-        prop_assert_eq!(covered, audio.len());
     }
 }

@@ -1,80 +1,248 @@
-//! Words of chunks become those of the file.
+//! Tokens of chunks become those of the file: no word is lost at a seam, and none is there twice.
+
+use std::num::NonZeroUsize;
 
 use proptest::prelude::*;
-use rnnt_decode::Word;
-use segmenter::stitch;
+use rnnt_decode::{Token, TokenId, Vocabulary};
+use segmenter::{Chunk, stitch};
 
-/// A word of `text` at `times`, in seconds of the file.
-fn word(text: &str, times: [f64; 2]) -> Word {
-    Word {
-        text: text.to_owned(),
-        start: times[0],
-        end: times[1],
-        confidence: Some(0.5),
+const STRIDE: NonZeroUsize = NonZeroUsize::new(4).expect("4 is not 0");
+
+/// Three words of one piece, and one that carries them on.
+fn vocabulary() -> Vocabulary {
+    Vocabulary::new(["▁a", "▁b", "▁c", "d"].map(String::from).into()).expect("four pieces")
+}
+
+fn token(id: TokenId, frame: usize) -> Token {
+    Token {
+        id,
+        frame,
+        duration: 1,
+        log_prob: -0.5,
     }
 }
 
-/// Stitches chunks of words that are all called "very", and gives their times.
+/// A chunk that hears from one frame to another.
+fn chunk(start: usize, end: usize, overlap: usize) -> Chunk {
+    let samples = start * STRIDE.get()..end * STRIDE.get();
+    Chunk {
+        encoded: samples.clone(),
+        heard: samples,
+        overlap: overlap * STRIDE.get(),
+    }
+}
+
+/// Tokens written as `a@3 d@5`.
+fn parse(tokens: &str) -> Vec<Token> {
+    let parse = |token_at: &str| {
+        let (piece, frame) = token_at.split_once('@').expect("a piece and a frame");
+        let id = ["a", "b", "c", "d"]
+            .iter()
+            .position(|it| *it == piece)
+            .expect("one of four");
+        token(id as TokenId, frame.parse().expect("a frame is a number"))
+    };
+    tokens.split_whitespace().map(parse).collect()
+}
+
+fn print(tokens: &[Token]) -> String {
+    let print = |token: &Token| {
+        format!(
+            "{}@{}",
+            ["a", "b", "c", "d"][token.id as usize],
+            token.frame
+        )
+    };
+    tokens.iter().map(print).collect::<Vec<_>>().join(" ")
+}
+
+/// Joins two chunks of which frames 20 to 40 are heard twice.
 #[track_caller]
-fn check(chunks: &[&[[f64; 2]]], expected: &[[f64; 2]]) {
-    let words_of = |chunk: &&[[f64; 2]]| chunk.iter().map(|&times| word("very", times)).collect();
-    let stitched = stitch(chunks.iter().map(words_of).collect());
-    let times: Vec<_> = stitched.iter().map(|word| [word.start, word.end]).collect();
-    assert_eq!(times, expected);
+fn check(before: &str, after: &str, expected: &str) {
+    let chunks = [
+        (chunk(0, 40, 0), parse(before)),
+        (chunk(20, 80, 20), parse(after)),
+    ];
+    assert_eq!(print(&stitch(chunks, STRIDE, &vocabulary())), expected);
+}
+
+/// Joins two chunks that meet in a pause, at frame 20.
+#[track_caller]
+fn check_quiet(before: &str, after: &str, expected: &str) {
+    let chunks = [
+        (chunk(0, 20, 0), parse(before)),
+        (chunk(20, 80, 0), parse(after)),
+    ];
+    assert_eq!(print(&stitch(chunks, STRIDE, &vocabulary())), expected);
 }
 
 #[test]
-fn equal_words_on_both_sides_of_a_seam_are_kept() {
+fn in_a_pause_everything_is_kept_even_an_equal_neighbour() {
+    check_quiet("a@3 b@17", "b@20 c@25", "a@3 b@17 b@20 c@25");
+    check_quiet("", "b@20", "b@20");
+    check_quiet("a@3", "", "a@3");
+}
+
+#[test]
+fn words_that_both_heard_are_there_once() {
+    check("a@5 b@22 c@30", "b@22 c@30 a@50", "a@5 b@22 c@30 a@50");
+}
+
+#[test]
+fn a_word_is_one_though_the_chunks_time_it_differently() {
     check(
-        &[&[[0.0, 1.0], [2.0, 3.0]], &[[3.0, 4.0]]],
-        &[[0.0, 1.0], [2.0, 3.0], [3.0, 4.0]],
+        "a@5 b@22 d@23 c@30",
+        "b@24 d@26 c@31 a@50",
+        "a@5 b@22 d@23 c@31 a@50",
     );
 }
 
 #[test]
-fn a_word_that_runs_over_a_seam_is_cut_to_the_next() {
-    check(&[&[[2.0, 3.5]], &[[3.0, 4.0]]], &[[2.0, 3.0], [3.0, 4.0]]);
+fn equal_neighbours_are_told_apart_by_their_times() {
+    check(
+        "a@15 a@21 a@25 a@29 a@33",
+        "a@24 a@29 a@34 a@39 b@44",
+        "a@15 a@21 a@25 a@29 a@34 a@39 b@44",
+    );
 }
 
 #[test]
-fn a_word_does_not_start_before_its_forerunner() {
-    check(&[&[[2.0, 3.5]], &[[1.0, 1.5]]], &[[2.0, 2.0], [2.0, 2.0]]);
+fn a_word_that_is_cut_off_comes_from_the_chunk_that_heard_all_of_it() {
+    // "bd" is cut in two where the second chunk begins, "cd" where the first one ends.
+    check(
+        "b@18 d@21 a@28 c@38",
+        "c@21 a@28 c@38 d@41",
+        "b@18 d@21 a@28 c@38 d@41",
+    );
 }
 
 #[test]
-fn chunks_without_words_leave_no_trace() {
-    check(&[&[], &[[1.0, 2.0]], &[], &[]], &[[1.0, 2.0]]);
-    check(&[], &[]);
+fn a_word_that_one_chunk_missed_is_kept() {
+    check("a@22 b@28 c@34", "a@22 c@34 b@50", "a@22 b@28 c@34 b@50");
+    check("a@22 c@34", "a@22 b@28 c@34 b@50", "a@22 b@28 c@34 b@50");
+}
+
+#[test]
+fn a_word_that_was_heard_differently_is_there_once() {
+    check("a@22 b@28 c@34", "a@22 c@29 c@34", "a@22 b@28 c@34");
+}
+
+#[test]
+fn chunks_that_agree_on_nothing_are_cut_between_two_words() {
+    check("a@21 b@26 b@36", "b@20 c@25 a@35", "a@21 b@26 a@35");
+}
+
+#[test]
+fn what_one_chunk_alone_heard_is_kept() {
+    check("a@5 b@25 c@35", "a@50", "a@5 b@25 c@35 a@50");
+    check("a@5", "b@25 c@35 a@50", "a@5 b@25 c@35 a@50");
+    check("", "", "");
+}
+
+#[test]
+fn no_token_lies_before_its_forerunner() {
+    check("a@25 d@33", "a@25 d@30 b@31", "a@25 d@33 b@33");
+}
+
+/// Words of one or two tokens, at least four frames apart.
+#[derive(Debug, Clone)]
+struct Truth {
+    words: Vec<Vec<Token>>,
+}
+
+prop_compose! {
+    fn truth()(words in prop::collection::vec((0..3u32, any::<bool>(), 4..9usize), 120)) -> Truth {
+        let mut now = 0;
+        let words = words.into_iter().map(|(id, is_long, apart)| {
+            now += apart;
+            let mut word = vec![token(id, now)];
+            word.extend(is_long.then(|| token(3, now + 2)));
+            word
+        });
+        Truth { words: words.collect() }
+    }
+}
+
+/// What a chunk hears of the truth between two frames: each word up to a frame early or late, and of
+/// words that it hears half, whatever `damage` says.
+fn view(
+    truth: &Truth,
+    start: usize,
+    end: usize,
+    jitter: &[usize],
+    damage: (Option<TokenId>, Option<TokenId>),
+) -> Vec<Token> {
+    let mut heard: Vec<Token> = Vec::new();
+    for (word, jitter) in truth.words.iter().zip(jitter.iter().cycle()) {
+        let (first, last) = (word[0].frame, word[word.len() - 1].frame);
+        // A word sounds from its first token to a frame after its last.
+        let is_whole = start < first && last + 2 < end;
+        let is_outside = last + 2 <= start || first >= end;
+        if is_whole {
+            heard.extend(word.iter().map(|it| token(it.id, it.frame + jitter - 1)));
+        } else if !is_outside {
+            let damage = if first <= start { damage.0 } else { damage.1 };
+            heard.extend(damage.map(|id| token(id, first.clamp(start, end - 1))));
+        }
+    }
+    heard
 }
 
 proptest! {
     #[test]
-    fn words_in_order_come_back_as_they_were_wherever_they_were_parted(
-        times in prop::collection::vec(0..100_000u32, 0..80), size in 1..10usize
+    fn every_word_is_there_once_wherever_the_seams_are(
+        truth in truth(),
+        lengths in prop::collection::vec(30..90usize, 1..6),
+        jitters in prop::collection::vec(prop::collection::vec(0..3usize, 7), 6),
+        // Half a word at a chunk's start may be any piece, at its end only one that begins a word.
+        damages in prop::collection::vec(
+            (prop::option::of(0..4u32), prop::option::of(0..3u32)), 6
+        ),
     ) {
-        let mut times = times;
-        times.sort_unstable();
-        let words: Vec<_> = times
-            .chunks_exact(2)
-            .map(|times| word("very", [times[0], times[1]].map(|ms| f64::from(ms) / 1000.0)))
-            .collect();
-        let chunks = words.chunks(size).map(<[Word]>::to_vec).collect();
-        prop_assert_eq!(stitch(chunks), words);
+        let mut chunks = Vec::new();
+        let mut start = 0;
+        for (at, length) in lengths.iter().enumerate() {
+            let is_last = at + 1 == lengths.len();
+            let end = if is_last { 1000 } else { start + length };
+            let overlap = if at == 0 { 0 } else { 24 };
+            let heard = view(&truth, start, end, &jitters[at], damages[at]);
+            chunks.push((chunk(start, end, overlap), heard));
+            start = end - 24;
+        }
+        let joined = stitch(chunks, STRIDE, &vocabulary());
+        let spoken: Vec<_> = truth.words.concat();
+        let ids = |tokens: &[Token]| tokens.iter().map(|token| token.id).collect::<Vec<_>>();
+        prop_assert_eq!(ids(&joined), ids(&spoken));
+        for (joined, spoken) in joined.iter().zip(&spoken) {
+            prop_assert!(joined.frame.abs_diff(spoken.frame) <= 1);
+        }
     }
 
     #[test]
-    fn stitched_words_never_overlap_and_never_run_backwards(
-        chunks in prop::collection::vec(
-            prop::collection::vec((0f64..100.0, 0f64..5.0), 0..10), 0..10
-        )
+    fn tokens_come_out_in_order_whatever_the_chunks_heard(
+        heard in prop::collection::vec(prop::collection::vec((0..4u32, 0..40usize), 0..20), 1..5),
+        overlap in 0..20usize,
     ) {
-        let words_of = |chunk: Vec<(f64, f64)>| {
-            chunk.into_iter().map(|(start, length)| word("a", [start, start + length])).collect()
-        };
-        let n_words: usize = chunks.iter().map(Vec::len).sum();
-        let stitched = stitch(chunks.into_iter().map(words_of).collect());
-        prop_assert_eq!(stitched.len(), n_words);
-        let times: Vec<_> = stitched.iter().flat_map(|word| [word.start, word.end]).collect();
-        prop_assert!(times.is_sorted(), "{times:?}");
+        let chunks = heard.into_iter().enumerate().map(|(at, tokens)| {
+            let start = at * 20;
+            let mut tokens: Vec<_> =
+                tokens.into_iter().map(|(id, frame)| token(id, start + frame)).collect();
+            tokens.sort_by_key(|token| token.frame);
+            (chunk(start, start + 40, if at == 0 { 0 } else { overlap }), tokens)
+        });
+        let joined = stitch(chunks.collect::<Vec<_>>(), STRIDE, &vocabulary());
+        prop_assert!(joined.is_sorted_by_key(|token| token.frame));
+    }
+
+    #[test]
+    fn without_overlap_every_token_is_kept(
+        heard in prop::collection::vec(prop::collection::vec(0..4u32, 0..20), 1..5),
+    ) {
+        let chunks = heard.iter().enumerate().map(|(at, ids)| {
+            let tokens = ids.iter().map(|&id| token(id, at * 20)).collect();
+            (chunk(at * 20, at * 20 + 20, 0), tokens)
+        });
+        let joined = stitch(chunks.collect::<Vec<_>>(), STRIDE, &vocabulary());
+        prop_assert_eq!(joined.iter().map(|token| token.id).collect::<Vec<_>>(), heard.concat());
     }
 }

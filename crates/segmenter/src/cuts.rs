@@ -1,0 +1,156 @@
+//! Chooses the cuts of least cost, by dynamic programming.
+
+use std::ops::Range;
+
+use crate::ChunkRules;
+use crate::loudness::Place;
+
+/// What a cut outside of a pause costs beside its loudness: as much as a chunk of no length.
+const HARD: f64 = 1.0;
+
+/// The borders at which `span` is cut, its own two included.
+///
+/// No chunk encodes more than [`Pads::max`] frames, and no other choice costs less.
+pub(crate) fn cut(places: &[Place], span: &Range<usize>, pads: &Pads, wanted: usize) -> Vec<usize> {
+    // Of the cheapest cuts from the span's start to each border: their cost, and the last of them.
+    let mut best = vec![(0.0, span.start)];
+    for end in span.start + 1..=span.end {
+        let first = span.start.max(end.saturating_sub(pads.max));
+        let cost = |start: usize| best[start - span.start].0 + length_cost(end - start, wanted);
+        let (cost, start) = (first..end)
+            .filter(|&start| pads.fits(places, span, start..end))
+            .map(|start| (cost(start), start))
+            .min_by(|a, b| a.0.total_cmp(&b.0))
+            .unwrap_or((f64::INFINITY, span.start));
+        let at_end = if end == span.end {
+            0.0
+        } else {
+            cut_cost(places[end])
+        };
+        best.push((cost + at_end, start));
+    }
+    debug_assert!(
+        best[span.len()].0.is_finite(),
+        "half of a chunk is free for any cuts"
+    );
+    let mut cuts = vec![span.end];
+    let mut at = span.end;
+    while at > span.start {
+        at = best[at - span.start].1;
+        cuts.push(at);
+    }
+    cuts.reverse();
+    cuts
+}
+
+/// What is encoded around the frames between two cuts.
+#[derive(Debug, Clone)]
+pub(crate) struct Pads {
+    /// Most frames that are encoded.
+    max: usize,
+    /// Frames on each side that are not heard.
+    pub(crate) context: usize,
+    /// Frames beyond a hard cut, on each side of it, that are heard.
+    half_overlap: usize,
+}
+
+impl Pads {
+    /// Half of a chunk at least lies between its cuts.
+    pub(crate) fn new(rules: &ChunkRules) -> Self {
+        let max = rules.max_frames.get();
+        Self {
+            max,
+            context: rules.context_frames.min(max / 8),
+            half_overlap: rules.overlap_frames.div_ceil(2).min(max / 8),
+        }
+    }
+
+    /// Frames that are heard beyond a border on each side.
+    pub(crate) fn overlap(&self, places: &[Place], span: &Range<usize>, at: usize) -> usize {
+        let is_inside = span.start < at && at < span.end;
+        if is_inside && !places[at].is_pause {
+            self.half_overlap
+        } else {
+            0
+        }
+    }
+
+    /// Whether a chunk may lie between two borders: it is not too long, and its overlaps do not meet,
+    /// so that no three chunks hear the same.
+    fn fits(&self, places: &[Place], span: &Range<usize>, between: Range<usize>) -> bool {
+        let [before, after] = [between.start, between.end].map(|at| self.overlap(places, span, at));
+        let n_frames = places.len() - 1;
+        let start = between.start.saturating_sub(before + self.context);
+        let end = (between.end + after + self.context).min(n_frames);
+        end - start <= self.max && between.len() > before + after
+    }
+}
+
+fn cut_cost(place: Place) -> f64 {
+    f64::from(place.loudness) + if place.is_pause { 0.0 } else { HARD }
+}
+
+fn length_cost(length: usize, wanted: usize) -> f64 {
+    (length as f64 / wanted as f64 - 1.0).powi(2)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn pads(max: usize, context: usize, overlap: usize) -> Pads {
+        Pads::new(&ChunkRules {
+            context_frames: context,
+            overlap_frames: overlap,
+            ..ChunkRules::of_length(
+                NonZeroUsize::MIN,
+                NonZeroUsize::new(max).expect("chunks have frames"),
+            )
+        })
+    }
+
+    fn total(places: &[Place], span: &Range<usize>, wanted: usize, cuts: &[usize]) -> f64 {
+        let lengths = cuts
+            .windows(2)
+            .map(|edges| length_cost(edges[1] - edges[0], wanted));
+        let inner = cuts.iter().filter(|&&at| span.start < at && at < span.end);
+        lengths.sum::<f64>() + inner.map(|&at| cut_cost(places[at])).sum::<f64>()
+    }
+
+    prop_compose! {
+        fn places()(
+            places in prop::collection::vec((0..4u8, any::<bool>()), 2..13)
+        ) -> Vec<Place> {
+            let place = |(loudness, is_pause)| Place { loudness: f32::from(loudness) / 4.0, is_pause };
+            places.into_iter().map(place).collect()
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_choice_of_cuts_costs_less(
+            places in places(), max in 1..20usize, context in 0..3usize, overlap in 0..5usize,
+            wanted in 1..10usize, skipped in 0..3usize,
+        ) {
+            let pads = pads(max, context, overlap);
+            let span = skipped.min(places.len() - 2)..places.len() - 1;
+            let found = cut(&places, &span, &pads, wanted);
+            let least = (0u32..1 << (span.len() - 1)).filter_map(|chosen| {
+                let inner = (span.start + 1..span.end)
+                    .filter(|at| chosen & (1 << (at - span.start - 1)) != 0);
+                let cuts: Vec<_> =
+                    [span.start].into_iter().chain(inner).chain([span.end]).collect();
+                let fits = cuts.windows(2).all(|it| pads.fits(&places, &span, it[0]..it[1]));
+                fits.then(|| total(&places, &span, wanted, &cuts))
+            });
+            let least = least.min_by(f64::total_cmp).expect("there is a plan");
+            // Sums of the same numbers in another order.
+            prop_assert!((total(&places, &span, wanted, &found) - least).abs() < 1e-9);
+            prop_assert!(found.windows(2).all(|it| pads.fits(&places, &span, it[0]..it[1])));
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! How loud audio is: where it might be cut, and where it holds nothing to hear.
+//!
+//! Loud and quiet are relative to the half minute around, because speakers and microphones change in
+//! the middle of a file; only what is skipped altogether is held against the whole of it.
+
+use std::num::NonZeroUsize;
+use std::ops::Range;
+
+/// Level of digital silence, in dB of full scale: a 16-bit sample of 1 lies at -90.3.
+const SILENCE_DB: f32 = -90.0;
+
+/// Frames of a block; a place is held against its own block and both neighbours. 10 s of Parakeet's.
+const BLOCK: usize = 125;
+
+/// Frames on each side of a place that weigh in, the nearest most: 0.4 s of Parakeet's.
+const REACH: usize = 5;
+
+/// How far under the loud frames around it a pause lies at least, in dB. Running speech seldom falls so
+/// far for several frames, and noise at 10 dB is still under it.
+const PAUSE_DEPTH_DB: f32 = 8.0;
+
+/// The part of the way from the floor to the level that a pause may rise.
+const PAUSE_HEIGHT: f32 = 0.4;
+
+/// Least distance in dB from floor to level by which loudness is judged.
+const LEAST_RANGE_DB: f32 = 10.0;
+
+/// What a skipped frame may rise above the floor, in dB: white noise of 80 ms varies by 0.2.
+const FLOOR_NOISE_DB: f32 = 2.0;
+
+/// How far under the loudest frame of a file skipped frames lie.
+const SKIP_DEPTH_DB: f32 = 30.0;
+
+/// A border between two frames, where audio might be cut.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Place {
+    /// From 0, as quiet as the quiet frames around, to 1, as loud as the loud ones.
+    pub(crate) loudness: f32,
+    /// Whether it lies in the middle of a pause.
+    pub(crate) is_pause: bool,
+}
+
+/// Every border of the frames with these levels, both ends of the file included.
+pub(crate) fn places(levels: &[f32], pause_frames: usize) -> Vec<Place> {
+    let mut heights = Vec::with_capacity(levels.len());
+    let mut is_low = Vec::with_capacity(levels.len());
+    for (block, frames) in levels.chunks(BLOCK).enumerate() {
+        let around = block.saturating_sub(1) * BLOCK..levels.len().min((block + 2) * BLOCK);
+        let (floor, level) = floor_and_level(&levels[around]);
+        let range = level - floor;
+        let limit = (floor + range * PAUSE_HEIGHT)
+            .min(level - PAUSE_DEPTH_DB)
+            .max(SILENCE_DB);
+        let height = |db: &f32| ((db - floor) / range.max(LEAST_RANGE_DB)).clamp(0.0, 1.0);
+        heights.extend(frames.iter().map(height));
+        is_low.extend(frames.iter().map(|&db| db <= limit));
+    }
+    let half = pause_frames.div_ceil(2);
+    let place = |at: usize| {
+        let near = at.saturating_sub(REACH)..levels.len().min(at + REACH);
+        let (mut sum, mut weights) = (0.0, 0.0);
+        for (height, frame) in heights[near.clone()].iter().zip(near) {
+            let weight = if frame < at {
+                frame + 1 + REACH - at
+            } else {
+                at + REACH - frame
+            };
+            sum += weight as f32 * height;
+            weights += weight as f32;
+        }
+        let around = at.saturating_sub(half)..levels.len().min(at + half);
+        Place {
+            loudness: if weights > 0.0 { sum / weights } else { 0.0 },
+            is_pause: is_low[around].iter().all(|&is_low| is_low),
+        }
+    };
+    (0..=levels.len()).map(place).collect()
+}
+
+/// The frames that are to be heard, in order: all but the middle of each silence of at least
+/// `skip_frames` frames, `margin` frames at both ends of which are heard.
+pub(crate) fn spans(
+    levels: &[f32],
+    skip_frames: Option<NonZeroUsize>,
+    margin: usize,
+) -> Vec<Range<usize>> {
+    let whole = 0..levels.len();
+    let Some(skip_frames) = skip_frames else {
+        return vec![whole];
+    };
+    let sorted = sorted(levels);
+    let (floor, loudest) = (sorted[sorted.len() / 100], sorted[sorted.len() - 1]);
+    let limit = (floor + FLOOR_NOISE_DB)
+        .min(loudest - SKIP_DEPTH_DB)
+        .max(SILENCE_DB);
+    let mut spans = Vec::new();
+    let (mut start, mut frame) = (0, 0);
+    for run in levels.chunk_by(|a, b| (*a <= limit) == (*b <= limit)) {
+        let end = frame + run.len();
+        if run[0] <= limit && run.len() >= skip_frames.get() {
+            // Nothing before the file's first frame or after its last wants a margin.
+            let first = if frame == 0 { 0 } else { frame + margin };
+            let last = if end == whole.end {
+                end
+            } else {
+                end.saturating_sub(margin)
+            };
+            if first < last {
+                spans.push(start..first);
+                start = last;
+            }
+        }
+        frame = end;
+    }
+    spans.push(start..whole.end);
+    spans.retain(|span| !span.is_empty());
+    spans
+}
+
+/// The level of each frame in dB, from [`SILENCE_DB`] up; never NaN.
+pub(crate) fn levels(audio: &[f32], stride: usize) -> Vec<f32> {
+    let level = |frame: &[f32]| {
+        let energy: f64 = frame.iter().map(|&x| f64::from(x).powi(2)).sum();
+        let db = 10.0 * (energy / frame.len() as f64).log10();
+        // Neither digital silence nor a sample that is no number has a logarithm.
+        if db.is_nan() {
+            SILENCE_DB
+        } else {
+            (db as f32).clamp(SILENCE_DB, -SILENCE_DB)
+        }
+    };
+    audio.chunks(stride).map(level).collect()
+}
+
+/// What the quiet and the loud frames lie at: one in ten is quieter, one in ten louder.
+fn floor_and_level(levels: &[f32]) -> (f32, f32) {
+    let sorted = sorted(levels);
+    let tenth = sorted.len() / 10;
+    (sorted[tenth], sorted[sorted.len() - 1 - tenth])
+}
+
+fn sorted(levels: &[f32]) -> Vec<f32> {
+    let mut sorted = levels.to_vec();
+    sorted.sort_unstable_by(f32::total_cmp);
+    sorted
+}
