@@ -9,6 +9,7 @@ use dalston_engine_sdk::audio::AudioLimits;
 use parakeet_model::{ComputeType, Device, ModelManifest, ParakeetModel, set_threads};
 use parakeet_worker::engine::{Engine, Settings, Transcript};
 use parakeet_worker::source::Source;
+use parakeet_worker::stats::Stats;
 use rnnt_decode::SearchRules;
 use segmenter::{ChunkRules, SegmentRules};
 
@@ -26,20 +27,15 @@ pub fn tiny_engine(batch_size: usize, chunk_seconds: usize) -> Engine {
         "the tiny model's bundle is missing: `cargo xtask test` makes it (after `cargo xtask setup`)"
     );
     let model = ParakeetModel::load(&bundle, Device::Cpu, ComputeType::Float32);
-    let default = ChunkRules::default();
-    let max_frames = NonZeroUsize::new(chunk_seconds * 16_000 / default.stride)
-        .expect("a chunk is longer than a frame");
+    let stride = ChunkRules::default().stride;
+    let max_frames =
+        NonZeroUsize::new(chunk_seconds * 16_000 / stride).expect("a chunk is longer than a frame");
     Engine {
         model: model.expect("the bundle is whole"),
         settings: Settings {
             batch_size: NonZeroUsize::new(batch_size).expect("a batch is not empty"),
             audio_limits: AudioLimits::default(),
-            // Cut in the last third, as the program does.
-            chunk_rules: ChunkRules {
-                max_frames,
-                search_frames: max_frames.get() / 3,
-                ..default
-            },
+            chunk_rules: ChunkRules::of_length(stride, max_frames),
             search_rules: SearchRules::default(),
             segment_rules: SegmentRules::default(),
         },
@@ -51,7 +47,8 @@ pub fn transcribe(engine: &Engine, files: &[PathBuf]) -> BTreeMap<PathBuf, Trans
     let sources: Vec<_> = files.iter().cloned().map(Source::File).collect();
     let mut transcripts = BTreeMap::new();
     let mut expected = 0..;
-    engine.transcribe(&sources, |file, transcript| {
+    let proceed = |_: &Stats| ControlFlow::Continue(());
+    engine.transcribe(&sources, proceed, |file, transcript| {
         assert_eq!(
             Some(file),
             expected.next(),

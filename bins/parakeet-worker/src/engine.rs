@@ -7,11 +7,12 @@ use std::time::Instant;
 
 use dalston_engine_sdk::audio::{AudioError, AudioLimits, SAMPLE_RATE_HZ};
 use parakeet_model::ParakeetModel;
-use rnnt_decode::{FrameClock, Hypothesis, SearchRules, Token, search, words};
+use rnnt_decode::{FrameClock, Hypothesis, SearchRules, Token, words};
 use segmenter::{ChunkRules, Segment, SegmentRules, plan_chunks, segment, stitch};
 
+use crate::hearing::{Hearing, Network};
 use crate::read_ahead::read_ahead;
-use crate::recordings::Recordings;
+use crate::recordings::{Heard, Recordings};
 use crate::source::Source;
 use crate::stats::Stats;
 
@@ -65,89 +66,78 @@ pub enum Error {
 impl Engine {
     /// Transcribes recordings, chunks of several of them in one batch, and hands each result to
     /// `deliver` with its place in `sources`: in that order, each as soon as it and all before it
-    /// are done. A recording that fails is delivered as an error and costs the others nothing. Stops
-    /// early if `deliver` breaks.
+    /// are done. A recording that fails is delivered as an error and costs the others nothing. Before
+    /// each batch `proceed` sees what was done so far. Stops early if either breaks.
     ///
     /// Audio is decoded on a thread of its own, far enough ahead that batches are full. At most four
     /// batches of the longest chunks wait in memory, and the recordings they are cut from.
     pub fn transcribe(
         &self,
         sources: &[Source],
+        mut proceed: impl FnMut(&Stats) -> ControlFlow<()>,
         mut deliver: impl FnMut(usize, Result<Transcript, Error>) -> ControlFlow<()>,
     ) -> Stats {
         let Settings {
+            batch_size,
+            audio_limits,
             chunk_rules,
-            segment_rules,
+            search_rules,
             ..
         } = &self.settings;
-        let stride = chunk_rules.stride.get();
-        let batch_size = self.settings.batch_size.get();
-        let limit = 4 * batch_size * chunk_rules.max_frames.get() * stride;
-        let (decoded, arrivals) = read_ahead(limit);
+        let longest = chunk_rules.max_frames.get() * chunk_rules.stride.get();
+        let (decoded, arrivals) = read_ahead(4 * batch_size.get() * longest);
+        let network = Network {
+            model: &self.model,
+            search_rules,
+        };
+        let mut hearing = Hearing::new(&network, *batch_size, chunk_rules);
         let mut stats = Stats {
-            window: self.settings.search_rules.window,
+            window: search_rules.window,
             ..Stats::default()
         };
         let begun = Instant::now();
 
         thread::scope(|scope| {
-            scope.spawn(move || decoded.load_all(sources, &self.settings.audio_limits));
+            scope.spawn(move || decoded.load_all(sources, audio_limits));
             // Owned in here: dropped on any way out, it lets the thread go.
             let arrivals = arrivals;
             let mut recordings = Recordings::default();
             loop {
                 // Waits for audio only while there is too little of it for a full batch.
-                while let Some(loaded) = arrivals.next(recordings.n_waiting() < batch_size) {
+                while let Some(loaded) = arrivals.next(recordings.n_waiting() < batch_size.get()) {
                     stats.audio_decode += loaded.took;
                     match loaded.waveform {
                         Ok(waveform) => {
                             stats.audio_s += waveform.duration_s();
+                            let planning = Instant::now();
                             let chunks = plan_chunks(&waveform.samples, chunk_rules);
+                            stats.plan += planning.elapsed();
+                            let n_heard = chunks.iter().map(|it| it.heard.len() - it.overlap);
+                            let n_skipped = waveform.samples.len() - n_heard.sum::<usize>();
+                            arrivals.release(n_skipped);
+                            stats.heard_s += seconds(n_skipped);
                             recordings.open(loaded.file, waveform, chunks);
                         }
                         Err(why) => recordings.fail(loaded.file, why.into()),
                     }
                 }
 
-                let batch = recordings.take_batch(batch_size);
-                let samples: Vec<_> = batch
-                    .iter()
-                    .map(|chunk| recordings.samples(chunk))
-                    .collect();
-                let hypotheses = self.hear(&samples, &mut stats);
-                assert_eq!(hypotheses.len(), batch.len(), "every chunk has an answer");
-                arrivals.release(samples.iter().map(|samples| samples.len()).sum());
+                if proceed(&stats).is_break() {
+                    return;
+                }
+                let n_heard = hearing.step(&mut recordings, &mut stats);
+                arrivals.release(n_heard.unwrap_or(0));
+                stats.heard_s += seconds(n_heard.unwrap_or(0));
 
                 let making_words = Instant::now();
-                for (chunk, hypothesis) in batch.iter().zip(hypotheses) {
-                    let samples = chunk.samples.clone();
-                    let clock = FrameClock {
-                        stride,
-                        sample_rate_hz: SAMPLE_RATE_HZ,
-                        samples,
-                    };
-                    let heard = hypothesis.map(|mut hypothesis| {
-                        let times = self.model.manifest().head.into();
-                        let words = words(&hypothesis, self.model.vocabulary(), &clock, times);
-                        for token in &mut hypothesis.tokens {
-                            token.frame += chunk.samples.start / stride;
-                        }
-                        (words, hypothesis.tokens)
-                    });
-                    recordings.put(chunk, heard.map_err(Error::from));
-                }
                 while let Some((file, heard)) = recordings.next_done() {
-                    let transcript = heard.map(|heard| Transcript {
-                        segments: segment(&stitch(heard.words), segment_rules),
-                        tokens: heard.tokens.concat(),
-                        warnings: heard.warnings,
-                    });
+                    let transcript = heard.map(|heard| self.transcript(heard));
                     if deliver(file, transcript).is_break() {
                         return;
                     }
                 }
                 stats.words += making_words.elapsed();
-                if batch.is_empty() {
+                if n_heard.is_none() {
                     return;
                 }
             }
@@ -156,44 +146,28 @@ impl Engine {
         stats
     }
 
-    /// Encodes and searches one batch. If it fails it is halved, until the chunk at fault is alone:
-    /// so one recording cannot take others along, and a batch too large for the memory is done in
-    /// parts.
-    fn hear(
-        &self,
-        batch: &[&[f32]],
-        stats: &mut Stats,
-    ) -> Vec<Result<Hypothesis, parakeet_model::Error>> {
-        let heard = match batch.len() {
-            0 => return Vec::new(),
-            _ => self.encode_and_search(batch, stats),
+    /// Makes the segments of a recording from what was heard in its chunks.
+    fn transcript(&self, heard: Heard) -> Transcript {
+        let stride = self.settings.chunk_rules.stride;
+        let vocabulary = self.model.vocabulary();
+        let hypothesis = Hypothesis {
+            tokens: stitch(heard.chunks, stride, vocabulary),
         };
-        match heard {
-            Ok(hypotheses) => hypotheses.into_iter().map(Ok).collect(),
-            Err(why) if batch.len() == 1 => vec![Err(why)],
-            Err(_) => {
-                let (one, other) = batch.split_at(batch.len() / 2);
-                let mut hypotheses = self.hear(one, stats);
-                hypotheses.extend(self.hear(other, stats));
-                hypotheses
-            }
+        let clock = FrameClock {
+            stride: stride.get(),
+            sample_rate_hz: SAMPLE_RATE_HZ,
+            samples: 0..heard.n_samples,
+        };
+        let times = self.model.manifest().head.into();
+        let words = words(&hypothesis, vocabulary, &clock, times);
+        Transcript {
+            segments: segment(&words, &self.settings.segment_rules),
+            tokens: hypothesis.tokens,
+            warnings: heard.warnings,
         }
     }
+}
 
-    fn encode_and_search(
-        &self,
-        batch: &[&[f32]],
-        stats: &mut Stats,
-    ) -> Result<Vec<Hypothesis>, parakeet_model::Error> {
-        let begun = Instant::now();
-        stats.batch_sizes.push(batch.len());
-        let utterances = self.model.encode(batch);
-        let encoded = Instant::now();
-        stats.encode += encoded - begun;
-        let found = search(&mut utterances?, &self.settings.search_rules);
-        stats.search += encoded.elapsed();
-        let found = found?;
-        stats.searched += found.stats;
-        Ok(found.hypotheses)
-    }
+fn seconds(n_samples: usize) -> f64 {
+    n_samples as f64 / f64::from(SAMPLE_RATE_HZ)
 }

@@ -6,6 +6,7 @@
 
 pub mod cli;
 pub mod engine;
+mod hearing;
 pub mod language;
 pub mod model_dir;
 pub mod output;

@@ -14,8 +14,12 @@ pub struct Stats {
     pub wall: Duration,
     /// Length of all recordings that could be loaded, in seconds.
     pub audio_s: f64,
+    /// Length of the chunks that went through the network, in seconds.
+    pub heard_s: f64,
     /// Decoding audio, on a thread of its own.
     pub audio_decode: Duration,
+    /// Finding the places where recordings are cut.
+    pub plan: Duration,
     /// Log-mel and encoder.
     pub encode: Duration,
     /// Search: joint and predictor.
@@ -59,6 +63,7 @@ impl fmt::Display for Stats {
             "  audio decode",
             seconds(self.audio_decode) + ", beside the rest",
         )?;
+        line("  plan", seconds(self.plan))?;
         line("  encode", seconds(self.encode))?;
         line("  search", seconds(self.search))?;
         line("  words and output", seconds(self.words))?;

@@ -19,6 +19,7 @@ use crate::language::Language;
 use crate::model_dir::{self, NoSuchModel};
 use crate::output::{Format, Printer};
 use crate::source::Source;
+use crate::stats::Stats;
 
 /// The model where nothing else is said.
 const DEFAULT_MODEL: &str = "nvidia/parakeet-rnnt-0.6b";
@@ -94,7 +95,8 @@ pub fn run(args: &TranscribeArgs, environment: Environment) -> anyhow::Result<Ou
     let mut outcome = Outcome::Complete;
     let mut written = Ok(());
 
-    let mut stats = engine.transcribe(&sources, |file, transcript| {
+    let proceed = |_: &Stats| ControlFlow::Continue(());
+    let mut stats = engine.transcribe(&sources, proceed, |file, transcript| {
         let name = sources[file].to_string();
         progress.suspend(|| match transcript {
             Ok(transcript) => {
@@ -164,11 +166,9 @@ fn chunk_rules(seconds: f64, manifest: &ModelManifest) -> Result<ChunkRules, Usa
     let max_frames = (seconds * f64::from(SAMPLE_RATE_HZ)) as usize / stride;
     let longest = manifest.max_samples / stride;
     match (NonZeroUsize::new(stride), NonZeroUsize::new(max_frames)) {
-        (Some(stride), Some(max_frames)) if max_frames.get() <= longest => Ok(ChunkRules {
-            stride,
-            max_frames,
-            search_frames: max_frames.get() / 3,
-        }),
+        (Some(stride), Some(max_frames)) if max_frames.get() <= longest => {
+            Ok(ChunkRules::of_length(stride, max_frames))
+        }
         _ => Err(UsageError::ChunkTooLong {
             asked: seconds,
             longest: (longest * stride) as f64 / f64::from(SAMPLE_RATE_HZ),
