@@ -16,6 +16,8 @@ mod redis_server;
 mod worker;
 
 #[cfg(feature = "model")]
+mod long_recording;
+#[cfg(feature = "model")]
 mod test_set;
 #[cfg(feature = "model")]
 mod tiny_model;
@@ -32,6 +34,8 @@ pub use program::{Program, Signal, Usage, free_port, wait_until};
 pub use redis_server::RedisServer;
 pub use worker::{Worker, WorkerSettings};
 
+#[cfg(feature = "model")]
+pub use long_recording::{Joint, LongRecording};
 #[cfg(feature = "model")]
 pub use test_set::{Golden, NearTie, Recording, Spoken, goldens, test_set};
 #[cfg(feature = "model")]

@@ -17,6 +17,8 @@ pub struct Recording {
     pub duration: f64,
     /// What was spoken, in order.
     pub words: Vec<Spoken>,
+    /// Whether no noise was added.
+    pub is_clean: bool,
 }
 
 /// One spoken word.
@@ -26,6 +28,8 @@ pub struct Spoken {
     pub word: String,
     /// Seconds from the start of the file.
     pub start: f64,
+    /// Seconds from the start of the file.
+    pub end: f64,
 }
 
 /// What NeMo hears in one recording, encoded alone and in one pass.
@@ -59,6 +63,7 @@ pub fn test_set() -> Vec<Recording> {
         id: String,
         n_samples: u32,
         words: Vec<Spoken>,
+        noise: Option<String>,
     }
     let folder = project().join("tests/data/tiny-300");
     let truth = folder.join("truth.jsonl");
@@ -69,11 +74,13 @@ pub fn test_set() -> Vec<Recording> {
             id,
             n_samples,
             words,
+            noise,
         } = line.expect("every line of the truth has id, n_samples and words");
         Recording {
             path: folder.join(id).with_extension("flac"),
             duration: f64::from(n_samples) / 16_000.0,
             words,
+            is_clean: noise.is_none(),
         }
     };
     lines.map(recording).collect()

@@ -29,9 +29,9 @@ pub struct Chunk {
 /// audio is none.
 ///
 /// Of all plans it is the one of least cost, summed over cuts (how loud it is around them, relative to
-/// the half minute around; a hard cut costs 1 more) and over chunks (the square of their distance from
-/// [`ChunkRules::wanted_frames`], relative to it). Time and memory grow with the length of the audio
-/// and no faster.
+/// the half minute around; a hard cut costs 1 more, and where the loudness steps a cut costs up to a
+/// half less) and over chunks (the square of their distance from [`ChunkRules::wanted_frames`],
+/// relative to it). Time and memory grow with the length of the audio and no faster.
 pub fn plan_chunks(audio: &[f32], rules: &ChunkRules) -> Vec<Chunk> {
     let grid = Grid::new(audio, rules);
     match grid.n_frames {
@@ -91,7 +91,7 @@ impl ChunkRules {
             stride,
             max_frames,
             wanted_frames: NonZeroUsize::new(max_frames.get() * 2 / 3).unwrap_or(NonZeroUsize::MIN),
-            context_frames: 20,
+            context_frames: 10,
             pause_frames: 4,
             overlap_frames: 30,
             skip_frames: NonZeroUsize::new(50),

@@ -8,6 +8,11 @@ use crate::loudness::Place;
 /// What a cut outside of a pause costs beside its loudness: as much as a chunk of no length.
 const HARD: f64 = 1.0;
 
+/// What a cut saves where the loudness steps by 30 dB: the encoder normalises a chunk as a whole, and
+/// a quiet part is lost beside a loud one. Of 1036 words with such a step every half minute the tiny
+/// model missed 46 at 0, 28 at 0.25 and at 0.5, 30 at 1, where every longer pause was cut.
+const STEP: f64 = 0.5;
+
 /// The borders at which `span` is cut, its own two included.
 ///
 /// No chunk encodes more than [`Pads::max`] frames, and no other choice costs less.
@@ -87,7 +92,8 @@ impl Pads {
 }
 
 fn cut_cost(place: Place) -> f64 {
-    f64::from(place.loudness) + if place.is_pause { 0.0 } else { HARD }
+    let hard = if place.is_pause { 0.0 } else { HARD };
+    f64::from(place.loudness) + hard - STEP * f64::from(place.step)
 }
 
 fn length_cost(length: usize, wanted: usize) -> f64 {
@@ -123,9 +129,13 @@ mod tests {
 
     prop_compose! {
         fn places()(
-            places in prop::collection::vec((0..4u8, any::<bool>()), 2..13)
+            places in prop::collection::vec((0..4u8, any::<bool>(), 0..3u8), 2..13)
         ) -> Vec<Place> {
-            let place = |(loudness, is_pause)| Place { loudness: f32::from(loudness) / 4.0, is_pause };
+            let place = |(loudness, is_pause, step)| Place {
+                loudness: f32::from(loudness) / 4.0,
+                is_pause,
+                step: f32::from(step) / 2.0,
+            };
             places.into_iter().map(place).collect()
         }
     }

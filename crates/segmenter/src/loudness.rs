@@ -22,6 +22,15 @@ const PAUSE_DEPTH_DB: f32 = 8.0;
 /// The part of the way from the floor to the level that a pause may rise.
 const PAUSE_HEIGHT: f32 = 0.4;
 
+/// Frames on each side of a place that are compared for a step in loudness: 5 s of Parakeet's.
+const STEP_REACH: usize = 62;
+
+/// Steps up to this many dB are none: speech with its pauses varies by as much.
+const LEAST_STEP_DB: f32 = 12.0;
+
+/// From this many dB on, a step is as large as any.
+const STEP_DB: f32 = 30.0;
+
 /// Least distance in dB from floor to level by which loudness is judged.
 const LEAST_RANGE_DB: f32 = 10.0;
 
@@ -38,6 +47,9 @@ pub(crate) struct Place {
     pub(crate) loudness: f32,
     /// Whether it lies in the middle of a pause.
     pub(crate) is_pause: bool,
+    /// From 0, where what follows is about as loud as what went before, to 1, where one is 30 dB
+    /// louder than the other.
+    pub(crate) step: f32,
 }
 
 /// Every border of the frames with these levels, both ends of the file included.
@@ -55,26 +67,57 @@ pub(crate) fn places(levels: &[f32], pause_frames: usize) -> Vec<Place> {
         heights.extend(frames.iter().map(height));
         is_low.extend(frames.iter().map(|&db| db <= limit));
     }
-    let half = pause_frames.div_ceil(2);
-    let place = |at: usize| {
-        let near = at.saturating_sub(REACH)..levels.len().min(at + REACH);
-        let (mut sum, mut weights) = (0.0, 0.0);
-        for (height, frame) in heights[near.clone()].iter().zip(near) {
-            let weight = if frame < at {
-                frame + 1 + REACH - at
-            } else {
-                at + REACH - frame
-            };
-            sum += weight as f32 * height;
-            weights += weight as f32;
-        }
-        let around = at.saturating_sub(half)..levels.len().min(at + half);
-        Place {
-            loudness: if weights > 0.0 { sum / weights } else { 0.0 },
-            is_pause: is_low[around].iter().all(|&is_low| is_low),
-        }
+    let sums = energy_sums(levels);
+    let around = |at: usize, reach: usize| {
+        at.saturating_sub(reach)..levels.len().min(at.saturating_add(reach))
+    };
+    let place = |at: usize| Place {
+        loudness: loudness(&heights, at, around(at, REACH)),
+        is_pause: is_low[around(at, pause_frames.div_ceil(2))]
+            .iter()
+            .all(|&is_low| is_low),
+        step: step(&sums, at, around(at, STEP_REACH)),
     };
     (0..=levels.len()).map(place).collect()
+}
+
+/// The mean height of the frames around a border, the nearest weighing most.
+fn loudness(heights: &[f32], at: usize, around: Range<usize>) -> f32 {
+    let (mut sum, mut weights) = (0.0, 0.0);
+    for (height, frame) in heights[around.clone()].iter().zip(around) {
+        let weight = if frame < at {
+            frame + 1 + REACH - at
+        } else {
+            at + REACH - frame
+        };
+        sum += weight as f32 * height;
+        weights += weight as f32;
+    }
+    if weights > 0.0 { sum / weights } else { 0.0 }
+}
+
+/// How much louder one side of a border is than the other, from the sums of the frames' energies.
+fn step(sums: &[f64], at: usize, around: Range<usize>) -> f32 {
+    let mean_db = |frames: Range<usize>| {
+        let mean = (sums[frames.end] - sums[frames.start]) / frames.len().max(1) as f64;
+        10.0 * mean.max(energy(SILENCE_DB)).log10()
+    };
+    let step_db = (mean_db(around.start..at) - mean_db(at..around.end)).abs() as f32;
+    ((step_db - LEAST_STEP_DB) / (STEP_DB - LEAST_STEP_DB)).clamp(0.0, 1.0)
+}
+
+/// The energy of all frames before each border.
+fn energy_sums(levels: &[f32]) -> Vec<f64> {
+    let mut sums = vec![0.0];
+    sums.extend(levels.iter().scan(0.0, |sum, &db| {
+        *sum += energy(db);
+        Some(*sum)
+    }));
+    sums
+}
+
+fn energy(db: f32) -> f64 {
+    10f64.powf(f64::from(db) / 10.0)
 }
 
 /// The frames that are to be heard, in order: all but the middle of each silence of at least
