@@ -76,34 +76,40 @@ impl<'a, E: Ears> Hearing<'a, E> {
         let mut n_done = 0;
         for (chunk, hypothesis) in batch.into_iter().zip(heard) {
             match hypothesis {
-                Err(Error::OutOfMemory { .. }) if self.smaller_rules().is_some() => {
-                    recordings.put_back(chunk);
-                }
-                heard => {
+                Some(hypothesis) => {
                     n_done += chunk.n_new();
-                    recordings.put(chunk, stride, heard);
+                    recordings.put(chunk, stride, hypothesis);
                 }
+                None => recordings.put_back(chunk),
             }
         }
         Some(n_done)
     }
 
-    /// Hears a batch, or its halves.
-    fn hear(&mut self, batch: &[Utterance], stats: &mut Stats) -> Vec<Result<Hypothesis, Error>> {
+    /// Hears a batch, or its halves; `None` for a chunk that is to be cut.
+    fn hear(
+        &mut self,
+        batch: &[Utterance],
+        stats: &mut Stats,
+    ) -> Vec<Option<Result<Hypothesis, Error>>> {
         let longest = batch.iter().map(|it| it.samples.len()).max().unwrap_or(0);
         let n_samples = longest * batch.len();
-        if n_samples <= self.max_samples || batch.len() == 1 {
+        let may_shrink = batch.len() > 1 || self.smaller_rules().is_some();
+        if n_samples <= self.max_samples || !may_shrink {
             match self.ears.hear(batch, stats) {
-                Ok(hypotheses) => return hypotheses.into_iter().map(Ok).collect(),
-                Err(why) => {
-                    if matches!(why, Error::OutOfMemory { .. }) {
-                        self.max_samples = n_samples / 2;
-                    }
-                    if batch.len() == 1 {
-                        return vec![Err(why)];
+                Ok(hypotheses) => return hypotheses.into_iter().map(|it| Some(Ok(it))).collect(),
+                Err(why @ Error::OutOfMemory { .. }) => {
+                    self.max_samples = self.max_samples.min(n_samples / 2);
+                    if batch.len() == 1 && self.smaller_rules().is_none() {
+                        return vec![Some(Err(why))];
                     }
                 }
+                Err(why) if batch.len() == 1 => return vec![Some(Err(why))],
+                Err(_) => {}
             }
+        }
+        if batch.len() == 1 {
+            return vec![None];
         }
         let (one, other) = batch.split_at(batch.len() / 2);
         let mut hypotheses = self.hear(one, stats);
@@ -143,3 +149,6 @@ impl Ears for Network<'_> {
         Ok(found.hypotheses)
     }
 }
+
+#[cfg(test)]
+mod tests;

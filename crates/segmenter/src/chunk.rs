@@ -78,8 +78,8 @@ pub struct ChunkRules {
     /// [`ChunkRules::max_frames`] is taken.
     pub overlap_frames: usize,
     /// Shortest silence, in frames, of which the middle is neither encoded nor heard; `None` hears
-    /// everything. Silence is digital silence, and what rises by less than 2 dB above the file's own
-    /// noise floor if that lies 30 dB below its loudest frame. The first and last
+    /// everything. Silence is digital silence, and what rises by at most 3 dB above the file's quietest
+    /// frame if that lies 30 dB below its loudest: no speech is so even. The first and last
     /// [`ChunkRules::context_frames`] of it are heard.
     pub skip_frames: Option<NonZeroUsize>,
 }
@@ -136,23 +136,24 @@ impl Grid {
         let pads = Pads::new(rules);
         let places = places(levels, rules.pause_frames);
         let cuts = cut(&places, &span, &pads, rules.wanted_frames.get());
+        let mut covered = span.start * self.stride + overlap;
         let mut chunks: Vec<Chunk> = Vec::with_capacity(cuts.len());
         for edges in cuts.windows(2) {
-            let before = pads.overlap(&places, &span, edges[0]);
-            let after = pads.overlap(&places, &span, edges[1]);
+            let [before, after] = [edges[0], edges[1]].map(|at| pads.overlap(&places, &span, at));
             let heard =
                 edges[0].saturating_sub(before).max(span.start)..(edges[1] + after).min(span.end);
             let encoded = heard.start.saturating_sub(pads.context)
                 ..(heard.end + pads.context).min(self.n_frames);
             let heard = self.samples(&heard);
-            let overlap = chunks
-                .last()
-                .map_or(overlap, |last| last.heard.end - heard.start);
-            chunks.push(Chunk {
-                encoded: self.samples(&encoded),
-                heard,
-                overlap,
-            });
+            // A chunk that splits another may lie where that one overlapped the one before.
+            if heard.end > covered {
+                chunks.push(Chunk {
+                    encoded: self.samples(&encoded),
+                    overlap: covered - heard.start,
+                    heard: heard.clone(),
+                });
+                covered = heard.end;
+            }
         }
         chunks
     }

@@ -34,8 +34,9 @@ const STEP_DB: f32 = 30.0;
 /// Least distance in dB from floor to level by which loudness is judged.
 const LEAST_RANGE_DB: f32 = 10.0;
 
-/// What a skipped frame may rise above the floor, in dB: white noise of 80 ms varies by 0.2.
-const FLOOR_NOISE_DB: f32 = 2.0;
+/// What a skipped frame may rise above the quietest of the file, in dB: 80 ms of white noise vary by
+/// 0.2 around their mean, and of a hundred thousand frames the extremes lie 2 dB apart.
+const FLOOR_NOISE_DB: f32 = 3.0;
 
 /// How far under the loudest frame of a file skipped frames lie.
 const SKIP_DEPTH_DB: f32 = 30.0;
@@ -131,9 +132,9 @@ pub(crate) fn spans(
     let Some(skip_frames) = skip_frames else {
         return vec![whole];
     };
-    let sorted = sorted(levels);
-    let (floor, loudest) = (sorted[sorted.len() / 100], sorted[sorted.len() - 1]);
-    let limit = (floor + FLOOR_NOISE_DB)
+    let quietest = levels.iter().copied().fold(f32::INFINITY, f32::min);
+    let loudest = levels.iter().copied().fold(SILENCE_DB, f32::max);
+    let limit = (quietest + FLOOR_NOISE_DB)
         .min(loudest - SKIP_DEPTH_DB)
         .max(SILENCE_DB);
     let mut spans = Vec::new();
@@ -177,13 +178,8 @@ pub(crate) fn levels(audio: &[f32], stride: usize) -> Vec<f32> {
 
 /// What the quiet and the loud frames lie at: one in ten is quieter, one in ten louder.
 fn floor_and_level(levels: &[f32]) -> (f32, f32) {
-    let sorted = sorted(levels);
-    let tenth = sorted.len() / 10;
-    (sorted[tenth], sorted[sorted.len() - 1 - tenth])
-}
-
-fn sorted(levels: &[f32]) -> Vec<f32> {
     let mut sorted = levels.to_vec();
     sorted.sort_unstable_by(f32::total_cmp);
-    sorted
+    let tenth = sorted.len() / 10;
+    (sorted[tenth], sorted[sorted.len() - 1 - tenth])
 }

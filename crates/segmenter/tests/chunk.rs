@@ -184,6 +184,17 @@ fn a_silence_in_which_something_stirs_is_not_skipped() {
 }
 
 #[test]
+fn a_phrase_far_under_everything_else_is_not_skipped() {
+    let skipping = ChunkRules {
+        skip_frames: NonZeroUsize::new(8),
+        ..rules()
+    };
+    let loudness = format!("{}1211221121{}", "9".repeat(600), "9".repeat(600));
+    let chunks = plan_chunks(&audio(&loudness), &skipping);
+    check_plan(&chunks, loudness.len() * STRIDE, &skipping);
+}
+
+#[test]
 fn half_a_minute_is_one_chunk_and_a_sample_more_is_two() {
     let plan = |n_samples| plan_chunks(&vec![0.1; n_samples], &ChunkRules::default()).len();
     assert_eq!((plan(480_000), plan(480_001)), (1, 2));

@@ -1,0 +1,212 @@
+//! Memory that gives out, and chunks that fail.
+
+use std::cell::{Cell, RefCell};
+
+use dalston_engine_sdk::audio::{AudioFormat, Waveform};
+use rnnt_decode::{Token, TokenId};
+use segmenter::plan_chunks;
+
+use super::*;
+
+/// Samples per encoder frame in these tests.
+const STRIDE: NonZeroUsize = NonZeroUsize::new(4).expect("4 is not 0");
+
+/// A network that hears each frame's place in its recording, if it has the memory.
+#[derive(Default)]
+struct Script {
+    /// Most samples of a batch, padding included; 0 for any.
+    room: usize,
+    /// Calls, counted from 0, that find no memory however little they want.
+    faults: Vec<usize>,
+    /// A frame at which it fails otherwise.
+    broken: Option<TokenId>,
+    n_calls: Cell<usize>,
+    n_failures: Cell<usize>,
+    heard: RefCell<Vec<TokenId>>,
+}
+
+impl Ears for Script {
+    fn hear(&self, batch: &[Utterance], _: &mut Stats) -> Result<Vec<Hypothesis>, Error> {
+        let call = self.n_calls.replace(self.n_calls.get() + 1);
+        let longest = batch.iter().map(|it| it.samples.len()).max().unwrap_or(0);
+        if self.faults.contains(&call) || (self.room > 0 && longest * batch.len() > self.room) {
+            self.n_failures.set(self.n_failures.get() + 1);
+            return Err(Error::OutOfMemory {
+                method: "encode",
+                arguments: String::new(),
+                source: "CUDA out of memory".into(),
+            });
+        }
+        let hypotheses: Vec<_> = batch.iter().map(hypothesis).collect();
+        let tokens = || {
+            hypotheses
+                .iter()
+                .flat_map(|it| &it.tokens)
+                .map(|token| token.id)
+        };
+        if self
+            .broken
+            .is_some_and(|broken| tokens().any(|id| id == broken))
+        {
+            return Err(Error::EmptyBatch);
+        }
+        self.heard.borrow_mut().extend(tokens());
+        Ok(hypotheses)
+    }
+}
+
+fn hypothesis(utterance: &Utterance) -> Hypothesis {
+    let token = |frame: usize| Token {
+        id: utterance.samples[frame * STRIDE.get()] as TokenId,
+        frame,
+        duration: 1,
+        log_prob: -0.1,
+    };
+    Hypothesis {
+        tokens: utterance.frames.clone().map(token).collect(),
+    }
+}
+
+/// A recording whose every frame begins with its own number.
+fn recording(n_frames: usize) -> Waveform {
+    let frames = (0..n_frames).flat_map(|frame| [frame as f32, 1.0, -1.0, 1.0]);
+    Waveform {
+        samples: frames.collect(),
+        source: AudioFormat {
+            container: "wave".to_owned(),
+            codec: "pcm_s16le".to_owned(),
+            sample_rate_hz: 16_000,
+            n_channels: 1,
+        },
+        warnings: Vec::new(),
+    }
+}
+
+/// Hears recordings in batches of 8 chunks of at most 200 frames. Each must come back whole, and no
+/// part of it may be heard again once it was heard.
+fn check(script: &Script, lengths: &[usize]) {
+    let rules = ChunkRules::of_length(STRIDE, NonZeroUsize::new(200).expect("200 is not 0"));
+    let mut recordings = Recordings::default();
+    for (file, &n_frames) in lengths.iter().enumerate() {
+        let waveform = recording(n_frames);
+        let chunks = plan_chunks(&waveform.samples, &rules);
+        recordings.open(file, waveform, chunks);
+    }
+    let mut hearing = Hearing::new(script, NonZeroUsize::new(8).expect("8 is not 0"), &rules);
+    let mut n_done = 0;
+    while let Some(n_new) = hearing.step(&mut recordings, &mut Stats::default()) {
+        n_done += n_new;
+    }
+    assert_eq!(n_done, lengths.iter().sum::<usize>() * STRIDE.get());
+
+    let mut kept = Vec::new();
+    for &n_frames in lengths {
+        let (_, heard) = recordings.next_done().expect("every recording is done");
+        let mut next = 0;
+        for (chunk, tokens) in heard.expect("every recording is heard").chunks {
+            let first = chunk.heard.start / STRIDE.get();
+            let numbers = (first..).map(|frame| (frame, frame as TokenId));
+            assert!(
+                tokens
+                    .iter()
+                    .map(|it| (it.frame, it.id))
+                    .eq(numbers.take(tokens.len()))
+            );
+            assert_eq!(first + chunk.overlap / STRIDE.get(), next);
+            next = first + tokens.len();
+            kept.extend(tokens.iter().map(|it| it.id));
+        }
+        assert_eq!(next, n_frames);
+    }
+    let mut heard = script.heard.take();
+    heard.sort_unstable();
+    kept.sort_unstable();
+    assert_eq!(heard, kept, "what was heard once is not heard again");
+}
+
+#[test]
+fn with_memory_enough_nothing_fails() {
+    let script = Script::default();
+    check(&script, &[3000, 100]);
+    assert_eq!(script.n_failures.get(), 0);
+}
+
+#[test]
+fn a_batch_that_does_not_fit_is_halved_once_for_all() {
+    let script = Script {
+        room: 4 * 200 * 4,
+        ..Script::default()
+    };
+    check(&script, &[6000]);
+    assert_eq!(script.n_failures.get(), 1);
+}
+
+#[test]
+fn a_chunk_that_does_not_fit_alone_is_cut_and_so_are_those_after_it() {
+    let script = Script {
+        room: 80 * 4,
+        ..Script::default()
+    };
+    check(&script, &[3000, 150]);
+    // Eight chunks, four, two, one, half of one, a quarter.
+    assert!(
+        script.n_failures.get() <= 6,
+        "{} failures",
+        script.n_failures.get()
+    );
+}
+
+#[test]
+fn memory_that_gives_out_at_three_places_costs_no_word() {
+    for faults in [vec![0, 3, 7], vec![1, 2, 3], vec![4, 10, 11]] {
+        check(
+            &Script {
+                faults,
+                ..Script::default()
+            },
+            &[6000],
+        );
+    }
+}
+
+#[test]
+fn a_device_without_room_for_anything_fails_the_recording() {
+    let script = Script {
+        room: 1,
+        ..Script::default()
+    };
+    let rules = ChunkRules::of_length(STRIDE, NonZeroUsize::new(200).expect("200 is not 0"));
+    let mut recordings = Recordings::default();
+    let waveform = recording(150);
+    let chunks = plan_chunks(&waveform.samples, &rules);
+    recordings.open(0, waveform, chunks);
+    let mut hearing = Hearing::new(&script, NonZeroUsize::MIN, &rules);
+    while hearing
+        .step(&mut recordings, &mut Stats::default())
+        .is_some()
+    {}
+    let (_, heard) = recordings.next_done().expect("it is done");
+    assert!(heard.is_err());
+}
+
+#[test]
+fn a_chunk_at_fault_fails_its_recording_and_no_other() {
+    let script = Script {
+        broken: Some(170),
+        ..Script::default()
+    };
+    let rules = ChunkRules::of_length(STRIDE, NonZeroUsize::new(200).expect("200 is not 0"));
+    let mut recordings = Recordings::default();
+    for (file, n_frames) in [150, 180, 160].into_iter().enumerate() {
+        let waveform = recording(n_frames);
+        let chunks = plan_chunks(&waveform.samples, &rules);
+        recordings.open(file, waveform, chunks);
+    }
+    let mut hearing = Hearing::new(&script, NonZeroUsize::new(8).expect("8 is not 0"), &rules);
+    while hearing
+        .step(&mut recordings, &mut Stats::default())
+        .is_some()
+    {}
+    let outcomes = std::iter::from_fn(|| recordings.next_done()).map(|(_, heard)| heard.is_ok());
+    assert_eq!(outcomes.collect::<Vec<_>>(), [true, false, true]);
+}
