@@ -4,7 +4,7 @@ use std::io::{self, BufWriter, Write};
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use dalston_engine_sdk::audio::{AudioLimits, SAMPLE_RATE_HZ};
@@ -90,12 +90,16 @@ pub fn run(args: &TranscribeArgs, environment: Environment) -> anyhow::Result<Ou
         with_tokens: args.tokens,
         with_name: sources.len() > 1,
     };
-    let progress = progress_bar(sources.len());
+    let progress = progress_bar();
     let mut out = BufWriter::new(io::stdout().lock());
     let mut outcome = Outcome::Complete;
     let mut written = Ok(());
 
-    let proceed = |_: &Stats| ControlFlow::Continue(());
+    let transcribing = Instant::now();
+    let proceed = |stats: &Stats| {
+        show(&progress, stats, transcribing.elapsed());
+        ControlFlow::Continue(())
+    };
     let mut stats = engine.transcribe(&sources, proceed, |file, transcript| {
         let name = sources[file].to_string();
         progress.suspend(|| match transcript {
@@ -112,7 +116,6 @@ pub fn run(args: &TranscribeArgs, environment: Environment) -> anyhow::Result<Ou
                 complain(&format!("error: {name}: {:#}", anyhow::Error::from(why)));
             }
         });
-        progress.inc(1);
         if written.is_ok() {
             ControlFlow::Continue(())
         } else {
@@ -178,11 +181,21 @@ fn chunk_rules(seconds: f64, manifest: &ModelManifest) -> Result<ChunkRules, Usa
 }
 
 /// A bar on standard error, hidden unless that is a terminal.
-fn progress_bar(n_files: usize) -> ProgressBar {
-    let target = ProgressDrawTarget::stderr();
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} files, {eta} left")
+fn progress_bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:40} {msg}, {eta} left")
         .expect("the template is well formed");
-    ProgressBar::with_draw_target(Some(n_files as u64), target).with_style(style)
+    ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr()).with_style(style)
+}
+
+/// Shows how much of the audio loaded so far was heard, in seconds.
+fn show(progress: &ProgressBar, stats: &Stats, elapsed: Duration) {
+    let Stats {
+        audio_s, heard_s, ..
+    } = stats;
+    let rtfx = heard_s / elapsed.as_secs_f64();
+    progress.set_message(format!("{heard_s:.0} of {audio_s:.0} s, RTFx {rtfx:.0}"));
+    progress.set_length(*audio_s as u64);
+    progress.set_position(*heard_s as u64);
 }
 
 /// Writes a line to standard error. Unlike `eprintln!` it does not panic if nobody listens.
