@@ -1,10 +1,16 @@
 //! Writes a long recording for measurements: `long_recording JOINT SECONDS OUT.wav`.
+//!
+//! Beside it goes `OUT.json` with the words, `[word, start]` in seconds, and the chunks by the default
+//! rules, `[encoded from, to, heard from, to]` in samples.
 
 use std::env;
 use std::error::Error;
+use std::fs;
 use std::path::Path;
 
 use e2e_tests::{Joint, LongRecording};
+use segmenter::{Chunk, ChunkRules, plan_chunks};
+use serde_json::json;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<_> = env::args().skip(1).collect();
@@ -17,6 +23,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let joint: Joint = joint.parse()?;
     let long = LongRecording::new(joint, seconds.parse()?);
-    long.write(0..long.samples.len(), Path::new(path))?;
+    let path = Path::new(path);
+    long.write(0..long.samples.len(), path)?;
+
+    let words: Vec<_> = long.words.iter().map(|it| (&it.word, it.start)).collect();
+    let chunks = plan_chunks(&long.samples, &ChunkRules::default());
+    let edges =
+        |Chunk { encoded, heard, .. }: &Chunk| [encoded.start, encoded.end, heard.start, heard.end];
+    let chunks: Vec<_> = chunks.iter().map(edges).collect();
+    let truth = json!({ "words": words, "chunks": chunks });
+    fs::write(path.with_extension("json"), truth.to_string())?;
     Ok(())
 }

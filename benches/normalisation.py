@@ -1,0 +1,123 @@
+"""Compares log-mel normalised chunk by chunk with log-mel normalised over the whole file.
+
+    cargo run -p e2e-tests --bin long_recording -- pauses 600 /tmp/pauses.wav
+    .venv/bin/python benches/normalisation.py /tmp/pauses.wav...
+
+Prints the wrong words of each recording, heard by the tiny model in the chunks of the default rules.
+A word counts where it starts, so a chunk's words are those its heard frames give, as in the worker; at
+the rare hard cut the overlap is parted in its middle.
+"""
+
+import json
+import pathlib
+import sys
+import tempfile
+import wave
+
+import torch
+
+ROOT = pathlib.Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "xtask/python"))
+
+from checkpoint import read_checkpoint  # noqa: E402
+from parakeet import build  # noqa: E402
+
+TINY = ROOT / "models/parakeet-rnnt-tiny/parakeet-rnnt-tiny.nemo"
+STRIDE = 1280
+HOP = 160
+MAX_SYMBOLS = 10
+
+
+class Features(torch.nn.Module):
+    """Log-mel that is normalised over the row, or by what was measured before."""
+
+    def __init__(self, log_mel: torch.nn.Module) -> None:
+        super().__init__()
+        self.log_mel = log_mel
+        self.statistics: tuple[torch.Tensor, torch.Tensor] | None = None
+
+    def raw(self, audio: torch.Tensor) -> torch.Tensor:
+        """Log-mel (n_mels, T) as it is: two rows, normalised together, would lose it."""
+        captured = []
+        log = torch.log
+        torch.log = lambda power: captured.append(log(power)) or captured[0]
+        try:
+            self.log_mel(audio[None], torch.tensor([len(audio)]))
+        finally:
+            torch.log = log
+        return captured[0][0]
+
+    def forward(self, audio: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Features (1, n_mels, T) of one chunk and their number."""
+        n_samples = torch.tensor([len(audio)])
+        features, n_frames = self.log_mel(audio[None], n_samples)
+        if self.statistics is not None:
+            mean, deviation = self.statistics
+            features = ((self.raw(audio) - mean) / (deviation + 1e-5))[None]
+            features[:, :, int(n_frames) :] = 0.0
+        return features, n_frames
+
+
+def search(model: torch.nn.Module, encoded: torch.Tensor, first: int, last: int) -> list[int]:
+    """The greedy tokens of some frames of (1, T', J)."""
+    state = model.initial_state(1)
+    tokens: list[int] = []
+    frame, n_symbols = first, 0
+    blank = model.head.blank if hasattr(model.head, "blank") else None
+    while frame < last:
+        token, duration, _ = model.score(encoded, state[0], torch.tensor([[0, frame]]), 1)[0, 0].tolist()
+        if int(duration) == 1 or int(token) == blank:
+            frame, n_symbols = frame + 1, 0
+            continue
+        tokens.append(int(token))
+        state = model.advance(*state, torch.tensor([[0, int(token)]]))
+        n_symbols += 1
+        if n_symbols == MAX_SYMBOLS:
+            frame, n_symbols = frame + 1, 0
+    return tokens
+
+
+def n_errors(spoken: list[str], heard: list[str]) -> int:
+    """Levenshtein's distance over words."""
+    row = list(range(len(heard) + 1))
+    for s, word in enumerate(spoken, 1):
+        above, row[0] = row[0], s
+        for h, other in enumerate(heard, 1):
+            above, row[h] = row[h], min(above + (word != other), row[h] + 1, row[h - 1] + 1)
+    return row[-1]
+
+
+def main() -> None:
+    """Prints a line per recording."""
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as scratch, torch.no_grad():
+        checkpoint = read_checkpoint(TINY, pathlib.Path(scratch))
+        model = build(checkpoint.sizes, 750, checkpoint.weights).eval()
+        features = Features(model.log_mel)
+        for name in sys.argv[1:]:
+            path = pathlib.Path(name)
+            with wave.open(name) as recording:
+                content = bytearray(recording.readframes(recording.getnframes()))
+            audio = torch.frombuffer(content, dtype=torch.int16).float() / 32768
+            truth = json.loads(path.with_suffix(".json").read_text())
+            raw = torch.cat([features.raw(part) for part in audio.split(HOP * 6000)], dim=1)
+            statistics = raw.mean(1, keepdim=True), raw.std(1, keepdim=True)
+            wrong = []
+            for by in (None, statistics):
+                features.statistics = by
+                text, end = "", 0
+                for encoded_from, encoded_to, heard_from, heard_to in truth["chunks"]:
+                    heard_from += max(end - heard_from, 0) // 2
+                    encoded, _ = model.encoder(*features(audio[encoded_from:encoded_to]))
+                    first = (heard_from - encoded_from) // STRIDE
+                    last = min(-(-(heard_to - encoded_from) // STRIDE), encoded.size(1))
+                    tokens = search(model, model.head.project(encoded), first, last)
+                    text += "".join(checkpoint.pieces[token] for token in tokens)
+                    end = heard_to
+                heard = text.replace("\u2581", " ").split()
+                wrong.append(n_errors([word for word, _ in truth["words"]], heard))
+            print(f"{path.stem}: of {len(truth['words'])} words wrong by chunk {wrong[0]}, by file {wrong[1]}")
+
+
+if __name__ == "__main__":
+    main()
