@@ -37,7 +37,7 @@ class Features(torch.nn.Module):
         self.statistics: tuple[torch.Tensor, torch.Tensor] | None = None
 
     def raw(self, audio: torch.Tensor) -> torch.Tensor:
-        """Log-mel (n_mels, T) as it is: two rows, normalised together, would lose it."""
+        """Log-mel (n_mels, T) before it is normalised, caught at the logarithm."""
         captured = []
         log = torch.log
         torch.log = lambda power: captured.append(log(power)) or captured[0]
@@ -63,10 +63,10 @@ def search(model: torch.nn.Module, encoded: torch.Tensor, first: int, last: int)
     state = model.initial_state(1)
     tokens: list[int] = []
     frame, n_symbols = first, 0
-    blank = model.head.blank if hasattr(model.head, "blank") else None
     while frame < last:
-        token, duration, _ = model.score(encoded, state[0], torch.tensor([[0, frame]]), 1)[0, 0].tolist()
-        if int(duration) == 1 or int(token) == blank:
+        lanes = torch.tensor([[0, frame]])
+        token, duration, _ = model.score(encoded, state[0], lanes, 1)[0, 0].tolist()
+        if duration == 1:  # An RNNT's blank.
             frame, n_symbols = frame + 1, 0
             continue
         tokens.append(int(token))
@@ -116,7 +116,8 @@ def main() -> None:
                     end = heard_to
                 heard = text.replace("\u2581", " ").split()
                 wrong.append(n_errors([word for word, _ in truth["words"]], heard))
-            print(f"{path.stem}: of {len(truth['words'])} words wrong by chunk {wrong[0]}, by file {wrong[1]}")
+            n_words = len(truth["words"])
+            print(f"{path.stem}: of {n_words} words wrong by chunk {wrong[0]}, by file {wrong[1]}")
 
 
 if __name__ == "__main__":

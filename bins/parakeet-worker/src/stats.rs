@@ -14,7 +14,7 @@ pub struct Stats {
     pub wall: Duration,
     /// Length of all recordings that could be loaded, in seconds.
     pub audio_s: f64,
-    /// Length of the chunks that went through the network, in seconds.
+    /// How much of it was heard or skipped as silence, in seconds.
     pub heard_s: f64,
     /// Decoding audio, on a thread of its own.
     pub audio_decode: Duration,
