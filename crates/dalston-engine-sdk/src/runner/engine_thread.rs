@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot, watch};
+use tracing::Span;
 
 use crate::engine::{Engine, EngineHealth, TaskContext, TaskInput, TaskOutput};
 use crate::error::{ErrorKind, TaskError};
@@ -32,6 +33,8 @@ pub(super) struct EngineThread {
 struct Job {
     input: TaskInput,
     context: TaskContext,
+    /// So that what the engine logs says which task it is about.
+    span: Span,
     done: oneshot::Sender<Result<TaskOutput, TaskError>>,
 }
 
@@ -60,6 +63,7 @@ impl EngineThread {
         let job = Job {
             input,
             context,
+            span: Span::current(),
             done,
         };
         let gone = || TaskError::unavailable("the engine has ended");
@@ -85,6 +89,7 @@ fn own(
                 continue;
             }
             let work = || {
+                let _task = job.span.enter();
                 let output = engine.process(&job.input, &job.context);
                 (output, engine.health())
             };
