@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use dalston_engine_sdk::audio::AudioLimits;
 use parakeet_model::{ComputeType, Device, ModelManifest, ParakeetModel, set_threads};
 use parakeet_worker::engine::{Engine, Settings, Transcript};
 use parakeet_worker::source::Source;
+use parakeet_worker::stats::Stats;
 use rnnt_decode::SearchRules;
 use segmenter::{ChunkRules, SegmentRules};
 
@@ -30,7 +32,7 @@ pub fn tiny_engine(batch_size: usize, chunk_seconds: usize) -> Engine {
     let max_frames = NonZeroUsize::new(chunk_seconds * 16_000 / default.stride)
         .expect("a chunk is longer than a frame");
     Engine {
-        model: model.expect("the bundle is whole"),
+        model: Arc::new(model.expect("the bundle is whole")),
         settings: Settings {
             batch_size: NonZeroUsize::new(batch_size).expect("a batch is not empty"),
             audio_limits: AudioLimits::default(),
@@ -51,7 +53,8 @@ pub fn transcribe(engine: &Engine, files: &[PathBuf]) -> BTreeMap<PathBuf, Trans
     let sources: Vec<_> = files.iter().cloned().map(Source::File).collect();
     let mut transcripts = BTreeMap::new();
     let mut expected = 0..;
-    engine.transcribe(&sources, |file, transcript| {
+    let proceed = |_: &Stats| ControlFlow::Continue(());
+    engine.transcribe(&sources, proceed, |file, transcript| {
         assert_eq!(
             Some(file),
             expected.next(),

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use e2e_tests::{project, tiny_engine, transcribe};
 use parakeet_worker::engine::{Error, Transcript};
 use parakeet_worker::source::Source;
+use parakeet_worker::stats::Stats;
 
 /// Writes silence as 16-bit mono at 16 kHz.
 fn write_silence(path: &Path, seconds: u32) {
@@ -40,7 +41,8 @@ fn a_recording_that_the_network_refuses_costs_its_batch_nothing() {
     let engine = tiny_engine(8, 90);
     let sources: Vec<_> = files.iter().cloned().map(Source::File).collect();
     let mut outcomes = Vec::new();
-    let stats = engine.transcribe(&sources, |_, outcome| {
+    let proceed = |_: &Stats| ControlFlow::Continue(());
+    let stats = engine.transcribe(&sources, proceed, |_, outcome| {
         outcomes.push(outcome);
         ControlFlow::Continue(())
     });

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
@@ -17,8 +18,8 @@ use crate::stats::Stats;
 
 /// A loaded model and the rules by which it is used.
 pub struct Engine {
-    /// The network.
-    pub model: ParakeetModel,
+    /// The network, shared with whoever keeps it loaded.
+    pub model: Arc<ParakeetModel>,
     /// The rules.
     pub settings: Settings,
 }
@@ -65,14 +66,15 @@ pub enum Error {
 impl Engine {
     /// Transcribes recordings, chunks of several of them in one batch, and hands each result to
     /// `deliver` with its place in `sources`: in that order, each as soon as it and all before it
-    /// are done. A recording that fails is delivered as an error and costs the others nothing. Stops
-    /// early if `deliver` breaks.
+    /// are done. A recording that fails is delivered as an error and costs the others nothing. Before
+    /// each batch `proceed` sees what was done so far. Stops early if either breaks.
     ///
     /// Audio is decoded on a thread of its own, far enough ahead that batches are full. At most four
     /// batches of the longest chunks wait in memory, and the recordings they are cut from.
     pub fn transcribe(
         &self,
         sources: &[Source],
+        mut proceed: impl FnMut(&Stats) -> ControlFlow<()>,
         mut deliver: impl FnMut(usize, Result<Transcript, Error>) -> ControlFlow<()>,
     ) -> Stats {
         let Settings {
@@ -109,6 +111,9 @@ impl Engine {
                     }
                 }
 
+                if proceed(&stats).is_break() {
+                    return;
+                }
                 let batch = recordings.take_batch(batch_size);
                 let samples: Vec<_> = batch
                     .iter()
@@ -116,7 +121,9 @@ impl Engine {
                     .collect();
                 let hypotheses = self.hear(&samples, &mut stats);
                 assert_eq!(hypotheses.len(), batch.len(), "every chunk has an answer");
-                arrivals.release(samples.iter().map(|samples| samples.len()).sum());
+                let n_samples = samples.iter().map(|samples| samples.len()).sum();
+                arrivals.release(n_samples);
+                stats.heard_s += n_samples as f64 / f64::from(SAMPLE_RATE_HZ);
 
                 let making_words = Instant::now();
                 for (chunk, hypothesis) in batch.iter().zip(hypotheses) {

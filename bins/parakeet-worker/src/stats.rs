@@ -14,6 +14,8 @@ pub struct Stats {
     pub wall: Duration,
     /// Length of all recordings that could be loaded, in seconds.
     pub audio_s: f64,
+    /// Length of the chunks that went through the network, in seconds.
+    pub heard_s: f64,
     /// Decoding audio, on a thread of its own.
     pub audio_decode: Duration,
     /// Log-mel and encoder.
