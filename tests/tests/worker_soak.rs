@@ -6,7 +6,7 @@ use e2e_tests::pipeline::{Pipeline, check_no_secrets};
 use e2e_tests::{Contract, Listener, Usage, parakeet};
 
 /// Seconds of work; `E2E_SOAK_S=1800` is half an hour.
-const DEFAULT_S: u64 = 20;
+const DEFAULT_S: u64 = 12;
 
 /// The test set has so many recordings; each round takes the next few, so that lengths differ.
 const N_RECORDINGS: usize = 300;

@@ -75,21 +75,17 @@ impl TranscribeConfig {
     fn set(&mut self, key: &str, value: &Value) -> Result<bool, String> {
         const SECONDS: &str = "a number of seconds above 0";
         const SWITCH: &str = "true or false";
+        const COUNT: &str = "a whole number from 1 to 32";
+        const LANGUAGE: &str = "auto or a code such as de or de-AT";
         match key {
             "model" => put(&mut self.model, value, "a model's id", |_| true)?,
-            "language" => {
-                let expected = "auto or a code such as de or de-AT";
-                put(&mut self.language, value, expected, |it| {
-                    is_language_code(it)
-                })?;
-            }
+            "language" => put(&mut self.language, value, LANGUAGE, |it| {
+                is_language_code(it)
+            })?,
             "channel" => put(&mut self.channel, value, "a channel's number", |_| true)?,
-            "batch_size" => put(
-                &mut self.batch_size,
-                value,
-                "a whole number from 1 to 32",
-                |it| (1..=32).contains(it),
-            )?,
+            "batch_size" => put(&mut self.batch_size, value, COUNT, |it| {
+                (1..=32).contains(it)
+            })?,
             "compute_type" => {
                 let name = value.as_str().unwrap_or_default();
                 let names = ComputeType::ALL.map(ComputeType::name).join(", ");

@@ -1,6 +1,6 @@
 //! Which model a task means, and those that are loaded.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
@@ -39,14 +39,15 @@ pub(super) struct Models {
     store: ParakeetStore,
     /// What the store was seen to hold; it drops models by itself.
     seen: Vec<Weak<ParakeetModel>>,
-    last: Arc<str>,
+    /// The id of the model that was used last.
+    last: Option<String>,
 }
 
-/// A folder, and the id that its manifest says.
+/// A folder with a model, and the model's id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Bundle {
     dir: PathBuf,
-    id: Arc<str>,
+    id: String,
 }
 
 impl Models {
@@ -57,11 +58,17 @@ impl Models {
         let dir = model_dir::find(name, &bundles);
         let missing = "the default model is not there; DALSTON_DEFAULT_MODEL names another";
         let dir = dir.map_err(|why| TaskError::engine(missing).caused_by(why))?;
-        let default = Bundle::read(dir)?;
+        // The folder may have any name: the id is in its manifest.
+        let manifest = ModelManifest::read(&dir);
+        let broken = "the default model's manifest cannot be read";
+        let manifest = manifest.map_err(|why| TaskError::engine(broken).caused_by(why))?;
+        let default = Bundle {
+            dir,
+            id: manifest.model_id,
+        };
         set_threads(None);
         let mut models = Self {
             bundles,
-            last: Arc::clone(&default.id),
             default: default.clone(),
             device: settings.device,
             store: ParakeetStore::new(StoreLimits {
@@ -69,6 +76,7 @@ impl Models {
                 max_models: settings.max_models,
             }),
             seen: Vec::new(),
+            last: None,
         };
         let model = models.load(&default, ComputeType::Auto)?;
         if settings.device == Device::Auto && model.device() == Device::Cpu {
@@ -96,18 +104,21 @@ impl Models {
         let id: ModelId = name
             .parse()
             .map_err(|why| TaskError::input(format!("config.model is not a model's id: {why}")))?;
-        if id.as_str() == &*self.default.id {
+        if id.as_str() == self.default.id {
             return Ok((self.default.clone(), None));
         }
         match self.bundles.find(&id) {
-            Ok(dir) => Ok((Bundle::read(dir)?, None)),
+            Ok(dir) => {
+                let id = id.to_string();
+                Ok((Bundle { dir, id }, None))
+            }
             Err(why) if is_parakeet(&id) => Err(TaskError::input(format!(
                 "there is no bundle of model {id} here; `cargo xtask export-model {id}` makes it"
             ))
             .caused_by(why)),
             Err(_) => {
                 let default = &self.default.id;
-                tracing::warn!(model = name, %default, "model_unknown");
+                tracing::warn!(model = name, default, "model_unknown");
                 let warning = format!("Model '{name}' is of another engine; {default} was used");
                 Ok((self.default.clone(), Some(warning)))
             }
@@ -123,21 +134,18 @@ impl Models {
         let model = self.store.load(&bundle.dir, self.device, compute_type);
         let model = model.map_err(|why| fault(&bundle.id, why))?;
         self.seen.retain(|seen| seen.strong_count() > 0);
-        if !self
-            .seen
-            .iter()
-            .any(|seen| seen.as_ptr() == Arc::as_ptr(&model))
-        {
+        let is_same = |seen: &Weak<_>| seen.as_ptr() == Arc::as_ptr(&model);
+        if !self.seen.iter().any(is_same) {
             self.seen.push(Arc::downgrade(&model));
             tracing::info!(
-                model = %bundle.id,
+                model = bundle.id,
                 device = model.device().name(),
                 compute_type = model.compute_type().name(),
                 load_time = began.elapsed().as_secs_f64(),
                 "model_loaded_successfully"
             );
         }
-        self.last = Arc::clone(&bundle.id);
+        self.last = Some(model.manifest().model_id.clone());
         Ok(model)
     }
 
@@ -147,7 +155,7 @@ impl Models {
         let on_cuda = loaded.iter().any(|it| it.device() == Device::Cuda);
         let ids = loaded.iter().map(|it| it.manifest().model_id.clone());
         EngineHealth {
-            model_name: Some(self.last.to_string()),
+            model_name: self.last.clone(),
             models_loaded: ids.collect(),
             device: if on_cuda { Device::Cuda } else { Device::Cpu }.to_string(),
             cuda_available: on_cuda,
@@ -155,21 +163,6 @@ impl Models {
             ..EngineHealth::default()
         }
     }
-}
-
-impl Bundle {
-    fn read(dir: PathBuf) -> Result<Self, TaskError> {
-        let manifest = read_manifest(&dir)?;
-        Ok(Self {
-            id: manifest.model_id.into(),
-            dir,
-        })
-    }
-}
-
-fn read_manifest(dir: &Path) -> Result<ModelManifest, TaskError> {
-    let broken = "a model's manifest cannot be read";
-    ModelManifest::read(dir).map_err(|why| TaskError::engine(broken).caused_by(why))
 }
 
 /// Whether a name can only mean a model of this engine.
@@ -181,7 +174,7 @@ fn is_parakeet(id: &ModelId) -> bool {
 /// Whose fault it is that a model is not loaded; the sentence names no folder of this machine.
 fn fault(id: &str, why: StoreError<Error>) -> TaskError {
     let StoreError::Load(cause) = why else {
-        return TaskError::unavailable(format!("there is no room for model {id}")).caused_by(why);
+        return TaskError::engine(format!("there is no room for model {id}")).caused_by(why);
     };
     let error = match &*cause {
         Error::ComputeTypeNotInBundle {
@@ -208,24 +201,15 @@ mod tests {
     /// Models of a folder that holds this bundle beside the default one; nothing is loaded.
     fn models(other: &str) -> (Models, tempfile::TempDir) {
         let root = tempfile::tempdir().expect("a temporary folder can be made");
-        let file = serde_json::json!({"file": "f", "bytes": 1, "sha256": ""});
         let folder = root.path().join(other.replace('/', "--"));
-        let manifest = serde_json::json!({
-            "format_version": 1, "model_id": other, "language": "en", "languages": ["en"],
-            "head": "rnnt", "hop_samples": 160, "subsampling": 8, "max_samples": 960_000,
-            "vocabulary_size": 7, "sample_rate_hz": 16_000, "blank_id": 7,
-            "archives": {"float32": file}, "files": {"vocabulary": file},
-        });
         std::fs::create_dir(&folder).expect("it can be made");
-        std::fs::write(folder.join(ModelManifest::FILE), manifest.to_string())
-            .expect("it can be written");
+        std::fs::write(folder.join(ModelManifest::FILE), "{}").expect("it can be written");
         let default = Bundle {
             dir: "/somewhere/else".into(),
             id: "someone/default".into(),
         };
         let models = Models {
             bundles: Bundles::new(Some(root.path().to_owned())),
-            last: Arc::clone(&default.id),
             default,
             device: Device::Cpu,
             store: ParakeetStore::new(StoreLimits {
@@ -233,6 +217,7 @@ mod tests {
                 max_models: 1,
             }),
             seen: Vec::new(),
+            last: None,
         };
         (models, root)
     }
@@ -241,7 +226,7 @@ mod tests {
     fn chosen(name: Option<&str>) -> (String, Option<String>) {
         let (models, _root) = models("nvidia/parakeet-ctc-0.6b");
         let (bundle, warning) = models.choose(name).expect("there is a model for it");
-        (bundle.id.to_string(), warning)
+        (bundle.id, warning)
     }
 
     #[test]
