@@ -14,16 +14,11 @@ use crate::worker::{Worker, WorkerSettings};
 /// The tiny model's id, and the name of its folder.
 pub const TINY: &str = "parakeet-rnnt-tiny";
 
-/// The program that was built with this test: both lie in the same profile's folder.
+/// `parakeet-worker`, which cargo builds for these tests under another name.
 pub fn program() -> PathBuf {
     let test = std::env::current_exe().expect("a process knows its program");
     let profile = test.ancestors().nth(2).expect("tests lie in deps");
-    let worker = profile.join("parakeet-worker");
-    assert!(
-        worker.is_file(),
-        "the worker is missing: `cargo build --package parakeet-worker` makes it"
-    );
-    worker
+    profile.join("worker-under-test")
 }
 
 /// What a real worker of this pipeline is told: the tiny model, on one thread of the CPU.

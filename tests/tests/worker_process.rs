@@ -74,16 +74,16 @@ fn long_recording(folder: &tempfile::TempDir) -> PathBuf {
     path
 }
 
-/// A worker with this grace period that has begun a long task.
-fn at_work(pipeline: &mut Pipeline, grace: &str) -> (Worker, Task) {
+/// A worker with this grace period that has begun a long task, in batches of this size.
+fn at_work(pipeline: &mut Pipeline, grace: &str, batch_size: u8) -> (Worker, Task) {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let mut settings = parakeet::settings(pipeline, "worker");
     settings.more.push(("DALSTON_GRACE_S", grace.to_owned()));
     let worker = parakeet::start_ready(&settings);
-    let one_chunk_at_a_time = |task: Task| task.with("batch_size", 1);
+    let with_batches = |task: Task| task.with("batch_size", batch_size);
     let recording = long_recording(&folder);
     let task = pipeline
-        .submit_recordings(&[recording], one_chunk_at_a_time)
+        .submit_recordings(&[recording], with_batches)
         .remove(0);
     let begun = || !parakeet::logged(&worker, "transcribing").is_empty();
     assert!(wait_until(PATIENCE, begun), "the task was not begun");
@@ -94,7 +94,7 @@ fn at_work(pipeline: &mut Pipeline, grace: &str) -> (Worker, Task) {
 fn a_task_at_work_is_finished_before_the_end() {
     for contract in CONTRACTS {
         let mut pipeline = Pipeline::start(contract);
-        let (mut worker, task) = at_work(&mut pipeline, "100");
+        let (mut worker, task) = at_work(&mut pipeline, "100", 1);
         worker.program.signal(Signal::TERM);
         let end = worker.program.wait(PATIENCE);
         assert!(end.success(), "{end}");
@@ -106,18 +106,25 @@ fn a_task_at_work_is_finished_before_the_end() {
 fn a_task_that_outlasts_the_grace_period_goes_back_and_the_end_is_in_order() {
     for contract in CONTRACTS {
         let mut pipeline = Pipeline::start(contract);
-        let (mut worker, task) = at_work(&mut pipeline, "0");
+        let (mut worker, task) = at_work(&mut pipeline, "0", 32);
+        // The audio is decoded meanwhile, and the network at work.
+        std::thread::sleep(Duration::from_millis(500));
         let asked = Instant::now();
         worker.program.signal(Signal::TERM);
+        let put_back = || !parakeet::logged(&worker, "task_put_back").is_empty();
+        assert!(
+            wait_until(Duration::from_secs(5), put_back),
+            "the task is kept"
+        );
+        // The network cannot stop within a batch, and this one is all of the recording: a process that
+        // ended under it would crash.
         let end = worker.program.wait(PATIENCE);
         let time = asked.elapsed();
         println!(
-            "{}: at work without grace, SIGTERM to exit {time:.2?}",
+            "{}: within a batch and without grace, SIGTERM to exit {time:.2?}",
             contract.name()
         );
         assert!(end.success(), "{end}");
-        assert!(time < Duration::from_secs(10), "{time:?}");
-        assert_eq!(parakeet::logged(&worker, "task_put_back").len(), 1);
         assert!(!pipeline.listener.ends().contains_key(&task.task_id));
 
         // Untouched: with a limit of one delivery the next worker does it all the same.
@@ -136,7 +143,7 @@ fn a_task_that_outlasts_the_grace_period_goes_back_and_the_end_is_in_order() {
 fn a_task_past_its_time_limit_stops_between_batches() {
     let mut pipeline = Pipeline::start(Contract::Streams);
     pipeline.producer.time_limit = chrono::TimeDelta::seconds(1);
-    let (worker, task) = at_work(&mut pipeline, "60");
+    let (worker, task) = at_work(&mut pipeline, "60", 1);
     let end = pipeline
         .listener
         .wait_for(EventKind::Failed, &task.task_id, PATIENCE);
