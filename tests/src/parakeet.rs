@@ -105,8 +105,8 @@ pub fn transcribed(files: &[PathBuf]) -> Vec<Value> {
     objects
 }
 
-/// Makes a second model of the tiny one, which labels its transcripts `und`; returns the folder that
-/// holds both.
+/// Puts two models into the folder `root`: the tiny one, and its twin called `second`, which labels its
+/// transcripts `und`.
 pub fn two_models(root: &Path, second: &str) {
     let tiny = project().join("models").join(TINY);
     for id in [TINY, second] {
