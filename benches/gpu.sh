@@ -1,49 +1,72 @@
 #!/usr/bin/env bash
-# Proves the engine on a GPU, words first and speed second, in one call:
+# Proves the engine on a GPU, words first and speed second, in one call of about four minutes:
 #
-#   benches/gpu.sh [BINARY] [SCRATCH]
+#   benches/gpu.sh [BINARIES] [SCRATCH]
 #
-# BINARY   a built parakeet-worker (default: target/release/parakeet-worker)
-# SCRATCH  where bundles, audio and outputs go, 6 GB (default: a temporary folder)
+# BINARIES  folder with built parakeet-worker and throughput (default: target/release)
+# SCRATCH   where bundles, audio and outputs go, 12 GB (default: a temporary folder)
 #
-# Needs python3 with torch 2.11.0 (CUDA), PyYAML and sentencepiece, and no Rust: BINARY may come from
-# another machine. PYTHON names another interpreter. Words: the tiny model on the 300 test sentences,
-# every compute type on the GPU against float32 on the CPU. Speed: random weights at the size of
-# rnnt-0.6b on 30 s recordings, as a share of the matrix rate measured in the same run.
+# Needs python3 with torch 2.11.0 (CUDA), PyYAML and sentencepiece, and no Rust: the binaries may come
+# from another machine. PYTHON names another interpreter, DEVICE=cpu proves the script itself on a
+# machine without a GPU, MODELS and NUMBERS_MODEL are other sizes.
+#
+# Words: the tiny model on the 300 test sentences, every compute type on the GPU against float32 on
+# the CPU. Numbers: every stage of a larger random model against the CPU. Speed: random weights of
+# true size, from samples in memory to words, as a share of the matrix rate measured
+# in the same run. The table is printed, and written to SCRATCH/gpu.json.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-binary=${1:-target/release/parakeet-worker}
+binaries=${1:-target/release}
 scratch=${2:-$(mktemp -d)}
 python=${PYTHON:-python3}
-n_recordings=${N_RECORDINGS:-128}
+device=${DEVICE:-cuda}
+models=${MODELS:-rnnt-0.6b ctc-0.6b tdt-0.6b-v3 rnnt-1.1b}
 
-[ -x "$binary" ] || { echo "no parakeet-worker at $binary: cargo build --release -p parakeet-worker" >&2; exit 1; }
+for binary in parakeet-worker throughput; do
+    [ -x "$binaries/$binary" ] || {
+        echo "no $binary in $binaries: cargo build --release -p parakeet-worker -p benches" >&2
+        exit 1
+    }
+done
 mkdir -p "$scratch"
 LD_LIBRARY_PATH=$("$python" -c 'import pathlib, torch; print(pathlib.Path(torch.__file__).parent / "lib")')
 export LD_LIBRARY_PATH
-transcribe() { "$binary" transcribe "$@"; }
 
 echo "== bundles"
-"$python" xtask/python/export.py models/parakeet-rnnt-tiny/parakeet-rnnt-tiny.nemo \
-    --out "$scratch/tiny" --dtype float32,bfloat16,float16
-"$python" xtask/python/export.py --random-init rnnt-0.6b \
-    --out "$scratch/rnnt-0.6b" --dtype bfloat16,float16
+export_model() { "$python" xtask/python/export.py "$@" 2> "$scratch/export-$BASHPID.log" || {
+    cat "$scratch/export-$BASHPID.log" >&2
+    return 1
+}; }
+exports=()
+export_model models/parakeet-rnnt-tiny/parakeet-rnnt-tiny.nemo \
+    --out "$scratch/tiny" --dtype float32,bfloat16,float16 & exports+=($!)
+export_model --random-init "${NUMBERS_MODEL:-tdt_ctc-110m}" \
+    --out "$scratch/numbers" --dtype float32,bfloat16,float16 & exports+=($!)
+for model in $models; do
+    types=bfloat16
+    [ "$model" = rnnt-0.6b ] && types=bfloat16,float16
+    export_model --random-init "$model" --out "$scratch/$model" --dtype "$types" & exports+=($!)
+done
+for export in "${exports[@]}"; do wait "$export"; done
 
 echo "== words: the tiny model on tests/data/tiny-300"
 words() { # NAME FLAGS...
     local name=$1
     shift
-    transcribe --model "$scratch/tiny" --format json --tokens --chunk-seconds 60 "$@" \
-        tests/data/tiny-300/*.flac > "$scratch/words-$name.jsonl"
+    "$binaries/parakeet-worker" transcribe --model "$scratch/tiny" --format json --tokens \
+        --chunk-seconds 60 "$@" tests/data/tiny-300/*.flac > "$scratch/words-$name.jsonl"
 }
-words reference --device cpu --compute-type float32 --batch-size 1
-words cuda-float32 --device cuda --compute-type float32
-words cuda-float32-alone --device cuda --compute-type float32 --batch-size 1
-words cuda-bfloat16 --device cuda --compute-type bfloat16
-words cuda-float16 --device cuda --compute-type float16
+words reference --device cpu --compute-type float32
+words gpu-float32 --device "$device" --compute-type float32
+words gpu-float32-alone --device "$device" --compute-type float32 --batch-size 1
+words gpu-bfloat16 --device "$device" --compute-type bfloat16
+words gpu-float16 --device "$device" --compute-type float16
 "$python" benches/gpu_words.py tests/data/tiny-300/truth.jsonl "$scratch"/words-*.jsonl
 
-echo "== speed: random rnnt-0.6b on $n_recordings recordings of 30 s"
-"$python" benches/gpu_speed.py --binary "$binary" --bundle "$scratch/rnnt-0.6b" \
-    --n-recordings "$n_recordings" --scratch "$scratch"
+echo "== numbers: ${NUMBERS_MODEL:-tdt_ctc-110m}, random, against float32 on the CPU"
+"$python" benches/gpu_numbers.py "$scratch/numbers" --device "$device"
+
+echo "== speed: random weights"
+"$python" benches/gpu_speed.py --throughput "$binaries/throughput" --device "$device" \
+    --bundles "$scratch" --models "$models" --json "$scratch/gpu.json"

@@ -1,92 +1,155 @@
-"""Measures the worker's speed as a share of the GPU's matrix rate, both in one run.
+"""Measures the engine's speed as a share of the GPU's matrix rate, both in one run.
 
-Numerator: 15.6 GFLOP per second of unpadded audio, the cost of the 0.6B encoder on 30 s chunks.
+Numerator: 15.6 GFLOP per second of unpadded audio for the 0.6B encoder on 30 s chunks, 27.1 for 1.1B.
 Denominator: the best of 20 products of two 8192 x 8192 matrices in the same type, after warm-up.
+Time: from samples in host memory to words, the median of 3 runs of `throughput`.
 """
 
 import argparse
+import json
 import pathlib
-import re
 import subprocess
+import sys
 import time
 import wave
 
-import numpy
 import torch
 
-SAMPLE_RATE_HZ = 16_000
-RECORDING_S = 30
-GFLOP_PER_AUDIO_S = 15.6
-BATCH_SIZES = (1, 8, 32)
-REPEATS = 3
+sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "xtask/python"))
 
+from random_init import speech_like  # noqa: E402  (the folder is put on the path above)
 
-def matrix_rate(compute_type: torch.dtype) -> float:
-    """Multiplications and additions per second, in units of 10^9."""
-    size = 8192
-    a, b = (torch.randn(size, size, device="cuda").to(compute_type) for _ in range(2))
-    times = []
-    for _ in range(25):
-        torch.cuda.synchronize()
-        begun = time.perf_counter()
-        torch.mm(a, b)
-        torch.cuda.synchronize()
-        times.append(time.perf_counter() - begun)
-    return 2 * size**3 / min(times[5:]) / 1e9
-
-
-def write_recordings(folder: pathlib.Path, count: int) -> list[str]:
-    """Noise that comes and goes, as WAV; random weights hear no more in speech."""
-    folder.mkdir(parents=True, exist_ok=True)
-    rng = numpy.random.default_rng(1)
-    paths = []
-    for index in range(count):
-        path = folder / f"{index:04}.wav"
-        loudness = numpy.repeat(rng.uniform(0.0, 3000.0, RECORDING_S * 4), SAMPLE_RATE_HZ // 4)
-        samples = (rng.standard_normal(len(loudness)) * loudness).clip(-32768, 32767)
-        with wave.open(str(path), "wb") as out:
-            out.setnchannels(1)
-            out.setsampwidth(2)
-            out.setframerate(SAMPLE_RATE_HZ)
-            out.writeframes(samples.astype("<i2").tobytes())
-        paths.append(str(path))
-    return paths
-
-
-def run(arguments: argparse.Namespace, compute_type: str, batch: int, files: list[str]) -> dict:
-    """The figures that `--stats` prints, by name."""
-    command = [arguments.binary, "transcribe", "--model", str(arguments.bundle), "--device", "cuda"]
-    command += ["--compute-type", compute_type, "--batch-size", str(batch), "--stats", *files]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    lines = re.findall(r"^ *([a-zA-Z][a-zA-Z ]*?) +([\d.]+)", done.stderr, re.MULTILINE)
-    return {name: float(value) for name, value in lines}
+GFLOP_PER_AUDIO_S = {"0.6b": 15.6, "1.1b": 27.1}
+COLUMNS = (
+    "model compute_type batch lanes spread rtfx share wall encode search n_tokens joint_calls "
+    "peak_gb load"
+).split()
 
 
 def main() -> None:
+    """Prints the table, row by row."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--binary", required=True)
-    parser.add_argument("--bundle", type=pathlib.Path, required=True)
-    parser.add_argument("--n-recordings", type=int, default=128)
-    parser.add_argument("--scratch", type=pathlib.Path, required=True)
+    parser.add_argument("--throughput", required=True)
+    parser.add_argument("--bundles", type=pathlib.Path, required=True)
+    parser.add_argument("--models", required=True, help="folders in --bundles")
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--json", type=pathlib.Path, required=True)
     arguments = parser.parse_args()
 
-    files = write_recordings(arguments.scratch / "recordings", arguments.n_recordings)
-    print(torch.cuda.get_device_name())
-    for name in ("bfloat16", "float16"):
-        rate = matrix_rate(getattr(torch, name))
-        print(f"{name}: matrix rate {rate / 1000:.1f} TFLOP/s")
-        for batch in BATCH_SIZES:
-            runs = [run(arguments, name, batch, files) for _ in range(REPEATS)]
-            best = max(runs, key=lambda figures: figures["RTFx"])
-            share = best["RTFx"] * GFLOP_PER_AUDIO_S / rate
-            shown = ", ".join(
-                f"{key} {best[key]:g}"
-                for key in ("encode", "search", "audio decode", "joint calls per token")
-            )
+    rates = {name: matrix_rate(arguments.device, name) for name in ("bfloat16", "float16")}
+    copy = copy_rate(arguments.device)
+    card = torch.cuda.get_device_name() if arguments.device == "cuda" else "CPU"
+    shown = ", ".join(f"{name} {rate / 1e3:.1f} TFLOP/s" for name, rate in rates.items())
+    print(f"{card}: matrix rate {shown}; copy {copy / 1e12:.2f} TB/s read and written")
+    stages(arguments)
+    recording = write_recording(arguments.bundles / "recording.wav")
+    rows = []
+    print("  ".join(COLUMNS), flush=True)
+    for model, compute_type, flags in plan(arguments):
+        command = [arguments.throughput, "--model", str(arguments.bundles / model)]
+        command += ["--device", arguments.device, "--compute-type", compute_type, *flags]
+        done = subprocess.run([*command, str(recording)], stdout=subprocess.PIPE, text=True)
+        for row in map(json.loads, done.stdout.splitlines()):
+            gflop = next((it for size, it in GFLOP_PER_AUDIO_S.items() if size in model), 0.0)
+            row["share"] = round(100 * row["rtfx"] * gflop / rates[compute_type], 1)
+            row["peak_gb"] = round((row["peak_bytes"] or 0) / 1e9, 1)
+            rows.append(row)
+            shown = (row[column] for column in COLUMNS)
+            print(*(f"{it:.3g}" if isinstance(it, float) else it for it in shown), sep="  ", flush=True)
+        if done.returncode != 0:
+            print(f"{model} {compute_type}: exit code {done.returncode}", flush=True)
+    report = {"card": card, "torch": torch.__version__, "matrix_gflops": rates, "rows": rows}
+    arguments.json.write_text(json.dumps(report, indent=1))
+
+
+def write_recording(path: pathlib.Path) -> pathlib.Path:
+    """Five minutes of the sounds on which random heads are balanced, so that they speak."""
+    sounds = torch.cat([speech_like(seed).flatten() for seed in range(1, 17)])
+    with wave.open(str(path), "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(16_000)
+        out.writeframes((sounds.clamp(-1, 1) * 32767).to(torch.int16).numpy().tobytes())
+    return path
+
+
+def plan(arguments: argparse.Namespace) -> list[tuple[str, str, list[str]]]:
+    """What is run: model, compute type and flags."""
+    if arguments.device == "cpu":
+        small = ["--batch", "1,2", "--batches", "1", "--runs", "1"]
+        return [(model, "bfloat16", small) for model in arguments.models.split()]
+    full = ["--batch", "128", "--lanes", "512", "--batches", "12"]
+    runs = []
+    for model in arguments.models.split():
+        runs.append((model, "bfloat16", full))
+        if model == "rnnt-0.6b":
+            runs.append((model, "bfloat16", [*full, "--spread", "0.1"]))
+            runs.append((model, "bfloat16", ["--batch", "1,8,32,128", "--batches", "8"]))
+            runs.append((model, "float16", full))
+    return runs
+
+
+def stages(arguments: argparse.Namespace) -> None:
+    """Milliseconds of the encoder's stages in one archive, by the device's own clock."""
+    if arguments.device == "cpu":
+        return
+    bundle = arguments.bundles / arguments.models.split()[0]
+    file = json.loads((bundle / "manifest.json").read_text())["archives"]["bfloat16"]["file"]
+    torch._C._jit_set_profiling_mode(False)
+    with torch.inference_mode():
+        archive = torch.jit.load(str(bundle / file), map_location="cuda")
+        for n in (1, 8, 32, 128):
+            audio = 0.1 * torch.randn(n, 476_160, device="cuda")
+            n_samples = torch.full([n], 476_160)
+            features = milliseconds(lambda: archive.features(audio, n_samples))
+            encoder = milliseconds(lambda: archive.encoder_output(audio, n_samples))
+            whole = milliseconds(lambda: archive.encode(audio, n_samples))
             print(
-                f"  batch {batch:2}: RTFx {best['RTFx']:.0f} (best of {REPEATS}), "
-                f"{100 * share:.1f} % of the matrix rate; {shown}"
+                f"batch {n:3} of 29.76 s: front end {features:.2f} ms, encoder "
+                f"{encoder - features:.2f} ms, projection {whole - encoder:.2f} ms",
+                flush=True,
             )
+
+
+def milliseconds(call) -> float:
+    """The median of 5, between events on the device."""
+    times = []
+    for _ in range(7):
+        begun, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        begun.record()
+        call()
+        ended.record()
+        torch.cuda.synchronize()
+        times.append(begun.elapsed_time(ended))
+    return sorted(times[2:])[2]
+
+
+def matrix_rate(device: str, compute_type: str) -> float:
+    """Multiplications and additions per second, in units of 10^9."""
+    size = 8192 if device == "cuda" else 1024
+    a, b = (torch.randn(size, size, device=device).to(getattr(torch, compute_type)) for _ in "ab")
+    return 2 * size**3 / best(device, lambda: torch.mm(a, b)) / 1e9
+
+
+def copy_rate(device: str) -> float:
+    """Bytes read and written per second by a large copy."""
+    a = torch.randn(2**28 if device == "cuda" else 2**24, device=device)
+    b = torch.empty_like(a)
+    return 2 * a.nbytes / best(device, lambda: b.copy_(a))
+
+
+def best(device: str, call) -> float:
+    """Seconds of the fastest of 20 calls, after 5."""
+    times = []
+    for _ in range(25):
+        if device == "cuda":
+            torch.cuda.synchronize()
+        begun = time.perf_counter()
+        call()
+        if device == "cuda":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - begun)
+    return min(times[5:])
 
 
 if __name__ == "__main__":

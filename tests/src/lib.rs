@@ -6,6 +6,7 @@
     reason = "these functions are called by tests, which fail by panicking"
 )]
 
+mod contract;
 mod fault_proxy;
 mod listener;
 mod object_server;
@@ -17,6 +18,7 @@ mod worker;
 
 #[cfg(feature = "model")]
 mod long_recording;
+pub mod parakeet;
 #[cfg(feature = "model")]
 mod test_set;
 #[cfg(feature = "model")]
@@ -26,10 +28,11 @@ mod word_errors;
 
 use std::path::Path;
 
+pub use contract::Contract;
 pub use fault_proxy::{Fault, FaultProxy};
 pub use listener::{Event, EventKind, Listener};
 pub use object_server::ObjectServer;
-pub use producer::{Contract, Producer, Task};
+pub use producer::{Producer, Task};
 pub use program::{Program, Signal, Usage, free_port, wait_until};
 pub use redis_server::RedisServer;
 pub use worker::{Worker, WorkerSettings};

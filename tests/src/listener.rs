@@ -11,7 +11,7 @@ use redis::streams::{StreamReadOptions, StreamReadReply};
 use redis::{Commands as _, Connection};
 use serde_json::Value;
 
-use crate::producer::Contract;
+use crate::contract::Contract;
 use crate::program::wait_until;
 use crate::redis_server::RedisServer;
 

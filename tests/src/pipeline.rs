@@ -1,6 +1,7 @@
 //! A Dalston of our own around one engine, and what must be true of it when all tasks have ended.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -8,9 +9,10 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::contract::Contract;
 use crate::listener::{EventKind, Listener};
 use crate::object_server::ObjectServer;
-use crate::producer::{Contract, Producer, Task};
+use crate::producer::{Producer, Task};
 use crate::program::{new_folder, wait_until};
 use crate::redis_server::RedisServer;
 use crate::worker::{Worker, WorkerSettings};
@@ -18,7 +20,8 @@ use crate::worker::{Worker, WorkerSettings};
 /// Redis, store, producer and listener of one engine.
 ///
 /// The engine is the scripted one (`tests/src/bin/scripted_engine.rs`): what it says of a task is the
-/// text of the task's audio file, and the audio of each task says the task's id.
+/// text of the task's audio file, and the audio of each task says the task's id. Or it is the real one,
+/// under the same name, and the tasks' audio is recordings.
 pub struct Pipeline {
     /// Whose words everybody speaks.
     pub contract: Contract,
@@ -92,10 +95,34 @@ impl Pipeline {
         tasks
     }
 
+    /// Gives out a task for each of these recordings, each changed by `change`.
+    pub fn submit_recordings(
+        &mut self,
+        recordings: &[PathBuf],
+        mut change: impl FnMut(Task) -> Task,
+    ) -> Vec<Task> {
+        let tasks: Vec<_> = recordings.iter().map(|_| change(Task::new())).collect();
+        for (task, recording) in tasks.iter().zip(recordings) {
+            let audio = fs::read(recording).expect("the recordings are part of the repository");
+            self.store.put(task.audio_key(), audio);
+        }
+        self.producer.submit(&tasks);
+        tasks
+    }
+
     /// Waits until these tasks have ended, then checks that each was completed exactly once, with the
-    /// right output in its place, and that nothing is left in the queue.
+    /// scripted engine's output in its place, and that nothing is left in the queue.
     #[track_caller]
     pub fn check_completed(&mut self, tasks: &[Task], limit: Duration) {
+        self.check_ended_once(tasks, limit);
+        for task in tasks {
+            self.check_output(task);
+        }
+    }
+
+    /// The same for any engine: what its outputs say is for the caller to check.
+    #[track_caller]
+    pub fn check_ended_once(&mut self, tasks: &[Task], limit: Duration) {
         let all_ended = || {
             let ends = self.listener.ends();
             tasks.iter().all(|task| ends.contains_key(&task.task_id))
@@ -125,27 +152,29 @@ impl Pipeline {
             );
             assert_eq!(ends[0].body["job_id"], task.job_id.as_str());
             assert_eq!(ends[0].body["engine_id"], ENGINE_ID);
-            self.check_output(task);
         }
         let left = self.producer.waiting_and_taken();
         assert_eq!(left, (0, 0), "tasks still waiting and taken in the queue");
     }
 
-    /// The output of the task stands where it belongs and says what the engine heard.
+    /// The `data` of the task's output, which stands where it belongs and names the task.
     #[track_caller]
-    fn check_output(&self, task: &Task) {
+    pub fn output(&self, task: &Task) -> Value {
         let key = task.output_key(self.contract);
         let content = self.store.get(&key);
         let content = content.unwrap_or_else(|| panic!("{key} is missing"));
-        let output: Value = serde_json::from_slice(&content)
+        let mut output: Value = serde_json::from_slice(&content)
             .unwrap_or_else(|why| panic!("{key} is no JSON: {why}"));
         assert_eq!(output["task_id"], task.task_id.as_str(), "{key}");
-        assert_eq!(output["data"]["text"], task.task_id.as_str(), "{key}");
-        assert_eq!(
-            output["data"]["segments"].as_array().map(Vec::len),
-            Some(1),
-            "{key}"
-        );
+        output["data"].take()
+    }
+
+    /// The output of the task says what the scripted engine heard.
+    #[track_caller]
+    fn check_output(&self, task: &Task) {
+        let data = self.output(task);
+        assert_eq!(data["text"], task.task_id.as_str());
+        assert_eq!(data["segments"].as_array().map(Vec::len), Some(1), "{data}");
     }
 }
 

@@ -10,41 +10,9 @@ use redis::{Commands as _, Connection, Pipeline};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use crate::contract::Contract;
 use crate::object_server::ObjectServer;
 use crate::redis_server::RedisServer;
-
-/// The eras of Dalston that an engine can live in; the values of `DALSTON_CONTRACT`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Contract {
-    /// A list, and outputs without a schema.
-    M22,
-    /// The same list, and typed outputs.
-    M22Typed,
-    /// Streams, durable events and a registry.
-    Streams,
-}
-
-impl Contract {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::M22, Self::M22Typed, Self::Streams];
-
-    /// The value of `DALSTON_CONTRACT`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::M22 => "m22",
-            Self::M22Typed => "m22-typed",
-            Self::Streams => "streams",
-        }
-    }
-
-    /// What the engine is asked and answers with, beside the task's other objects.
-    fn files(self) -> (&'static str, &'static str) {
-        match self {
-            Self::M22 | Self::M22Typed => ("input.json", "output.json"),
-            Self::Streams => ("request.json", "response.json"),
-        }
-    }
-}
 
 /// A transcription task as the orchestrator knows it.
 #[derive(Clone, Debug)]
@@ -193,6 +161,8 @@ pub struct Producer {
     pub contract: Contract,
     /// Whose queue it fills.
     pub engine_id: String,
+    /// What the messages of a stream give each task.
+    pub time_limit: TimeDelta,
     redis: Connection,
     store: Arc<ObjectServer>,
 }
@@ -208,6 +178,7 @@ impl Producer {
         Self {
             contract,
             engine_id: engine_id.to_owned(),
+            time_limit: TimeDelta::hours(1),
             redis: redis.connect(),
             store: Arc::clone(store),
         }
@@ -247,7 +218,7 @@ impl Producer {
                         ("task_id", task.task_id.clone()),
                         ("job_id", task.job_id.clone()),
                         ("enqueued_at", timestamp(now)),
-                        ("timeout_at", timestamp(now + TimeDelta::hours(1))),
+                        ("timeout_at", timestamp(now + self.time_limit)),
                     ];
                     messages.xadd(self.queue_key(), "*", &fields).ignore();
                 }

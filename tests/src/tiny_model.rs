@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use dalston_engine_sdk::audio::AudioLimits;
 use parakeet_model::{ComputeType, Device, ModelManifest, ParakeetModel, set_threads};
@@ -31,7 +32,7 @@ pub fn tiny_engine(batch_size: usize, chunk_seconds: usize) -> Engine {
     let max_frames =
         NonZeroUsize::new(chunk_seconds * 16_000 / stride).expect("a chunk is longer than a frame");
     Engine {
-        model: model.expect("the bundle is whole"),
+        model: Arc::new(model.expect("the bundle is whole")),
         settings: Settings {
             batch_size: NonZeroUsize::new(batch_size).expect("a batch is not empty"),
             audio_limits: AudioLimits::default(),

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use crate::contract::Contract;
 use crate::object_server::ObjectServer;
-use crate::producer::Contract;
 use crate::program::{Program, free_port, new_folder, wait_until};
 
 /// What a worker is told.

@@ -2,10 +2,10 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
-use e2e_tests::{project, test_set};
+use e2e_tests::{parakeet, project, test_set};
 
 const REPOSITORY: &str = "someone/parrot";
 const CHECKPOINT: &str = "models/parakeet-rnnt-tiny/parakeet-rnnt-tiny.nemo";
@@ -50,23 +50,11 @@ impl Drop for LocalHub {
     }
 }
 
-/// The worker that was built with this test: both lie in the same profile's folder.
-fn worker() -> PathBuf {
-    let test = std::env::current_exe().expect("a process knows its program");
-    let profile = test.ancestors().nth(2).expect("tests lie in deps");
-    let worker = profile.join("parakeet-worker");
-    assert!(
-        worker.is_file(),
-        "the worker is missing: `cargo build --package parakeet-worker` makes it"
-    );
-    worker
-}
-
 fn verify(hub: &LocalHub, home: &Path, more: &[&str]) -> Output {
     Command::new("cargo")
         .args(["xtask", "verify", REPOSITORY, "--dtype", "float32"])
         .arg("--worker")
-        .arg(worker())
+        .arg(parakeet::program())
         .args(more)
         .current_dir(project())
         .env("HF_ENDPOINT", &hub.address)

@@ -11,12 +11,13 @@ nothing: float32 gives the same bits with any.
 """
 
 import math
-from typing import Tuple
+from typing import Optional, Tuple
 
 import torch
 from torch import Tensor, nn
 
 from architecture import Encoder
+from slabs import in_slabs, past_end, slab
 from subsampling import Subsampling
 from weights import Weights, constant, linear
 
@@ -35,7 +36,9 @@ class FastConformer(nn.Module):
         self.subsampling = Subsampling(
             sizes, n_mels, input_scale * STREAM_SCALE, weights.scope("pre_encode.")
         )
-        positions = sinusoids(sizes.width, max_frames)
+        self.subsampling_factor = sizes.subsampling
+        self.halo = sizes.conv_kernel // 2
+        positions = sinusoids(sizes.width, self.n_columns(max_frames))
         self.layers = nn.ModuleList(
             ConformerLayer(sizes, positions, weights.scope(f"layers.{i}."))
             for i in range(sizes.n_layers)
@@ -47,22 +50,36 @@ class FastConformer(nn.Module):
     def forward(self, features: Tensor, n_features: Tensor) -> Tuple[Tensor, Tensor]:
         """Returns encoder frames (N, T', D), and the valid ones of each row, int64 (N).
 
-        `features` is (N, n_mels, T), zero past the `n_features` (N) valid frames of each row.
-        T' = ceil(T / subsampling). Frames past the valid ones hold anything finite.
+        `features` is (N, n_mels, T), zero past the `n_features` (N) valid frames of each row; both
+        counts are on the host. T' = ceil(T / subsampling). Frames past the valid ones hold anything
+        finite.
         """
-        x, n_frames = self.subsampling(features, n_features)
-        if x.size(1) > self.max_frames:
+        t = (features.size(2) + self.subsampling_factor - 1) // self.subsampling_factor
+        if t > self.max_frames:
             raise ValueError("the input is longer than max_samples of the bundle's manifest")
-        columns = torch.arange(x.size(1), device=x.device)
-        past_end = (columns >= n_frames.unsqueeze(1)).unsqueeze(2)
-        # A row without any frame attends to its first one: of -inf everywhere some attention
-        # kernels make zeros, and others what is not a number.
-        unseen = columns >= n_frames.clamp(min=1).unsqueeze(1)
-        key_mask = torch.zeros(unseen.shape, dtype=x.dtype, device=x.device)
-        key_mask = key_mask.masked_fill(unseen, -math.inf)[:, None, None, :]
+        n_columns = self.n_columns(t)
+        x, n_frames = self.subsampling(features, n_features, n_columns)
+        n_keys = max(int(n_frames.max()), 1)
+        key_mask: Optional[Tensor] = None
+        # Utterances of one length need no mask.
+        if int(n_frames.min()) < n_keys:
+            n_keys = n_columns
+            # A row without any frame attends to its first one: of -inf everywhere some attention
+            # kernels make zeros, and others what is not a number.
+            unseen = torch.arange(n_columns) >= n_frames.clamp(min=1).unsqueeze(1)
+            key_mask = torch.zeros(unseen.shape).masked_fill(unseen, -math.inf)[:, None, None, :]
+            key_mask = key_mask.to(x.device, x.dtype, non_blocking=True)
+        rows_past_end = past_end(n_frames, n_columns, x)
+        n_rows = in_slabs(x.size(0) * n_columns, x) + 2 * self.halo
+        signal = x.new_zeros([n_rows, x.size(2)])
         for layer in self.layers:
-            x = layer(x, past_end, key_mask)
-        return x, n_frames
+            x = layer(x, n_keys, key_mask, rows_past_end, signal)
+        return x[:, :t], n_frames
+
+    def n_columns(self, n_frames: int) -> int:
+        """How many columns `n_frames` are computed in: at the end there is silence enough for the
+        kernels of two utterances, and matrix units want multiples of 8."""
+        return round_up(n_frames + max(self.halo, 1))
 
 
 class ConformerLayer(nn.Module):
@@ -77,13 +94,19 @@ class ConformerLayer(nn.Module):
         self.norm = weights.layer_norm("norm_out", sizes.width, STREAM_EPS)
         scale_norm(self.norm, STREAM_SCALE)
 
-    def forward(self, x: Tensor, past_end: Tensor, key_mask: Tensor) -> Tensor:
-        """(N, T', D) to (N, T', D). `past_end` (N, T', 1) is true, and `key_mask`
-        (N, 1, 1, T') is -inf, on padding."""
+    def forward(
+        self,
+        x: Tensor,
+        n_keys: int,
+        key_mask: Optional[Tensor],
+        rows_past_end: Tensor,
+        signal: Tensor,
+    ) -> Tensor:
+        """(N, T', D) to (N, T', D). The rest tells valid frames from padding; see the parts."""
         x = x + self.feed_forward_in(x)
-        x = x + self.attention(x, key_mask)
-        x = x + self.convolution(x, past_end)
-        x = x + self.feed_forward_out(x)
+        x += self.attention(x, n_keys, key_mask)
+        x += self.convolution(x, rows_past_end, signal)
+        x += self.feed_forward_out(x)
         return self.norm(x)
 
 
@@ -100,7 +123,7 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, T', D) to (N, T', D)."""
-        return self.contract(torch.nn.functional.silu(self.expand(self.norm(x))))
+        return self.contract(torch.nn.functional.silu(self.expand(self.norm(x)), inplace=True))
 
 
 class RelativeAttention(nn.Module):
@@ -131,32 +154,38 @@ class RelativeAttention(nn.Module):
         # q + u comes straight out of the product; q + v is one addition more.
         bias[:width] += content_bias.flatten()
         self.query_key_value = linear(weight, bias)
-        self.position_bias = constant((position_bias - content_bias).unsqueeze(1))
+        self.position_bias = constant(position_bias - content_bias)
         self.out = scaled(source.linear("linear_out", width, width, sizes.bias), STREAM_SCALE)
 
-        # (H, d, 2 max_frames - 1): r for every distance, scaled as the product with k will be.
-        table = source.take("linear_pos.weight", width, width) @ positions.T
-        table = table.view(heads, head_width, -1) / math.sqrt(head_width)
-        self.positions = constant(table)
+        # (H, 2 max_frames + some, d): r for every distance, scaled as the product with k will be.
+        table = positions @ source.take("linear_pos.weight", width, width).T
+        table = table.view(-1, heads, head_width).transpose(0, 1) / math.sqrt(head_width)
+        n_rows = self.max_frames + round_up(self.max_frames)
+        table = nn.functional.pad(table, [0, 0, 0, n_rows - table.size(1)])
+        self.positions = constant(table.contiguous())
 
-    def forward(self, x: Tensor, key_mask: Tensor) -> Tensor:
-        """(N, T', D) to (N, T', D); keys where `key_mask` (N, 1, 1, T') is -inf are not seen."""
+    def forward(self, x: Tensor, n_keys: int, key_mask: Optional[Tensor]) -> Tensor:
+        """(N, T', D) to (N, T', D). Seen are the first `n_keys` keys, and of them those where
+        `key_mask` (N, 1, 1, n_keys) is 0 and not -inf."""
         n, t, width = x.shape
         h, d = self.n_heads, self.head_width
-        qkv = self.query_key_value(self.norm(x)).view(n, t, 3, h, d)
-        query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+        qkv = self.query_key_value(self.norm(x)).view(n * t, 3, h, d)
+        query_v = (qkv[:, 0] + self.position_bias).transpose(0, 1)
 
         # The rows of all utterances in one product per head: (H, N T', d) x (H, d, 2 T' - 1).
-        # Distance T' - 1 comes first, so a shorter input takes the middle of the table.
-        distances = self.positions[:, :, self.max_frames - t : self.max_frames + t - 1]
-        query_v = (query.transpose(0, 1).reshape(h, n * t, d)) + self.position_bias
-        by_distance = torch.matmul(query_v, distances)
+        # Distance T' - 1 comes first, so a shorter input takes the middle of the table. The rows of
+        # the answer are a little longer, since matrix units want multiples of 8.
+        row = round_up(2 * t - 1)
+        distances = self.positions[:, self.max_frames - t : self.max_frames - t + row]
+        by_distance = torch.bmm(query_v, distances.transpose(1, 2))
         # Row i of the answer starts T' - 1 - i columns into row i: a view, not a copy.
-        row = 2 * t - 1
-        by_key = by_distance.as_strided([n, h, t, t], [t * row, n * t * row, row - 1, 1], t - 1)
+        by_key = by_distance.as_strided([n, h, t, n_keys], [t * row, n * t * row, row - 1, 1], t - 1)
+        if key_mask is not None:
+            by_key = by_key + key_mask
 
+        query, key, value = qkv.view(n, t, 3, h, d).permute(2, 0, 3, 1, 4).unbind(0)
         x = torch.nn.functional.scaled_dot_product_attention(
-            query, key, value, attn_mask=by_key + key_mask
+            query, key[:, :, :n_keys], value[:, :, :n_keys], attn_mask=by_key
         )
         return self.out(x.transpose(1, 2).reshape(n, t, width))
 
@@ -188,18 +217,37 @@ class Convolution(nn.Module):
             self.norm_between = nn.Identity()
         else:
             self.norm_between = source.layer_norm("batch_norm", width, LAYER_NORM_EPS)
-        self.depthwise = nn.Conv1d(
-            width, width, kernel, padding=kernel // 2, groups=width, device="meta"
-        )
-        self.depthwise.weight = constant(weight)
+        # Of two dimensions, the first of size 1: only so there is a layout with the channels last.
+        self.depthwise = nn.Conv2d(width, width, (1, kernel), groups=width, device="meta")
+        self.depthwise.weight = constant(weight.unsqueeze(2))
         self.depthwise.bias = constant(offset)
+        self.halo = kernel // 2
 
-    def forward(self, x: Tensor, past_end: Tensor) -> Tensor:
-        """(N, T', D) to (N, T', D); the kernel sees zeros where `past_end` (N, T', 1) is true."""
-        x = torch.nn.functional.glu(self.expand(self.norm(x)), dim=2)
-        x = x.masked_fill(past_end, 0.0).transpose(1, 2)
-        x = self.norm_between(self.depthwise(x).transpose(1, 2))
-        return self.contract(torch.nn.functional.silu(x))
+    def forward(self, x: Tensor, rows_past_end: Tensor, signal: Tensor) -> Tensor:
+        """(N, T', D) to (N, T', D). The kernel sees zeros at `rows_past_end` of all N T' rows,
+        which part the utterances. `signal` is room for the rows between rows of zeros, kernel / 2
+        before and at least as many after; see `slabs`."""
+        n, t, width = x.shape
+        rows = signal[self.halo : self.halo + n * t]
+        expanded = self.expand(self.norm(x)).view(n * t, 2 * width)
+        torch.ops.aten.glu(expanded, 1, out=rows)
+        rows.index_fill_(0, rows_past_end, 0.0)
+        out = torch.empty_like(rows)
+        start = 0
+        while start < n * t:
+            length = slab(n * t - start, x)
+            piece = signal[start : start + length + 2 * self.halo].view(1, 1, -1, width)
+            piece = self.depthwise(piece.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+            end = min(start + length, n * t)
+            piece = self.norm_between(piece.view(length, width)[: end - start])
+            torch.ops.aten.silu(piece, out=out[start:end])
+            start = end
+        return self.contract(out.view(n, t, width))
+
+
+def round_up(n: int) -> int:
+    """The next multiple of 8."""
+    return (n + 7) // 8 * 8
 
 
 def scaled(layer: nn.Linear, scale: float) -> nn.Linear:

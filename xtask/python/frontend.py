@@ -40,17 +40,18 @@ class LogMel(nn.Module):
     def forward(self, audio: Tensor, n_samples: Tensor) -> Tuple[Tensor, Tensor]:
         """Returns features (N, n_mels, T), and the valid feature frames of each row, int64 (N).
 
-        `audio` is float32 (N, S) in [-1, 1]; `n_samples` int64 (N), each at most S. T is
-        floor(S / hop), at least 1. Each mel band of each row has mean 0 and deviation 1 over the
-        row's valid frames; frames past them are 0.
+        `audio` is float32 (N, S) in [-1, 1]; `n_samples` int64 (N), each at most S, on the host, as
+        are the answer's counts. T is floor(S / hop), at least 1. Each mel band of each row has mean
+        0 and deviation 1 over the row's valid frames; frames past them are 0.
         """
         n_frames = n_samples // self.hop
         n_columns = max(audio.size(1) // self.hop, 1)
 
-        previous = torch.nn.functional.pad(audio, [1, 0])[:, :-1]
-        audio = audio - self.preemphasis * previous
-        past_end = torch.arange(audio.size(1), device=audio.device) >= n_samples.unsqueeze(1)
-        audio = audio.masked_fill(past_end, 0.0)
+        audio = torch.cat([audio[:, :1], audio[:, 1:] - self.preemphasis * audio[:, :-1]], dim=1)
+        if int(n_samples.min()) < audio.size(1):
+            columns = torch.arange(audio.size(1), device=audio.device)
+            past_end = columns >= n_samples.to(audio.device).unsqueeze(1)
+            audio.masked_fill_(past_end, 0.0)
 
         spectrum = torch.stft(
             audio,
@@ -62,16 +63,21 @@ class LogMel(nn.Module):
             pad_mode="constant",
             return_complex=True,
         )[:, :, :n_columns]
-        power = torch.view_as_real(spectrum).square().sum(-1)
-        features = torch.log(torch.matmul(self.mel, power) + self.log_guard)
+        power = spectrum.abs().square_()
+        features = torch.matmul(self.mel, power).add_(self.log_guard).log_()
 
-        valid = torch.arange(n_columns, device=audio.device) < n_frames.unsqueeze(1)
-        valid = valid.unsqueeze(1)
-        count = n_frames.clamp(min=1).to(features.dtype).view(-1, 1, 1)
-        mean = features.masked_fill(~valid, 0.0).sum(2, keepdim=True) / count
-        centred = (features - mean).masked_fill(~valid, 0.0)
-        variance = centred.square().sum(2, keepdim=True) / (count - 1.0).clamp(min=1.0)
-        return centred / (variance.sqrt() + self.deviation_floor), n_frames
+        count = n_frames.clamp(min=1).to(audio.device, features.dtype).view(-1, 1, 1)
+        past_end = torch.empty(0)
+        is_padded = int(n_frames.min()) < n_columns
+        if is_padded:
+            columns = torch.arange(n_columns, device=audio.device)
+            past_end = (columns >= n_frames.to(audio.device).unsqueeze(1)).unsqueeze(1)
+            features.masked_fill_(past_end, 0.0)
+        features -= features.sum(2, keepdim=True) / count
+        if is_padded:
+            features.masked_fill_(past_end, 0.0)
+        variance = features.square().sum(2, keepdim=True) / (count - 1.0).clamp(min=1.0)
+        return features.div_(variance.sqrt_().add_(self.deviation_floor)), n_frames
 
 
 def mel_filters(sizes: FrontEnd) -> Tensor:

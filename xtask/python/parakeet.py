@@ -64,7 +64,7 @@ class Parakeet(nn.Module):
 
         Returns the joint's projection of the encoder frames (N, T', J), or what a CTC head says of
         each, float32 (N, T', 3), and the valid frames of each row, int64 (N). Padding changes no
-        result.
+        result. Both counts are on the host, so that nothing waits for the device.
         """
         encoded, n_frames = self.encoder_output(audio, n_samples)
         return self.head.project(encoded), n_frames

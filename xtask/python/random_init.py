@@ -85,10 +85,12 @@ def architecture(name: str, head: str | None = None) -> Architecture:
     raise ExportError(f"--random-init {name} has no {head} head")
 
 
-# Frames of a hundred that emit something. RNNT: such a frame emits up to 10 tokens, since a random
-# predictor does not know when to stop. CTC: most of them repeat the one before. TDT: the search
-# skips about every other frame.
-EMITTING = {"rnnt": 1 / 30, "tdt": 1 / 4, "ctc": 1 / 3}
+# Tokens per second of sound, about as many as speech has.
+TOKENS_PER_S = 3.0
+# Of CTC's frames, as a share, those that are no blank: most of them repeat the one before.
+CTC_EMITTING = 1 / 3
+# Most tokens on one frame, as in the search that ships.
+MAX_SYMBOLS = 10
 
 
 @torch.inference_mode()
@@ -96,14 +98,52 @@ def calibrate(model: Parakeet, head: str, seed: int) -> None:
     """Makes a random head give the search about the work that speech gives it.
 
     Encoder frames of a random network differ little, so their mean is taken out, else one token
-    would win everywhere. Then blank's bias is raised until the frames of `EMITTING` emit.
+    would win everywhere. Then blank's bias is moved until it speaks at the rate of speech.
     """
-    sounds = speech_like(seed)
+    # As long as the chunks that are timed: features are normalised over all of them.
+    sounds = torch.cat([speech_like(seed + i).flatten() for i in range(3)]).view(2, -1)
     encoded, _ = model.encoder_output(sounds, torch.full([sounds.size(0)], sounds.size(1)))
     scores = ctc_scores(model, encoded) if head == "ctc" else transducer_scores(model, encoded)
     blank = model.head.blank
     lead = scores[..., :blank].amax(2) - scores[..., blank]
-    model.head.classes.bias[blank] += lead.quantile(1 - EMITTING[head])
+    bias = model.head.classes.bias
+    if head == "ctc":
+        bias[blank] += lead.quantile(1 - CTC_EMITTING)
+        return
+    target = int(TOKENS_PER_S * sounds.numel() / 16000)
+    projected = model.head.project(encoded)
+    start, low, high = bias[blank].clone(), lead.min() - 10.0, lead.max() + 10.0
+    best = start, target
+    for _ in range(10):
+        bias[blank] = start + (low + high) / 2
+        n = count_tokens(model, projected, 2 * target)
+        best = min(best, (bias[blank].clone(), abs(n - target)), key=lambda it: it[1])
+        low, high = ((low + high) / 2, high) if n > target else (low, (low + high) / 2)
+    bias[blank] = best[0]
+
+
+def count_tokens(model: Parakeet, projected: Tensor, limit: int) -> int:
+    """Tokens of a greedy search of all rows of (N, T', J); stops at the limit."""
+    n, n_frames, _ = projected.shape
+    state = model.initial_state(n)
+    frames, on_frame, total = [0] * n, [0] * n, 0
+    while total < limit and min(frames) < n_frames:
+        open_rows = [row for row in range(n) if frames[row] < n_frames]
+        lanes = torch.tensor([[row, frames[row]] for row in open_rows])
+        emitted = []
+        answers = model.head.score(projected, state[0], lanes, 1)[:, 0].tolist()
+        for row, (token, duration, _) in zip(open_rows, answers):
+            is_blank = token == model.head.blank
+            if not is_blank:
+                emitted.append([row, int(token)])
+                on_frame[row] += 1
+            if duration > 0 or is_blank or on_frame[row] == MAX_SYMBOLS:
+                frames[row] += max(int(duration), 1)
+                on_frame[row] = 0
+        if emitted:
+            model.head.advance(*state, torch.tensor(emitted))
+        total += len(emitted)
+    return total
 
 
 def transducer_scores(model: Parakeet, encoded: Tensor) -> Tensor:

@@ -1,4 +1,8 @@
-"""The convolutions that make one encoder frame out of eight feature frames."""
+"""The convolutions that make one encoder frame out of eight feature frames.
+
+Everything lies in memory with the channels last, as the products want it: rows of (F, C) for F mel
+bands and C channels, one row for each frame, utterance after utterance.
+"""
 
 import math
 from typing import Tuple
@@ -7,65 +11,134 @@ import torch
 from torch import Tensor, nn
 
 from architecture import Encoder
+from slabs import in_slabs, past_end, slab
 from weights import Weights, constant, linear
 
 
 class Subsampling(nn.Module):
     """A 3x3 convolution of stride 2, then depthwise-separable ones until the factor is reached.
 
-    Every convolution sees zeros past an utterance's end, as at the end of a batch of one. The
-    output is scaled by `scale`.
+    Every convolution sees zeros before an utterance's start and past its end, wherever it lies in
+    the batch. The output is scaled by `scale`.
     """
 
     def __init__(self, sizes: Encoder, n_mels: int, scale: float, weights: Weights) -> None:
         super().__init__()
         channels, width = sizes.subsampling_channels, sizes.width
         n_halvings = int(math.log2(sizes.subsampling))
-        self.first = conv(weights, "conv.0", 1, channels)
+        self.n_mels = n_mels
+        self.channels = channels
+        self.first = first_product(weights, n_mels, channels)
         # NeMo numbers the layers of its sequence, activations included: 2, 3, (4), 5, 6, (7).
         places = range(2, 2 + 3 * (n_halvings - 1), 3)
-        self.depthwise = nn.ModuleList(
-            conv(weights, f"conv.{i}", channels, channels, groups=channels) for i in places
-        )
+        self.depthwise = nn.ModuleList(depthwise(weights, f"conv.{i}", channels) for i in places)
         self.pointwise = nn.ModuleList(
             pointwise(weights, f"conv.{i + 1}", channels) for i in places
         )
 
+        self.n_bands = halve(n_mels)
         n_bands = n_mels
         for _ in range(n_halvings):
-            n_bands = (n_bands - 1) // 2 + 1
+            n_bands = halve(n_bands)
         out = weights.linear("out", channels * n_bands, width)
-        self.out = linear(out.weight * scale, out.bias * scale)
+        # The checkpoint counts channels first, then bands.
+        weight = out.weight.view(width, channels, n_bands).mT.reshape(width, -1)
+        self.out = linear(weight * scale, out.bias * scale)
 
-    def forward(self, features: Tensor, n_features: Tensor) -> Tuple[Tensor, Tensor]:
-        """(N, n_mels, T), zero past `n_features` (N), to (N, T', D) and each row's valid T'."""
-        x = features.transpose(1, 2).unsqueeze(1)
-        n_frames = halve(n_features)
-        x = torch.relu(self.first(x))
-        for depthwise, pointwise in zip(self.depthwise, self.pointwise):
-            past_end = torch.arange(x.size(2), device=x.device) >= n_frames.unsqueeze(1)
-            x = x.masked_fill(past_end[:, None, :, None], 0.0)
-            x = torch.relu(pointwise(depthwise(x)))
-            n_frames = halve(n_frames)
-        return self.out(x.transpose(1, 2).flatten(2)), n_frames
+    def forward(
+        self, features: Tensor, n_features: Tensor, n_columns: int
+    ) -> Tuple[Tensor, Tensor]:
+        """(N, n_mels, T), zero past `n_features` (N), to (N, n_columns, D) and each row's valid T'.
+
+        `n_columns` is more than ceil(T / subsampling). `n_features` and the answer's counts are on
+        the host.
+        """
+        n = features.size(0)
+        # One row of the product for every second frame: it, the one before and the one after.
+        n_rows = n_columns << len(self.depthwise)
+        x = torch.nn.functional.pad(features.mT, [0, 0, 1, 2 * n_rows - features.size(2)])
+        x = torch.cat([x[:, 0:-2:2], x[:, 1:-1:2], x[:, 2::2]], dim=2)
+        x = x.view(n * n_rows, 3 * self.n_mels)
+        n_bands, n_rows = self.n_bands, n * n_rows
+        signal = self.signal(n_rows, n_bands, x)
+        self.first(x, signal[1 : n_rows + 1].view(n_rows, n_bands * self.channels))
+        n_frames = (n_features + 1) // 2
+        for i, (depthwise, pointwise) in enumerate(zip(self.depthwise, self.pointwise)):
+            # Row 0 and, between utterances, the rows past their ends are zeros.
+            rows = signal[1 : n_rows + 1].view(n_rows, n_bands * self.channels)
+            rows.index_fill_(0, past_end(n_frames, n_rows // n, rows), 0.0)
+            n_bands, n_rows = (n_bands + 1) // 2, n_rows // 2
+            n_frames = (n_frames + 1) // 2
+            halved = self.signal(n_rows, n_bands, x)
+            start = 0
+            while start < n_rows:
+                length = slab(n_rows - start, x)
+                piece = signal[2 * start : 2 * (start + length) + 1].unsqueeze(0)
+                piece = depthwise(piece.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)[0]
+                end = min(start + length, n_rows)
+                out = halved[start + 1 : end + 1].view(-1, self.channels)
+                pointwise(piece[: end - start].reshape(-1, self.channels), out)
+                start = end
+            signal = halved
+        return self.out(signal[1 : n_rows + 1].view(n, n_columns, -1)), n_frames
+
+    def signal(self, n_rows: int, n_bands: int, x: Tensor) -> Tensor:
+        """Room for rows of (n_bands, C), and for what slabs reach past them, after one of zeros."""
+        signal = x.new_empty([2 * in_slabs(n_rows // 2, x) + 1, n_bands, self.channels])
+        signal[:1].zero_()
+        return signal
 
 
-def halve(n_frames: Tensor) -> Tensor:
-    """Frames out of a convolution of kernel 3, stride 2, padding 1: half, rounded up."""
-    return (n_frames + 1) // 2
+class ProductRelu(nn.Module):
+    """A linear layer, and 0 for what is not positive: one kernel on a GPU."""
+
+    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+        super().__init__()
+        self.weight = constant(weight)
+        self.bias = constant(bias)
+
+    def forward(self, rows: Tensor, out: Tensor) -> None:
+        """(N, n_in) to (N, n_out), which is written to `out`."""
+        torch._addmm_activation(self.bias, rows, self.weight.t(), use_gelu=False, out=out)
 
 
-def conv(weights: Weights, name: str, n_in: int, n_out: int, groups: int = 1) -> nn.Conv2d:
-    """A 3x3 convolution over time and mel bands, stride 2 in both."""
-    layer = nn.Conv2d(n_in, n_out, 3, stride=2, padding=1, groups=groups, device="meta")
-    layer.weight = constant(weights.take(f"{name}.weight", n_out, n_in // groups, 3, 3))
-    layer.bias = constant(weights.take(f"{name}.bias", n_out))
-    return layer
+def halve(n: int) -> int:
+    """Frames or bands out of a convolution of kernel 3, stride 2, padding 1: half, rounded up."""
+    return (n + 1) // 2
 
 
-def pointwise(weights: Weights, name: str, channels: int) -> nn.Conv2d:
-    """A 1x1 convolution that mixes the channels."""
-    layer = nn.Conv2d(channels, channels, 1, device="meta")
-    layer.weight = constant(weights.take(f"{name}.weight", channels, channels, 1, 1))
+def first_product(weights: Weights, n_mels: int, channels: int) -> ProductRelu:
+    """The first convolution, 3x3 over frames and mel bands of one channel, as a matrix.
+
+    From three frames (3 n_mels) to all bands and channels of one: seven of eight numbers are 0, but a
+    convolution of a single channel has nothing to fill a matrix unit with.
+    """
+    kernel = weights.take("conv.0.weight", channels, 1, 3, 3)
+    bias = weights.take("conv.0.bias", channels)
+    n_bands = halve(n_mels)
+    matrix = torch.zeros(n_bands, channels, 3, n_mels)
+    for band in range(n_bands):
+        for tap in range(3):
+            source = 2 * band - 1 + tap
+            if 0 <= source < n_mels:
+                matrix[band, :, :, source] = kernel[:, 0, :, tap]
+    return ProductRelu(matrix.view(n_bands * channels, 3 * n_mels), bias.repeat(n_bands))
+
+
+def depthwise(weights: Weights, name: str, channels: int) -> nn.Conv2d:
+    """A 3x3 convolution over frames and mel bands, stride 2 in both, each channel by itself.
+
+    Of the bands it sees zeros past both ends; of the frames it is given all that it sees.
+    """
+    layer = nn.Conv2d(
+        channels, channels, 3, stride=2, padding=(0, 1), groups=channels, device="meta"
+    )
+    layer.weight = constant(weights.take(f"{name}.weight", channels, 1, 3, 3))
     layer.bias = constant(weights.take(f"{name}.bias", channels))
     return layer
+
+
+def pointwise(weights: Weights, name: str, channels: int) -> ProductRelu:
+    """A 1x1 convolution that mixes the channels, as the product that it is."""
+    weight = weights.take(f"{name}.weight", channels, channels, 1, 1)
+    return ProductRelu(weight.view(channels, channels), weights.take(f"{name}.bias", channels))

@@ -12,6 +12,8 @@ from architecture import Architecture
 from architecture import Predictor as PredictorSizes
 from weights import Weights, constant, linear
 
+# Longest window that is scored at once, in encoder frames.
+MAX_WINDOW = 1024
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
 
 
@@ -19,6 +21,7 @@ class TransducerHead(nn.Module):
     """Projects encoder frames, scores windows of them, and moves the predictor on."""
 
     durations: Tensor
+    ahead: Tensor
 
     def __init__(self, sizes: Architecture, weights: Weights) -> None:
         super().__init__()
@@ -36,6 +39,7 @@ class TransducerHead(nn.Module):
         self.predicts_durations = len(sizes.durations) > 0
         durations = torch.tensor(sizes.durations, dtype=torch.int64)
         self.register_buffer("durations", durations, persistent=False)
+        self.register_buffer("ahead", torch.arange(MAX_WINDOW), persistent=False)
 
     def project(self, encoded: Tensor) -> Tensor:
         """What the search keeps of encoder frames: (N, T', D) to (N, T', J)."""
@@ -48,7 +52,8 @@ class TransducerHead(nn.Module):
         """
         hidden, cell = self.predictor.zero_state(n)
         tokens = torch.full([n], self.blank, dtype=torch.int64, device=hidden.device)
-        output, hidden, cell = self.predictor(tokens, hidden, cell)
+        rows = torch.arange(n, device=hidden.device)
+        output = self.predictor(tokens, rows, hidden, cell)
         return self.predictor_projection(output), hidden, cell
 
     def score(self, encoded: Tensor, predicted: Tensor, lanes: Tensor, window: int) -> Tensor:
@@ -57,20 +62,21 @@ class TransducerHead(nn.Module):
         `encoded` is (N, T', J), `predicted` (N, J), `lanes` int64 (B, 2): utterance and first
         frame. Returns float32 (B, window, 3); the first of equals wins. RNNT's duration is 0 for a
         token and 1 for blank, TDT's the best on its own, whatever the token. A frame past the last
-        column is answered with the last column's scores.
+        column is answered with the scores of any frame.
         """
         n_columns = encoded.size(1)
         utterance, frame = lanes.unbind(1)
-        frames = frame.unsqueeze(1) + torch.arange(window, device=lanes.device)
-        rows = utterance.unsqueeze(1) * n_columns + frames.clamp(max=n_columns - 1)
+        rows = torch.add(frame, utterance, alpha=n_columns).unsqueeze(1) + self.ahead[:window]
+        rows = rows.clamp_(max=encoded.size(0) * n_columns - 1)
         frames_encoded = encoded.flatten(0, 1).index_select(0, rows.flatten())
         frames_encoded = frames_encoded.view(rows.size(0), window, encoded.size(2))
         logits = self.logits(frames_encoded, predicted.index_select(0, utterance).unsqueeze(1))
-        symbols = logits[:, :, : self.blank + 1]
-        best, token = symbols.max(dim=2)
-        log_prob = best - symbols.logsumexp(dim=2)
+        symbols = logits
         if self.predicts_durations:
-            duration = self.durations[logits[:, :, self.blank + 1 :].argmax(dim=2)]
+            symbols = logits[:, :, : self.blank + 1]
+        log_prob, token = symbols.log_softmax(2).max(2)
+        if self.predicts_durations:
+            duration = self.durations[logits[:, :, self.blank + 1 :].argmax(2)]
         else:
             duration = token == self.blank
         return torch.stack([token.to(torch.float32), duration.to(torch.float32), log_prob], dim=2)
@@ -87,12 +93,8 @@ class TransducerHead(nn.Module):
         `emitted` is int64 (B, 2): utterance and token. Returns the three tensors it was given.
         """
         rows, tokens = emitted.unbind(1)
-        output, next_hidden, next_cell = self.predictor(
-            tokens, hidden.index_select(1, rows), cell.index_select(1, rows)
-        )
+        output = self.predictor(tokens, rows, hidden, cell)
         predicted.index_copy_(0, rows, self.predictor_projection(output))
-        hidden.index_copy_(1, rows, next_hidden)
-        cell.index_copy_(1, rows, next_cell)
         return predicted, hidden, cell
 
 
@@ -124,33 +126,38 @@ class Predictor(nn.Module):
         # The first layer's input is one of V + 1 vectors: its product is looked up.
         self.first_gates = constant(torch.addmm(inputs[0][1], embedding, inputs[0][0].T))
         self.first_state = linear(states[0], None)
-        self.later_layers = nn.ModuleList(
-            linear(torch.cat([weight, state], dim=1), bias)
-            for (weight, bias), state in zip(inputs[1:], states[1:])
-        )
+        self.later_inputs = nn.ModuleList(linear(*layer) for layer in inputs[1:])
+        self.later_states = nn.ModuleList(linear(state, None) for state in states[1:])
 
     def zero_state(self, n: int) -> Tuple[Tensor, Tensor]:
         """Hidden and cell (L, N, H) before anything was fed."""
         hidden = self.first_gates.new_zeros([self.n_layers, n, self.width])
         return hidden, hidden.clone()
 
-    def forward(
-        self, tokens: Tensor, hidden: Tensor, cell: Tensor
-    ) -> Tuple[Tensor, Tensor, Tensor]:
-        """One step: tokens (N) and states (L, N, H) to output (N, H) and states (L, N, H)."""
-        gates = self.first_gates.index_select(0, tokens) + self.first_state(hidden[0])
-        output, state = lstm_step(gates, cell[0])
-        outputs, cells = [output], [state]
-        for i, layer in enumerate(self.later_layers):
-            gates = layer(torch.cat([output, hidden[i + 1]], dim=1))
-            output, state = lstm_step(gates, cell[i + 1])
-            outputs.append(output)
-            cells.append(state)
-        return output, torch.stack(outputs), torch.stack(cells)
+    def forward(self, tokens: Tensor, rows: Tensor, hidden: Tensor, cell: Tensor) -> Tensor:
+        """One step of some utterances: tokens (B) for the `rows` (B) of the states (L, N, H), which
+        are changed in place, to output (B, H)."""
+        hidden_before = hidden.index_select(1, rows)
+        cell_before = cell.index_select(1, rows)
+        gates = self.first_gates.index_select(0, tokens)
+        output, state = lstm_step(gates, self.first_state(hidden_before[0]), cell_before[0])
+        hidden[0].index_copy_(0, rows, output)
+        cell[0].index_copy_(0, rows, state)
+        for i, (by_input, by_state) in enumerate(zip(self.later_inputs, self.later_states), 1):
+            output, state = lstm_step(
+                by_input(output), by_state(hidden_before[i]), cell_before[i]
+            )
+            hidden[i].index_copy_(0, rows, output)
+            cell[i].index_copy_(0, rows, state)
+        return output
 
 
-def lstm_step(gates: Tensor, cell: Tensor) -> Tuple[Tensor, Tensor]:
-    """Hidden and cell (N, H) from the gates (N, 4 H): input, forget, candidate, output."""
-    take_in, forget, candidate, give_out = gates.chunk(4, dim=1)
+def lstm_step(by_input: Tensor, by_state: Tensor, cell: Tensor) -> Tuple[Tensor, Tensor]:
+    """Hidden and cell (N, H) from the two parts of the gates (N, 4 H): input, forget, candidate,
+    output."""
+    if cell.is_cuda:
+        output, cell, _ = torch.ops.aten._thnn_fused_lstm_cell(by_input, by_state, cell)
+        return output, cell
+    take_in, forget, candidate, give_out = (by_input + by_state).chunk(4, dim=1)
     cell = torch.sigmoid(forget) * cell + torch.sigmoid(take_in) * torch.tanh(candidate)
     return torch.sigmoid(give_out) * torch.tanh(cell), cell

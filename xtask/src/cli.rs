@@ -49,6 +49,9 @@ pub(crate) enum Command {
     /// Installs NeMo into .venv-nemo first (several gigabytes, once).
     Parity(ParityArguments),
 
+    /// Write the generated part of engine.yaml: the schemas of a task's settings and of the output
+    Schema(SchemaArguments),
+
     /// Check the rules that hold the code base together; see ARCHITECTURE.md
     Tidy,
 }
@@ -141,6 +144,13 @@ pub(crate) struct ParityArguments {
     /// Compare these random models alone; xtask/python/nemo_config.py lists them
     #[arg(long, value_name = "NAME,...")]
     pub(crate) models: Option<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct SchemaArguments {
+    /// Write nothing; fail if the file is behind
+    #[arg(long)]
+    pub(crate) check: bool,
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ mod parity;
 mod prerequisites;
 mod process;
 mod project;
+mod schema;
 mod servers;
 mod setup;
 mod test_run;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         Command::ExportModel(arguments) => export::run(&project, &arguments),
         Command::Parity(arguments) => parity::run(&project, &arguments),
         Command::Verify(arguments) => verify::run(&project, &arguments),
+        Command::Schema(arguments) => schema::run(&project, &arguments),
         Command::Tidy => tidy::run(&project),
     };
     match outcome {

@@ -27,6 +27,20 @@ pub enum Command {
     /// go to standard error and name the file. Exit code: 0 if all went well, 1 if some file failed
     /// (the others are printed), 2 if the call itself is wrong.
     Transcribe(TranscribeArgs),
+
+    /// Work on Dalston's queue until SIGTERM.
+    ///
+    /// Takes its settings from the environment; docs/settings.md lists them.
+    Run,
+
+    /// Ask the worker of this machine for its health.
+    ///
+    /// Prints what it answers on DALSTON_METRICS_PORT. Exit code: 0 if it answers, else 1.
+    Health,
+
+    /// Print the generated part of engine.yaml.
+    #[command(hide = true)]
+    Schema,
 }
 
 /// Flags of `transcribe`.
@@ -113,14 +127,19 @@ fn compute_types() -> impl clap::builder::TypedValueParser<Value = ComputeType> 
 }
 
 fn language_code(text: &str) -> Result<String, String> {
-    let is_part = |part: &str| {
-        (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
-    };
-    if text.split(['-', '_']).all(is_part) {
+    if is_language_code(text) {
         Ok(text.to_owned())
     } else {
         Err("expected a code such as de or de-AT".to_owned())
     }
+}
+
+/// Whether a text has the form of a language's code: `de`, `de-AT`, and `auto` too.
+pub(crate) fn is_language_code(text: &str) -> bool {
+    let is_part = |part: &str| {
+        (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    };
+    text.split(['-', '_']).all(is_part)
 }
 
 fn positive(text: &str) -> Result<f64, String> {

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
@@ -18,8 +19,8 @@ use crate::stats::Stats;
 
 /// A loaded model and the rules by which it is used.
 pub struct Engine {
-    /// The network.
-    pub model: ParakeetModel,
+    /// The network, shared with whoever keeps it loaded.
+    pub model: Arc<ParakeetModel>,
     /// The rules.
     pub settings: Settings,
 }

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use parakeet_worker::cli::{Cli, Command};
 use parakeet_worker::transcribe::{self, Environment, Outcome, UsageError};
+use parakeet_worker::{engine_manifest, health, run};
 
 fn main() -> ExitCode {
     let environment = Environment {
@@ -15,6 +16,9 @@ fn main() -> ExitCode {
     };
     let outcome = match Cli::parse().command {
         Command::Transcribe(args) => transcribe::run(&args, environment),
+        Command::Run => run::run().map(|()| Outcome::Complete),
+        Command::Health => health::run().map(|()| Outcome::Complete),
+        Command::Schema => engine_manifest::print_schemas().map(|()| Outcome::Complete),
     };
     match outcome {
         Ok(Outcome::Complete) => ExitCode::SUCCESS,

@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 
 use parakeet_model::{Bundles, InvalidModelId, UnknownModel};
 
+/// The model where nothing else is said.
+pub const DEFAULT_MODEL: &str = "nvidia/parakeet-rnnt-0.6b";
+
 /// The bundle's folder of `model`: a folder as it is, else an id's in `bundles`.
 ///
 /// # Errors

@@ -4,25 +4,22 @@ use std::io::{self, BufWriter, Write};
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use dalston_engine_sdk::audio::{AudioLimits, SAMPLE_RATE_HZ};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use parakeet_model::{Bundles, Device, ModelManifest, ParakeetModel, set_threads};
-use rnnt_decode::SearchRules;
-use segmenter::{ChunkRules, SegmentRules};
+use parakeet_model::{Bundles, ParakeetModel, set_threads};
+use segmenter::SegmentRules;
 
 use crate::cli::TranscribeArgs;
 use crate::engine::{Engine, Settings};
 use crate::language::Language;
-use crate::model_dir::{self, NoSuchModel};
+use crate::model_dir::{self, DEFAULT_MODEL, NoSuchModel};
 use crate::output::{Format, Printer};
+use crate::settings::{chunk_rules, longest_chunk};
 use crate::source::Source;
 use crate::stats::Stats;
-
-/// The model where nothing else is said.
-const DEFAULT_MODEL: &str = "nvidia/parakeet-rnnt-0.6b";
 
 /// What the command takes from the environment.
 #[derive(Debug, Clone, Default)]
@@ -143,41 +140,30 @@ fn load(args: &TranscribeArgs, environment: Environment) -> anyhow::Result<Engin
     let dir = model_dir::find(model, &bundles).map_err(UsageError::from)?;
     set_threads(args.threads);
     let model = ParakeetModel::load(&dir, args.device, args.compute_type)?;
-    let default_batch_size = match model.device() {
-        Device::Cuda => 32,
-        _ => 4,
+    let defaults = Settings::of(&model);
+    let batch_size = match args.batch_size {
+        Some(batch_size) => NonZeroUsize::new(batch_size.into()).context("--batch-size is 0")?,
+        None => defaults.batch_size,
     };
-    let batch_size = args.batch_size.unwrap_or(default_batch_size);
+    let manifest = model.manifest();
+    let chunk_rules = chunk_rules(args.chunk_seconds, manifest);
     Ok(Engine {
         settings: Settings {
-            batch_size: NonZeroUsize::new(batch_size.into()).context("--batch-size is 0")?,
-            audio_limits: AudioLimits::default(),
-            chunk_rules: chunk_rules(args.chunk_seconds, model.manifest())?,
-            search_rules: SearchRules::default(),
+            batch_size,
+            chunk_rules: chunk_rules.ok_or_else(|| UsageError::ChunkTooLong {
+                asked: args.chunk_seconds,
+                longest: longest_chunk(manifest),
+                model_id: manifest.model_id.clone(),
+            })?,
             segment_rules: SegmentRules {
                 at_sentence_ends: !args.ignore_punctuation,
                 pause: args.segment_pause,
                 max_length: args.segment_length,
             },
+            ..defaults
         },
-        model,
+        model: Arc::new(model),
     })
-}
-
-fn chunk_rules(seconds: f64, manifest: &ModelManifest) -> Result<ChunkRules, UsageError> {
-    let stride = manifest.stride_samples();
-    let max_frames = (seconds * f64::from(SAMPLE_RATE_HZ)) as usize / stride;
-    let longest = manifest.max_samples / stride;
-    match (NonZeroUsize::new(stride), NonZeroUsize::new(max_frames)) {
-        (Some(stride), Some(max_frames)) if max_frames.get() <= longest => {
-            Ok(ChunkRules::of_length(stride, max_frames))
-        }
-        _ => Err(UsageError::ChunkTooLong {
-            asked: seconds,
-            longest: (longest * stride) as f64 / f64::from(SAMPLE_RATE_HZ),
-            model_id: manifest.model_id.clone(),
-        }),
-    }
 }
 
 /// A bar on standard error, hidden unless that is a terminal.

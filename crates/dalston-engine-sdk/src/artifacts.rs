@@ -23,7 +23,9 @@ use crate::uri::ObjectUri;
 ///
 /// Every call ends: a server that accepts and then says nothing is given up after
 /// 30 s of silence. What is missing, too large or named wrongly is the task's fault
-/// ([`ErrorKind::Input`](crate::ErrorKind::Input)); everything else, wrong credentials included, is
+/// ([`ErrorKind::Input`](crate::ErrorKind::Input)). An object that the store refuses, while it answers
+/// [`ping`](Self::ping), fails its task too ([`ErrorKind::Engine`](crate::ErrorKind::Engine)): asking
+/// for it again and again would hold up the queue. Everything else, wrong credentials included, is
 /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable), because the next worker or the next
 /// minute may do better.
 #[derive(Debug, Clone)]
@@ -102,12 +104,13 @@ impl Artifacts {
     ///
     /// # Errors
     ///
-    /// `Input` if it is larger than 64 MiB, `Unavailable` if the store does not give it.
+    /// `Input` if it is larger than 64 MiB, `Engine` if the store refuses it alone, `Unavailable` if
+    /// the store does not give it.
     pub async fn read(&self, key: &Path) -> Result<Option<Bytes>, TaskError> {
         let object = match self.heard(self.store.get(key)).await? {
             Ok(object) => object,
             Err(object_store::Error::NotFound { .. }) => return Ok(None),
-            Err(err) => return Err(away(err)),
+            Err(err) => return Err(self.fault(key, err).await),
         };
         let size = object.meta.size;
         if size > MAX_DOCUMENT_BYTES {
@@ -125,12 +128,12 @@ impl Artifacts {
     ///
     /// # Errors
     ///
-    /// `Unavailable` if the store does not say.
+    /// `Engine` if the store refuses to say it of this object alone, `Unavailable` if it says nothing.
     pub async fn exists(&self, key: &Path) -> Result<bool, TaskError> {
         match self.heard(self.store.head(key)).await? {
             Ok(_) => Ok(true),
             Err(object_store::Error::NotFound { .. }) => Ok(false),
-            Err(err) => Err(away(err)),
+            Err(err) => Err(self.fault(key, err).await),
         }
     }
 
@@ -138,7 +141,7 @@ impl Artifacts {
     ///
     /// # Errors
     ///
-    /// `Unavailable` if the store does not confirm it.
+    /// `Engine` if the store refuses it alone, `Unavailable` if the store does not confirm it.
     pub async fn write(&self, key: &Path, document: Vec<u8>) -> Result<(), TaskError> {
         let content_type = (Attribute::ContentType, "application/json");
         let options = PutOptions {
@@ -148,8 +151,10 @@ impl Artifacts {
         let put = self
             .store
             .put_opts(key, PutPayload::from(document), options);
-        self.heard(put).await?.map_err(away)?;
-        Ok(())
+        match self.heard(put).await? {
+            Ok(_) => Ok(()),
+            Err(err) => Err(self.fault(key, err).await),
+        }
     }
 
     /// Copies an object into a new file, piece by piece; returns its size. What is left of a file
@@ -158,7 +163,8 @@ impl Artifacts {
     /// # Errors
     ///
     /// `Input` if the URI is not one of the bucket, names nothing or something above 4 GiB;
-    /// `Unavailable` if the store stops giving, or the disk taking.
+    /// `Engine` if the store refuses it alone; `Unavailable` if the store stops giving, or the disk
+    /// taking.
     pub async fn download(&self, uri: &str, file: &FilePath) -> Result<u64, TaskError> {
         let uri =
             ObjectUri::parse(uri, &self.bucket).map_err(|err| TaskError::input(err.to_string()))?;
@@ -167,7 +173,7 @@ impl Artifacts {
             Err(object_store::Error::NotFound { .. }) => {
                 return Err(TaskError::input(format!("there is no object {uri}")));
             }
-            Err(err) => return Err(away(err)),
+            Err(err) => return Err(self.fault(uri.key(), err).await),
         };
         let size = object.meta.size;
         if size > MAX_FILE_BYTES {
@@ -196,8 +202,24 @@ impl Artifacts {
     ///
     /// `Unavailable` if it does not.
     pub async fn ping(&self) -> Result<(), TaskError> {
-        self.exists(&Path::from("dalston-worker-ping")).await?;
-        Ok(())
+        let key = Path::from("dalston-worker-ping");
+        match self.heard(self.store.head(&key)).await? {
+            Ok(_) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(err) => Err(away(err)),
+        }
+    }
+
+    /// Why the store did not do as it was asked about this object. One that answers about another
+    /// object knows the credentials, and its refusal is about this one.
+    async fn fault(&self, key: &Path, err: object_store::Error) -> TaskError {
+        use object_store::Error::{PermissionDenied, Unauthenticated};
+
+        let is_refusal = matches!(err, PermissionDenied { .. } | Unauthenticated { .. });
+        if is_refusal && self.ping().await.is_ok() {
+            let message = format!("the store refuses this worker the object {key}");
+            return TaskError::engine(message).caused_by(err.to_string());
+        }
+        away(err)
     }
 
     /// Waits for the next word of the store, but not for ever.

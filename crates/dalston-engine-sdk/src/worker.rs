@@ -1,6 +1,8 @@
 //! A whole worker: settings in, an engine at work, pages answered, an end in good order.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -77,9 +79,7 @@ pub async fn work(engine: impl Engine, config: &Config) -> Result<(), WorkError>
             lanes: 1,
             grace: config.grace,
             max_deliveries: config.max_deliveries,
-            // Not shared with anybody: a worker id is one process's at a time in its pipeline, and of
-            // two pipelines' workers on one machine only one has the port.
-            scratch: tempfile::env::temp_dir().join(format!("dalston-{instance}-{port}")),
+            scratch: scratch(config.redis_url.expose(), &instance),
         },
     };
     let worked = run(engine, parts, shutdown).await;
@@ -96,4 +96,34 @@ fn queue(config: &Config, instance: &str) -> Result<Arc<dyn Queue>, QueueError> 
         }
         Contract::Streams => Arc::new(StreamQueue::new(url, engine_id, instance, lease)?),
     })
+}
+
+/// The folder for the files of this worker's tasks: nobody else's, and the same after a restart, which
+/// empties it. A worker id is one process's at a time in its pipeline, and pipelines differ by their
+/// queue's address.
+fn scratch(redis_url: &str, instance: &str) -> PathBuf {
+    // What stands before the `@` is secret.
+    let address = redis_url.rsplit('@').next();
+    let mut hasher = DefaultHasher::new();
+    address.hash(&mut hasher);
+    let name = format!("dalston-{instance}-{:016x}", hasher.finish());
+    tempfile::env::temp_dir().join(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_of_two_pipelines_on_one_machine_share_no_folder() {
+        let folder = |url| scratch(url, "speech-box");
+        let one = folder("redis://:password@localhost:6379/0");
+        assert_eq!(
+            one,
+            folder("redis://:another@localhost:6379/0"),
+            "after a restart"
+        );
+        assert_ne!(one, folder("redis://:password@localhost:6379/1"));
+        assert_ne!(one, folder("redis://:password@localhost:6380/0"));
+    }
 }

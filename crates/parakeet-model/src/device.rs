@@ -61,6 +61,47 @@ impl FromStr for Device {
     }
 }
 
+/// Memory of a GPU, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeviceMemory {
+    /// What nobody has taken; what libtorch keeps for later counts as taken.
+    pub free: u64,
+    /// All there is.
+    pub total: u64,
+    /// The most that tensors held at once since this was last asked.
+    pub peak: u64,
+    /// What tensors hold now.
+    pub held: u64,
+}
+
+/// The memory of the GPU that [`Device::resolve`] opened; `None` if libtorch does not say.
+#[expect(unsafe_code, reason = "tch binds no call for memory")]
+pub(crate) fn memory() -> Option<DeviceMemory> {
+    let [mut free, mut total, mut peak, mut held] = [0; 4];
+    // SAFETY: the four pointers are valid for writes, and the call catches every exception.
+    let failed = unsafe { parakeet_memory(&mut free, &mut total, &mut peak, &mut held) };
+    (failed == 0).then_some(DeviceMemory {
+        free,
+        total,
+        peak,
+        held,
+    })
+}
+
+/// Gives what libtorch keeps for later back to the GPU.
+#[expect(unsafe_code, reason = "tch binds no call for the cache")]
+pub(crate) fn release_cache() {
+    // SAFETY: takes nothing, and catches every exception. That it may fail changes nothing here: what
+    // needs the memory asks for it again, and says so.
+    unsafe { parakeet_release_cache() };
+}
+
+#[expect(unsafe_code, reason = "the C++ shim, src/accelerator.cpp")]
+unsafe extern "C" {
+    fn parakeet_memory(free: *mut u64, total: *mut u64, peak: *mut u64, held: *mut u64) -> i32;
+    fn parakeet_release_cache() -> i32;
+}
+
 /// Opens the driver first: without one, the large CUDA library would be loaded for nothing.
 fn open_cuda() -> Result<tch::Device, String> {
     open_library(c"libcuda.so.1").map_err(|why| format!("no NVIDIA driver is found ({why})"))?;

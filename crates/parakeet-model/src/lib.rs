@@ -38,10 +38,10 @@ mod utterances;
 
 pub use bundles::{Bundles, UnknownModel};
 pub use compute_type::ComputeType;
-pub use device::Device;
+pub use device::{Device, DeviceMemory};
 pub use error::Error;
 pub use manifest::ModelManifest;
-pub use model::{ParakeetModel, ParakeetStore};
+pub use model::{ParakeetModel, ParakeetStore, Uploaded};
 pub use model_id::{InvalidModelId, ModelId};
 pub use store::{ModelStore, StoreError, StoreLimits};
 pub use threads::set_threads;

@@ -4,14 +4,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rnnt_decode::Vocabulary;
-use tch::Tensor;
+use rnnt_decode::{Lane, Transducer as _, Vocabulary, Window};
 
 use crate::manifest::FileRecord;
-use crate::network::Network;
+use crate::network::{Audio, Network};
 use crate::{
-    ComputeType, Device, Error, ModelManifest, ModelStore, StoreError, Utterances, digest,
+    ComputeType, Device, DeviceMemory, Error, ModelManifest, ModelStore, StoreError, Utterances,
+    device, digest,
 };
+
+/// Utterances on a model's device, not encoded yet. Made by [`ParakeetModel::upload`].
+pub struct Uploaded(Vec<Audio>);
 
 /// A Parakeet network, loaded and ready.
 pub struct ParakeetModel {
@@ -51,6 +54,17 @@ impl ParakeetModel {
     /// [`Error::TooLong`] if a slice exceeds [`ModelManifest::max_samples`]: cut it with
     /// `segmenter::plan_chunks`. [`Error::OutOfMemory`] is worth one retry with a smaller batch.
     pub fn encode(&self, utterances: &[&[f32]]) -> Result<Utterances<'_>, Error> {
+        self.encode_uploaded(self.upload(utterances)?)
+    }
+
+    /// The first half of [`encode`](Self::encode): brings utterances to the device.
+    ///
+    /// A thread of its own can upload the next batch while the network works on this one.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`encode`](Self::encode).
+    pub fn upload(&self, utterances: &[&[f32]]) -> Result<Uploaded, Error> {
         let max_samples = self.manifest.max_samples;
         for (utterance, samples) in utterances.iter().enumerate() {
             let n_samples = samples.len();
@@ -65,31 +79,83 @@ impl ParakeetModel {
         if utterances.is_empty() {
             return Err(Error::EmptyBatch);
         }
-        let (encoded, n_encoder_frames) = if self.compute_type == ComputeType::Int8 {
-            // The products of bytes are the same in any batch, the bfloat16 around them is not. A CPU
-            // gains little from batches.
-            let rows = utterances.chunks(1).map(|one| self.encode_padded(one));
-            Network::join(rows.collect::<Result<_, _>>()?)?
-        } else {
-            self.encode_padded(utterances)?
+        // The products of bytes are the same in any batch, the bfloat16 around them is not. A CPU
+        // gains little from batches.
+        let together = match self.compute_type {
+            ComputeType::Int8 => 1,
+            _ => utterances.len(),
         };
-        let (head, blank) = (self.manifest.head, self.vocabulary.blank());
-        Utterances::new(&self.network, head, blank, encoded, n_encoder_frames)
+        let at_least = self.manifest.stride_samples();
+        let batches = utterances.chunks(together);
+        let batches = batches.map(|batch| self.network.upload_audio(batch, at_least));
+        Ok(Uploaded(batches.collect::<Result<_, _>>()?))
     }
 
-    /// One call of the network for all utterances, of which there is at least one: what it gives and
-    /// the valid encoder frames of each.
-    fn encode_padded(&self, utterances: &[&[f32]]) -> Result<(Tensor, Vec<usize>), Error> {
-        // At least one encoder frame wide, so that no layer meets a tensor without elements.
-        let lengths = utterances.iter().map(|samples| samples.len());
-        let width = lengths.fold(self.manifest.stride_samples(), usize::max);
-        let mut audio = Vec::with_capacity(utterances.len() * width);
-        for (row, samples) in utterances.iter().enumerate() {
-            audio.extend_from_slice(samples);
-            audio.resize((row + 1) * width, 0.0);
+    /// The second half of [`encode`](Self::encode). On a GPU it returns as soon as the work is queued.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`encode`](Self::encode).
+    pub fn encode_uploaded(&self, audio: Uploaded) -> Result<Utterances<'_>, Error> {
+        let batches = audio.0.into_iter().map(|it| self.network.encode(it));
+        let (encoded, n_encoder_frames) = Network::join(batches.collect::<Result<_, _>>()?)?;
+        let (head, blank) = (self.manifest.head, self.vocabulary.blank());
+        Ok(Utterances::new(
+            &self.network,
+            head,
+            blank,
+            encoded,
+            n_encoder_frames,
+        ))
+    }
+
+    /// Memory of the GPU that the network runs on; `None` on a CPU.
+    pub fn device_memory(&self) -> Option<DeviceMemory> {
+        self.on_cuda.then(device::memory).flatten()
+    }
+
+    /// Gives memory that libtorch keeps for later back to the GPU; does nothing on a CPU. Worth a try
+    /// after [`Error::OutOfMemory`]: what is kept is in pieces, and the wrong ones perhaps.
+    pub fn release_memory(&self) {
+        if self.on_cuda {
+            device::release_cache();
         }
-        let lengths = utterances.iter().map(|samples| samples.len() as i64);
-        self.network.encode(&audio, &lengths.collect::<Vec<_>>())
+    }
+
+    /// What one call of the search costs here, as [`Window::Adaptive`] counts.
+    ///
+    /// On an H100 a call takes as long as the joint needs for some 15000 frames of one lane, on a
+    /// card of a tenth of its matrix rate a tenth of that; on a CPU, see [`Window::default`].
+    pub fn window(&self) -> Window {
+        match self.device() {
+            Device::Cuda => Window::Adaptive { call_cost: 6000 },
+            _ => Window::default(),
+        }
+    }
+
+    /// Does once what costs time once, so that no task waits for it.
+    fn warm_up(&self) -> Result<(), Error> {
+        if self.compute_type == ComputeType::Int8 {
+            // The first call lays the weights out for the CPU, which changes the network: done while
+            // nobody else has it.
+            self.encode(&[&[]])?;
+        }
+        if self.on_cuda {
+            // Enough rows for both lengths of slab in every convolution (`xtask/python/slabs.py`): a
+            // plan is compiled for each, and kernels are loaded as they are met.
+            let silence = vec![0.0; self.manifest.max_samples.min(28 * 16_000)];
+            let mut utterances = self.encode(&[silence.as_slice(); 14])?;
+            let mut emissions = Vec::new();
+            let lanes: Vec<_> = (0..14)
+                .map(|utterance| Lane {
+                    utterance,
+                    frame: 0,
+                })
+                .collect();
+            utterances.advance(&[(0, 0)])?;
+            utterances.score(&lanes, 8, &mut emissions)?;
+        }
+        Ok(())
     }
 
     /// What the bundle says of itself.
@@ -189,11 +255,7 @@ impl<'a> Archive<'a> {
             network: Network::load(&path, self.device)?,
             manifest: self.manifest,
         };
-        if self.compute_type == ComputeType::Int8 {
-            // The first call lays the weights out for the CPU, which changes the network: done here,
-            // while nobody else has it, and so that no task waits for it.
-            model.encode(&[&[]])?;
-        }
+        model.warm_up()?;
         Ok(model)
     }
 }

@@ -18,6 +18,14 @@ pub(crate) struct Network {
     device: tch::Device,
 }
 
+/// Utterances on the network's device, padded.
+pub(crate) struct Audio {
+    /// (N, S).
+    samples: Tensor,
+    /// Valid samples of each utterance.
+    n_samples: Vec<i64>,
+}
+
 /// Predictor states of N utterances, on the network's device.
 pub(crate) struct State {
     /// The joint's projection of the predictor's output, (N, J).
@@ -46,48 +54,79 @@ impl Network {
         }
     }
 
-    /// Encodes padded audio, row after row of equal length, of which the first `n_samples` count:
-    /// (N, T', J), CTC's emissions (N, T', 3), and the valid encoder frames of each row.
-    pub(crate) fn encode(
+    /// Brings utterances, of which there is at least one, to the device, and pads all to the longest,
+    /// and to `min_samples` at least, so that no layer meets a tensor without elements.
+    pub(crate) fn upload_audio(
         &self,
-        audio: &[f32],
-        n_samples: &[i64],
-    ) -> Result<(Tensor, Vec<usize>), Error> {
-        let arguments = || {
-            format!(
-                "audio of {} rows and {} samples",
-                n_samples.len(),
-                audio.len()
-            )
+        utterances: &[&[f32]],
+        min_samples: usize,
+    ) -> Result<Audio, Error> {
+        let n_samples: Vec<_> = utterances.iter().map(|it| it.len() as i64).collect();
+        let rows = utterances.iter().map(|samples| {
+            let row = Tensor::f_from_slice(samples)?;
+            if !self.device.is_cuda() {
+                return Ok(row);
+            }
+            // From pinned memory the copy is queued; from any other the host waits for the device.
+            let row = row.f_pin_memory(self.device)?;
+            row.f_to_device_(self.device, tch::Kind::Float, true, false)
+        });
+        let pad = |rows: Vec<Tensor>| {
+            let samples = Tensor::f_pad_sequence(&rows, true, 0.0, "right")?;
+            let missing = (min_samples as i64 - samples.size()[1]).max(0);
+            samples.f_constant_pad_nd([0, missing])
         };
-        let wrap = |why| failure("encode", arguments(), why);
-        let audio = self
-            .upload(audio, &[n_samples.len() as i64, -1])
-            .map_err(wrap)?;
-        let lengths = self.upload(n_samples, &[-1]).map_err(wrap)?;
-        let (encoded, lengths): (Tensor, Tensor) =
-            self.call("encode", [audio.into(), lengths.into()])?;
-        let mut n_encoder_frames = vec![0_i64; n_samples.len()];
-        lengths
-            .f_copy_data(&mut n_encoder_frames, n_samples.len())
-            .map_err(wrap)?;
-        Ok((
-            encoded,
-            n_encoder_frames.into_iter().map(|n| n as usize).collect(),
-        ))
+        match rows.collect::<Result<_, _>>().and_then(pad) {
+            Ok(samples) => Ok(Audio { samples, n_samples }),
+            Err(why) => {
+                let longest = n_samples.iter().max();
+                let arguments = format!("{} rows, the longest {longest:?}", n_samples.len());
+                Err(failure("encode", arguments, why))
+            }
+        }
     }
 
-    /// Makes one batch of batches of one row, each as [`Network::encode`] gave it; shorter ones are
-    /// padded with zeros.
-    pub(crate) fn join(batches: Vec<(Tensor, Vec<usize>)>) -> Result<(Tensor, Vec<usize>), Error> {
-        let n_rows = batches.len();
-        let wrap = |why| failure("encode", format!("{n_rows} rows, one by one"), why);
-        let (rows, n_encoder_frames): (Vec<_>, Vec<_>) = batches
+    /// Encodes audio in one pass: (N, T', J), CTC's emissions (N, T', 3), and the valid encoder frames
+    /// of each utterance. On a GPU it returns as soon as the work is queued.
+    pub(crate) fn encode(&self, audio: Audio) -> Result<(Tensor, Vec<usize>), Error> {
+        let n = audio.n_samples.len();
+        let wrap = |why| failure("encode", format!("{n} utterances"), why);
+        // Counts stay on the host: nothing that depends on them waits for the device.
+        let n_samples = Tensor::f_from_slice(&audio.n_samples).map_err(wrap)?;
+        let (encoded, n_frames): (Tensor, Tensor) =
+            self.call("encode", [audio.samples.into(), n_samples.into()])?;
+        let mut n_encoder_frames = vec![0_i64; n];
+        n_frames
+            .f_copy_data(&mut n_encoder_frames, n)
+            .map_err(wrap)?;
+        let n_encoder_frames = n_encoder_frames.into_iter().map(|n| n as usize);
+        Ok((encoded, n_encoder_frames.collect()))
+    }
+
+    /// Makes one batch of several, each as [`Network::encode`] gave it; shorter ones are padded with
+    /// zeros.
+    pub(crate) fn join(
+        mut batches: Vec<(Tensor, Vec<usize>)>,
+    ) -> Result<(Tensor, Vec<usize>), Error> {
+        if batches.len() == 1 {
+            return Ok(batches.remove(0));
+        }
+        let n_batches = batches.len();
+        let wrap = |why| failure("encode", format!("{n_batches} batches, joined"), why);
+        let longest = batches
+            .iter()
+            .map(|(it, _)| it.size()[1])
+            .max()
+            .unwrap_or(0);
+        let (padded, n_encoder_frames): (Vec<_>, Vec<_>) = batches
             .into_iter()
-            .map(|(encoded, n_frames)| (encoded.f_squeeze_dim(0), n_frames))
+            .map(|(encoded, n_frames)| {
+                let missing = longest - encoded.size()[1];
+                (encoded.f_constant_pad_nd([0, 0, 0, missing]), n_frames)
+            })
             .unzip();
-        let rows = rows.into_iter().collect::<Result<Vec<_>, _>>();
-        let joined = rows.and_then(|rows| Tensor::f_pad_sequence(&rows, true, 0.0, "right"));
+        let padded = padded.into_iter().collect::<Result<Vec<_>, _>>();
+        let joined = padded.and_then(|padded| Tensor::f_cat(&padded, 0));
         Ok((joined.map_err(wrap)?, n_encoder_frames.concat()))
     }
 
@@ -157,9 +196,9 @@ impl Network {
     }
 
     fn upload<T: tch::kind::Element>(&self, data: &[T], shape: &[i64]) -> Result<Tensor, TchError> {
-        Tensor::f_from_slice(data)?
-            .f_view(shape)?
-            .f_to_device(self.device)
+        // Not waited for: the host's copy is read before this returns.
+        let data = Tensor::f_from_slice(data)?.f_view(shape)?;
+        data.f_to_device_(self.device, data.kind(), true, false)
     }
 
     fn call<T, const N: usize>(

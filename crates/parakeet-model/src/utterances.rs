@@ -10,29 +10,22 @@ use crate::network::{EMISSION_LEN, Network, State};
 ///
 /// Made by [`crate::ParakeetModel::encode`]. Scores over the vocabulary stay on the device. RNNT and
 /// TDT: one call of [`Transducer::score`] sends the lanes there and fetches three numbers per frame.
-/// CTC, whose emissions depend on the frame alone: all of them are fetched at once, when encoded.
+/// CTC, whose emissions depend on the frame alone: the first call fetches all of them.
 pub struct Utterances<'model> {
+    network: &'model Network,
     head: Head,
     blank: TokenId,
     n_encoder_frames: Vec<usize>,
-    scorer: Scorer<'model>,
+    /// The joint's projection of the encoder's output, (N, T', J), or CTC's emissions, (N, T', 3).
+    encoded: Tensor,
+    /// RNNT and TDT: made when first asked for, so that encoding waits for nothing.
+    state: Option<State>,
+    /// CTC: token, duration and log-probability of every frame, once they are fetched.
+    table: Vec<f32>,
+    /// Indices on their way to the device: (utterance, frame) or (utterance, token).
+    indices: Vec<i64>,
     /// Token, duration and log-probability of each frame of each lane.
     scores: Vec<f32>,
-}
-
-/// Where scores come from.
-enum Scorer<'model> {
-    /// RNNT and TDT: from the device, call by call.
-    Joint {
-        network: &'model Network,
-        /// The joint's projection of the encoder's output, (N, T', J).
-        encoded: Tensor,
-        state: State,
-        /// Indices on their way to the device: (utterance, frame) or (utterance, token).
-        indices: Vec<i64>,
-    },
-    /// CTC: from this table, (N, T', 3).
-    Table { n_columns: usize, table: Vec<f32> },
 }
 
 impl<'model> Utterances<'model> {
@@ -42,27 +35,62 @@ impl<'model> Utterances<'model> {
         blank: TokenId,
         encoded: Tensor,
         n_encoder_frames: Vec<usize>,
-    ) -> Result<Self, Error> {
-        let scorer = match head {
-            Head::Rnnt | Head::Tdt => Scorer::Joint {
-                state: network.initial_state(n_encoder_frames.len())?,
-                network,
-                encoded,
-                indices: Vec::new(),
-            },
-            Head::Ctc => {
-                let table = network.emissions(&encoded)?;
-                let n_columns = table.len() / (n_encoder_frames.len() * EMISSION_LEN);
-                Scorer::Table { n_columns, table }
-            }
-        };
-        Ok(Self {
+    ) -> Self {
+        Self {
+            network,
             head,
             blank,
             n_encoder_frames,
-            scorer,
+            encoded,
+            state: None,
+            table: Vec::new(),
+            indices: Vec::new(),
             scores: Vec::new(),
-        })
+        }
+    }
+
+    /// Makes one batch of several of the same model, their utterances one after the other, before
+    /// any of them is searched: a search of many utterances takes hardly longer than one of few.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::EmptyBatch`] for none, [`Error::OutOfMemory`] as in encoding.
+    pub fn join(batches: Vec<Self>) -> Result<Self, Error> {
+        let first = batches.first().ok_or(Error::EmptyBatch)?;
+        let (network, head, blank) = (first.network, first.head, first.blank);
+        let parts = batches
+            .into_iter()
+            .map(|it| (it.encoded, it.n_encoder_frames));
+        let (encoded, n_encoder_frames) = Network::join(parts.collect())?;
+        Ok(Self::new(network, head, blank, encoded, n_encoder_frames))
+    }
+
+    /// CTC: copies the emissions of the lanes' windows to `scores`.
+    fn look_up(&mut self, lanes: &[Lane], window: usize) -> Result<(), Error> {
+        if self.table.is_empty() {
+            self.table = self.network.emissions(&self.encoded)?;
+        }
+        let n_columns = self.table.len() / (self.n_encoder_frames.len() * EMISSION_LEN);
+        for lane in lanes {
+            // Past the last column, its emission again: frames that the search does not use.
+            for column in (lane.frame..lane.frame + window).map(|it| it.min(n_columns - 1)) {
+                let at = (lane.utterance * n_columns + column) * EMISSION_LEN;
+                self.scores.extend(&self.table[at..at + EMISSION_LEN]);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The predictor states, after the start of sequence if there were none.
+fn started<'a>(
+    state: &'a mut Option<State>,
+    network: &Network,
+    n_utterances: usize,
+) -> Result<&'a mut State, Error> {
+    match state {
+        Some(state) => Ok(state),
+        none => Ok(none.insert(network.initial_state(n_utterances)?)),
     }
 }
 
@@ -91,28 +119,17 @@ impl Transducer for Utterances<'_> {
         emissions: &mut Vec<Emission>,
     ) -> Result<(), Error> {
         self.scores.clear();
-        match &mut self.scorer {
-            Scorer::Joint {
-                network,
-                encoded,
-                state,
-                indices,
-            } => {
-                fill(indices, lanes.iter().map(|it| (it.utterance, it.frame)));
-                self.scores.resize(lanes.len() * window * EMISSION_LEN, 0.0);
-                network.score(encoded, state, indices, window, &mut self.scores)?;
-            }
-            Scorer::Table { n_columns, table } => {
-                for lane in lanes {
-                    // Past the last column, its emission again: frames that the search does not use.
-                    let columns =
-                        (lane.frame..lane.frame + window).map(|it| it.min(*n_columns - 1));
-                    for column in columns {
-                        let at = (lane.utterance * *n_columns + column) * EMISSION_LEN;
-                        self.scores.extend(&table[at..at + EMISSION_LEN]);
-                    }
-                }
-            }
+        if self.head == Head::Ctc {
+            self.look_up(lanes, window)?;
+        } else {
+            let n_utterances = self.n_encoder_frames.len();
+            let state = started(&mut self.state, self.network, n_utterances)?;
+            let lanes = lanes.iter().map(|it| (it.utterance, it.frame));
+            self.scores.resize(lanes.len() * window * EMISSION_LEN, 0.0);
+            fill(&mut self.indices, lanes);
+            let scores = &mut self.scores;
+            self.network
+                .score(&self.encoded, state, &self.indices, window, scores)?;
         }
 
         emissions.clear();
@@ -141,21 +158,13 @@ impl Transducer for Utterances<'_> {
 
     /// Does nothing for CTC, which has no predictor.
     fn advance(&mut self, emitted: &[(usize, TokenId)]) -> Result<(), Error> {
-        match &mut self.scorer {
-            Scorer::Joint {
-                network,
-                state,
-                indices,
-                ..
-            } => {
-                fill(
-                    indices,
-                    emitted.iter().map(|&(it, token)| (it, token as usize)),
-                );
-                network.advance(state, indices)
-            }
-            Scorer::Table { .. } => Ok(()),
+        if self.head == Head::Ctc {
+            return Ok(());
         }
+        let state = started(&mut self.state, self.network, self.n_encoder_frames.len())?;
+        let emitted = emitted.iter().map(|&(it, token)| (it, token as usize));
+        fill(&mut self.indices, emitted);
+        self.network.advance(state, &self.indices)
     }
 }
 

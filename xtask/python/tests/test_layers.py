@@ -2,6 +2,7 @@
 
 import math
 import unittest
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Callable
 from unittest import mock
@@ -12,6 +13,7 @@ from miniature import MAX_FRAMES, SIZES, TDT, seeded
 from torch import Tensor, nn
 
 import fastconformer
+import subsampling
 from architecture import Architecture
 from architecture import Encoder as EncoderSizes
 from fastconformer import (
@@ -22,12 +24,15 @@ from fastconformer import (
     RelativeAttention,
     sinusoids,
 )
+from slabs import past_end
 from subsampling import Subsampling
 from weights import RandomWeights
 
 WIDTH = SIZES.encoder.width
 # Sums of float32 in another order; activations are about 1.
 TOLERANCE = 1e-5
+# What 160 feature frames, 20 encoder frames, are computed in.
+N_COLUMNS = 24
 
 
 class Attention(unittest.TestCase):
@@ -35,10 +40,11 @@ class Attention(unittest.TestCase):
         weights = miniature.RecordedWeights()
         layer = RelativeAttention(SIZES.encoder, sinusoids(WIDTH, MAX_FRAMES), weights)
         x = torch.randn(2, n_frames, WIDTH)
-        actual = layer(x * STREAM_SCALE, torch.zeros(2, 1, 1, n_frames)) / STREAM_SCALE
         expected = attention_by_formula(weights.given, x)
-        worst = (actual - expected).abs().max().item()
-        self.assertLess(worst, TOLERANCE, f"{n_frames} frames")
+        for mask in (None, torch.zeros(2, 1, 1, n_frames)):
+            actual = layer(x * STREAM_SCALE, n_frames, mask) / STREAM_SCALE
+            worst = (actual - expected).abs().max().item()
+            self.assertLess(worst, TOLERANCE, f"{n_frames} frames")
 
     def test_scores_follow_the_distance_between_query_and_key(self) -> None:
         self.check(11)
@@ -55,10 +61,10 @@ class Attention(unittest.TestCase):
         x = torch.randn(1, 9, WIDTH)
         mask = torch.zeros(1, 1, 1, 9)
         mask[..., 6:] = -math.inf
-        expected = layer(x[:, :6], torch.zeros(1, 1, 1, 6))
-        actual = layer(x, mask)[:, :6]
-        worst = (actual - expected).abs().max().item()
-        self.assertLess(worst, TOLERANCE * STREAM_SCALE)
+        expected = layer(x[:, :6], 6, None)
+        for actual in (layer(x, 9, mask), layer(x, 6, None)):
+            worst = (actual[:, :6] - expected).abs().max().item()
+            self.assertLess(worst, TOLERANCE * STREAM_SCALE)
 
 
 def attention_by_formula(weights: dict[str, Tensor], x: Tensor) -> Tensor:
@@ -102,9 +108,13 @@ class ConvolutionNorms(unittest.TestCase):
         weights = miniature.RecordedWeights()
         layer = Convolution(sizes, weights)
         given = {name.removeprefix("conv."): tensor for name, tensor in weights.given.items()}
-        x = torch.randn(2, 12, WIDTH)
-        actual = layer(x * STREAM_SCALE, torch.zeros(2, 12, 1, dtype=torch.bool)) / STREAM_SCALE
+        n_frames, n_columns, halo = 12, 16, sizes.conv_kernel // 2
+        x = torch.randn(2, n_columns, WIDTH)
+        rows_past_end = past_end(torch.full([2], n_frames), n_columns, x)
+        signal = torch.zeros(2 * n_columns + 2 * halo, WIDTH)
+        actual = layer(x * STREAM_SCALE, rows_past_end, signal)[:, :n_frames] / STREAM_SCALE
 
+        x = x[:, :n_frames]
         y = nn.functional.layer_norm(x, [WIDTH], given["norm_conv.weight"], given["norm_conv.bias"])
         y = nn.functional.conv1d(
             y.mT, given["pointwise_conv1.weight"], given.get("pointwise_conv1.bias")
@@ -211,21 +221,55 @@ class Stream(unittest.TestCase):
     def test_the_input_is_scaled_by_the_root_of_the_width_if_the_config_says_so(self) -> None:
         plain = self.encoder(replace(SIZES.encoder, scale_input=False)).subsampling
         scaled = self.encoder(SIZES.encoder).subsampling
-        expected = plain(self.features, self.n_features)[0] / STREAM_SCALE * math.sqrt(WIDTH)
-        actual = scaled(self.features, self.n_features)[0] / STREAM_SCALE
+        expected = plain(self.features, self.n_features, N_COLUMNS)[0] / STREAM_SCALE * math.sqrt(WIDTH)
+        actual = scaled(self.features, self.n_features, N_COLUMNS)[0] / STREAM_SCALE
         self.assertLess((actual - expected).abs().max().item(), TOLERANCE * math.sqrt(WIDTH))
 
     def test_float16_bears_inputs_beyond_its_range(self) -> None:
         """Frames of 200 thousand, where float16 ends at 65504."""
         encoder = self.encoder(SIZES.encoder)
         out = encoder.subsampling.out
-        gain = 2e5 * STREAM_SCALE / encoder.subsampling(self.features, self.n_features)[0].std()
+        subsampled, _ = encoder.subsampling(self.features, self.n_features, N_COLUMNS)
+        gain = 2e5 * STREAM_SCALE / subsampled.std()
         out.weight *= gain
         out.bias *= gain
         expected, _ = encoder(self.features, self.n_features)
         actual, _ = encoder.half()(self.features.half(), self.n_features)
         self.assertTrue(actual.isfinite().all())
         self.assertLess((actual.float() - expected).abs().max().item(), 0.1)
+
+
+class Slabs(unittest.TestCase):
+    """What a GPU does: convolutions go through a batch in slabs of fixed lengths."""
+
+    def check(self, long: int, short: int) -> None:
+        encoder = FastConformer(
+            SIZES.encoder, SIZES.front_end.n_mels, MAX_FRAMES, RandomWeights(seeded(5))
+        )
+        lengths = torch.tensor([160, 0, 71])
+        features = torch.randn(3, SIZES.front_end.n_mels, 160)
+        features *= torch.arange(160) < lengths[:, None, None]
+        expected, n_frames = encoder(features, lengths)
+
+        def slab(n_rows: int, _: Tensor) -> int:
+            return long if n_rows >= long else short
+
+        def in_slabs(n_rows: int, _: Tensor) -> int:
+            return -(-n_rows // short) * short
+
+        with ExitStack() as patches:
+            for module in (fastconformer, subsampling):
+                patches.enter_context(mock.patch.object(module, "slab", slab))
+                patches.enter_context(mock.patch.object(module, "in_slabs", in_slabs))
+            actual, _ = encoder(features, lengths)
+        for row, n in enumerate(n_frames.tolist()):
+            difference = (actual[row, :n] - expected[row, :n]).abs()
+            self.assertLess(difference.max().item() if n else 0.0, TOLERANCE, (long, short))
+
+    def test_their_length_changes_nothing(self) -> None:
+        # The batch has 72 rows: one slab and a rest, many, and one that reaches far past it.
+        for long, short in ((64, 16), (8, 8), (512, 512)):
+            self.check(long, short)
 
 
 class FoldedSubsampling(unittest.TestCase):
@@ -253,16 +297,16 @@ class FoldedSubsampling(unittest.TestCase):
             x = x if place in (2, 5) else x.relu()
         x = x.transpose(1, 2).flatten(2)
         expected = (x @ self.given["out.weight"].T + self.given["out.bias"]) * 3.0
-        actual, n_frames = self.layer(self.features, self.n_features)
+        actual, n_frames = self.layer(self.features, self.n_features, N_COLUMNS)
         self.assertEqual(n_frames.tolist(), [20])
-        worst = (actual - expected).abs().max().item()
+        worst = (actual[:, :20] - expected).abs().max().item()
         self.assertLess(worst, TOLERANCE * 3.0)
 
     def test_a_feature_frame_reaches_only_the_encoder_frames_near_it(self) -> None:
         changed = self.features.clone()
         changed[:, :, 80] += 1.0
-        before, _ = self.layer(self.features, self.n_features)
-        after, _ = self.layer(changed, self.n_features)
+        before, _ = self.layer(self.features, self.n_features, N_COLUMNS)
+        after, _ = self.layer(changed, self.n_features, N_COLUMNS)
         frames = (before != after).any(2).flatten().nonzero().flatten().tolist()
         # Three halvings with kernel 3 see 7 feature frames to either side.
         self.assertEqual(frames, [10])

@@ -1,4 +1,5 @@
-//! JSON, one object per line: the `data` object of the pipeline's first contract, plus `file`.
+//! JSON, one object per line: the `data` object of the pipeline's first contract, plus `file` and
+//! `alignment_method`.
 
 use std::io::{self, Write};
 
@@ -6,7 +7,7 @@ use rnnt_decode::{CONFIDENCE_METHOD, Head, Token, TokenId, Vocabulary, Word};
 use segmenter::Segment;
 use serde::Serialize;
 
-use super::ms;
+use super::{rounded, rounded_confidence};
 use crate::engine::Transcript;
 
 /// What an object says beside the transcript.
@@ -99,10 +100,7 @@ impl<'a> From<&'a Word> for WireWord<'a> {
             word: &word.text,
             start: rounded(word.start),
             end: rounded(word.end),
-            // Four digits: float32 holds seven, and the difference between batches is in the sixth.
-            confidence: word
-                .confidence
-                .map(|it| (f64::from(it) * 1e4).round() / 1e4),
+            confidence: word.confidence.map(f64::from).map(rounded_confidence),
         }
     }
 }
@@ -126,10 +124,6 @@ fn alignment_method(head: Head) -> &'static str {
         Head::Tdt => "tdt",
         Head::Ctc => "ctc",
     }
-}
-
-fn rounded(seconds: f64) -> f64 {
-    ms(seconds) as f64 / 1000.0
 }
 
 #[cfg(test)]

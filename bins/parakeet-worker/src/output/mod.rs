@@ -3,6 +3,7 @@
 mod ctm;
 mod json;
 mod subtitles;
+mod wire;
 
 use std::io::{self, Write};
 
@@ -10,6 +11,8 @@ use clap::ValueEnum;
 use parakeet_model::ParakeetModel;
 
 use crate::engine::Transcript;
+
+pub use wire::{Label, wire};
 
 /// How a transcript is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -84,4 +87,14 @@ fn text(transcript: &Transcript) -> String {
 /// Whole milliseconds of a time that is not negative. Rounding keeps the order of times.
 fn ms(seconds: f64) -> u64 {
     (seconds * 1000.0).round() as u64
+}
+
+/// A time in whole milliseconds, as seconds.
+fn rounded(seconds: f64) -> f64 {
+    ms(seconds) as f64 / 1000.0
+}
+
+/// Four digits: float32 holds seven, and the difference between batches is in the sixth.
+fn rounded_confidence(confidence: f64) -> f64 {
+    (confidence * 1e4).round() / 1e4
 }

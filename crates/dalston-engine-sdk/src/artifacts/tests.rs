@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use object_store::memory::InMemory;
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpListener;
 
 use super::*;
@@ -99,4 +100,66 @@ async fn a_store_that_says_nothing_or_is_away_is_given_up_and_no_fault_of_the_ta
     }
     let took = begin.elapsed();
     assert!(took < Duration::from_secs(5), "{took:?}");
+}
+
+/// A store that refuses what `refuses` says of the request's first line, and has nothing of the rest.
+async fn store_that(refuses: fn(&str) -> bool) -> Artifacts {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let mut stream = BufReader::new(stream);
+            let mut head = String::new();
+            while !head.ends_with("\r\n\r\n") {
+                stream.read_line(&mut head).await.expect("a request");
+            }
+            let status = match refuses(head.lines().next().unwrap_or_default()) {
+                true => "403 Forbidden",
+                false => "404 Not Found",
+            };
+            let answer =
+                format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    let store = AmazonS3Builder::new()
+        .with_endpoint(format!("http://127.0.0.1:{port}"))
+        .with_allow_http(true)
+        .with_bucket_name("bucket")
+        .with_access_key_id("known")
+        .with_secret_access_key("secret")
+        .build();
+    Artifacts::new(Arc::new(store.expect("settings")), "bucket")
+}
+
+/// What becomes of every kind of request about `bucket/a`.
+async fn kinds(artifacts: &Artifacts) -> Vec<Option<ErrorKind>> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("audio");
+    let key = key("a");
+    let results = [
+        artifacts.exists(&key).await.map(drop),
+        artifacts.read(&key).await.map(drop),
+        artifacts.write(&key, Vec::new()).await,
+        artifacts.download("s3://bucket/a", &file).await.map(drop),
+    ];
+    let kind = |result: Result<(), TaskError>| result.err().map(|err| err.kind());
+    results.into_iter().map(kind).collect()
+}
+
+#[tokio::test]
+async fn a_store_that_refuses_everything_is_no_fault_of_the_task() {
+    let artifacts = store_that(|_| true).await;
+    assert_eq!(kinds(&artifacts).await, [Some(ErrorKind::Unavailable); 4]);
+}
+
+#[tokio::test]
+async fn an_object_that_is_refused_alone_is_not_asked_for_again() {
+    let artifacts = store_that(|request| request.contains("/bucket/a ")).await;
+    assert_eq!(kinds(&artifacts).await, [Some(ErrorKind::Engine); 4]);
+    let err = artifacts.read(&key("a")).await.expect_err("refused");
+    assert_eq!(
+        err.to_string(),
+        "the store refuses this worker the object a"
+    );
 }

@@ -118,6 +118,8 @@ static STREAMS: LazyLock<Validator> =
 pub(super) fn m22_schema() -> Schema {
     SchemaSettings::draft2020_12()
         .for_serialize()
+        // A manifest holds it as a part: references to its root would lead elsewhere.
+        .with(|settings| settings.inline_subschemas = true)
         .into_generator()
         .into_root_schema_for::<M22Transcript<'static>>()
 }

@@ -7,6 +7,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
+use tracing::Span;
 
 use crate::engine::{Engine, EngineHealth, TaskContext, TaskInput, TaskOutput};
 use crate::error::{ErrorKind, TaskError};
@@ -32,8 +34,13 @@ pub(super) struct EngineThread {
 struct Job {
     input: TaskInput,
     context: TaskContext,
+    /// So that what the engine logs says which task it is about.
+    span: Span,
     done: oneshot::Sender<Result<TaskOutput, TaskError>>,
 }
+
+/// How long the engine may take for what it cannot stop: one batch of a large model, or its load.
+const LAST_WORK: Duration = Duration::from_secs(30);
 
 /// Between two tries to load an engine whose files or devices are away.
 const LOAD_AGAIN: Duration = Duration::from_secs(2);
@@ -60,11 +67,23 @@ impl EngineThread {
         let job = Job {
             input,
             context,
+            span: Span::current(),
             done,
         };
         let gone = || TaskError::unavailable("the engine has ended");
         self.jobs.send(job).map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
+    }
+
+    /// Lets the engine go, and waits until it has: libraries that it calls are torn down at the end of
+    /// the process, and crash if they are at work then. Not for ever; an engine that hangs is left.
+    pub(super) async fn end(self) {
+        let Self { jobs, mut state } = self;
+        drop(jobs);
+        let gone = async { while state.changed().await.is_ok() {} };
+        if timeout(LAST_WORK, gone).await.is_err() {
+            tracing::warn!("engine_left_at_work");
+        }
     }
 }
 
@@ -75,7 +94,7 @@ fn own(
     tell: &watch::Sender<EngineState>,
 ) {
     'load: loop {
-        let Some(took) = load(&mut engine, tell) else {
+        let Some(took) = load(&mut engine, &todo, tell) else {
             return;
         };
         tell.send_replace(EngineState::Ready(engine.health(), took));
@@ -85,6 +104,7 @@ fn own(
                 continue;
             }
             let work = || {
+                let _task = job.span.enter();
                 let output = engine.process(&job.input, &job.context);
                 (output, engine.health())
             };
@@ -107,7 +127,11 @@ fn own(
 
 /// Loads the engine, again and again while what it needs is away; how long the last try took, or
 /// `None` if it cannot be loaded or nobody waits for it any more.
-fn load(engine: &mut impl Engine, tell: &watch::Sender<EngineState>) -> Option<Duration> {
+fn load(
+    engine: &mut impl Engine,
+    todo: &mpsc::UnboundedReceiver<Job>,
+    tell: &watch::Sender<EngineState>,
+) -> Option<Duration> {
     loop {
         let began = Instant::now();
         let loaded = catch_unwind(AssertUnwindSafe(|| engine.load())).unwrap_or_else(|panic| {
@@ -116,7 +140,7 @@ fn load(engine: &mut impl Engine, tell: &watch::Sender<EngineState>) -> Option<D
         });
         match loaded {
             Ok(()) => return Some(began.elapsed()),
-            Err(_) if tell.is_closed() => return None,
+            Err(_) if todo.is_closed() => return None,
             Err(err) if err.kind() == ErrorKind::Unavailable => {
                 tracing::warn!(error = err.chain(), "engine_load_delayed");
                 thread::sleep(LOAD_AGAIN);

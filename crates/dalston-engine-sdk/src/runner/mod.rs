@@ -112,6 +112,7 @@ pub async fn run(
     tracing::info!("engine_runner_initialized");
     let ended = runner.live(halt).await;
     tracing::info!("engine_loop_stopped");
+    runner.engine.end().await;
     ended
 }
 

@@ -5,6 +5,7 @@
 mod away;
 mod world;
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -164,6 +165,23 @@ async fn a_task_that_outlasts_the_grace_period_goes_back_as_it_was() {
             .expect("it is back");
         assert_eq!((claim.task_id.as_str(), claim.deliveries), ("one", 0));
     }
+}
+
+#[tokio::test]
+async fn a_worker_ends_after_its_engine_even_one_that_cannot_stop() {
+    let mut world = World::new();
+    world.submit("one", json!({"do": "batch"})).await;
+    let worker = world.start();
+    world.hear(1).await;
+    sleep(Duration::from_millis(100)).await;
+    world.shutdown.send_replace(Shutdown::Now);
+    end(worker).await.unwrap();
+    assert_eq!(world.told(), ["started one"]);
+    let n_engines = Arc::strong_count(&world.engine.n_loads) - 1;
+    assert_eq!(
+        n_engines, 0,
+        "what the engine uses would be torn down under it"
+    );
 }
 
 #[tokio::test]

@@ -28,8 +28,8 @@ pub(crate) const LEASE: Duration = Duration::from_secs(1);
 /// Longest that anything in these tests may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Does what `config.do` says: `work` for a second or until told to stop, `panic`, `refuse`; else
-/// answers with its config.
+/// Does what `config.do` says: `work` for a second or until told to stop, `batch` for half a second
+/// without a look around, `panic`, `refuse`; else answers with its config.
 #[derive(Clone, Default)]
 pub(crate) struct Scripted {
     pub(crate) n_loads: Arc<AtomicU32>,
@@ -53,6 +53,7 @@ impl Engine for Scripted {
         self.n_processed.fetch_add(1, Ordering::SeqCst);
         match input.config.get("do").and_then(Value::as_str) {
             Some("panic") => panic!("as the task says"),
+            Some("batch") => std::thread::sleep(Duration::from_millis(500)),
             Some("refuse") => return Err(TaskError::input("this is no speech")),
             Some("work") => {
                 for _ in 0..100 {

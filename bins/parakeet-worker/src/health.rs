@@ -1,0 +1,28 @@
+//! The command `health`: asks the worker of this machine how it is.
+
+use std::io::{self, Write as _};
+
+use anyhow::{Context as _, ensure};
+use dalston_engine_sdk::config::Config;
+use dalston_engine_sdk::health::ask;
+use tokio::runtime::Builder;
+
+use crate::engine_manifest::EngineManifest;
+
+/// Prints the health page of the worker with these settings.
+///
+/// # Errors
+///
+/// No worker answers, or it answers that it is not well: it is to be restarted.
+pub fn run() -> anyhow::Result<()> {
+    let port = Config::from_env(&EngineManifest::read().id)?.metrics_port;
+    ensure!(
+        port != 0,
+        "DALSTON_METRICS_PORT is 0: the worker took a port that nobody else knows"
+    );
+    let runtime = Builder::new_current_thread().enable_all().build();
+    let page = runtime
+        .context("cannot wait for an answer")?
+        .block_on(ask(port))?;
+    writeln!(io::stdout(), "{page}").context("cannot write to standard output")
+}

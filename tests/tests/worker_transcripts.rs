@@ -1,0 +1,121 @@
+//! What a worker writes of a recording is what `transcribe` prints of it, in every contract.
+
+use std::time::Duration;
+
+use e2e_tests::parakeet::{self, TINY};
+use e2e_tests::pipeline::{Pipeline, check_no_secrets};
+use e2e_tests::{Contract, Task};
+use serde_json::{Value, json};
+
+const PATIENCE: Duration = Duration::from_secs(120);
+
+#[test]
+fn a_task_gives_the_words_of_the_command_line() {
+    let recordings = parakeet::recordings([1, 12, 64, 75, 189, 294]);
+    let transcribed = parakeet::transcribed(&recordings);
+    let n_words: usize = transcribed.iter().map(|it| words(it, "word").len()).sum();
+    assert!(n_words > 20, "{n_words} words compare nothing");
+    for contract in Contract::ALL {
+        let mut pipeline = Pipeline::start(contract);
+        let worker = parakeet::start(&parakeet::settings(&pipeline, "worker"));
+        let tasks = pipeline.submit_recordings(&recordings, |task| task);
+        pipeline.check_ended_once(&tasks, PATIENCE);
+        for (task, expected) in tasks.iter().zip(&transcribed) {
+            check(contract, &pipeline.output(task), expected);
+        }
+        check_no_secrets(&worker);
+        let lines = parakeet::logged(&worker, "transcription_complete");
+        let logged: Vec<_> = lines.iter().map(|line| line["task_id"].as_str()).collect();
+        let ids: Vec<_> = tasks.iter().map(|task| Some(&*task.task_id)).collect();
+        assert_eq!(
+            logged, ids,
+            "what the engine logs says which task it is about"
+        );
+    }
+}
+
+/// The contract's own words for what the command line prints.
+#[track_caller]
+fn check(contract: Contract, data: &Value, expected: &Value) {
+    if contract == Contract::M22 {
+        // `--format json` is this very object, and names the method.
+        let mut expected = expected.clone();
+        let object = expected.as_object_mut().expect("it is an object");
+        assert_eq!(object.remove("alignment_method"), Some(json!("rnnt")));
+        assert_eq!(*data, expected);
+        return;
+    }
+    assert_eq!(data["text"], expected["text"]);
+    assert_eq!(words(data, "text"), words(expected, "word"));
+    assert_eq!(data["language"], "en");
+    assert_eq!(data["engine_id"], "scripted");
+    let of_segments = |data: &Value| -> Vec<Value> {
+        let segments = data["segments"].as_array().expect("it has segments");
+        let shape = |it: &Value| json!([it["start"], it["end"], it["text"]]);
+        segments.iter().map(shape).collect()
+    };
+    assert_eq!(of_segments(data), of_segments(expected));
+    assert!(
+        data["duration"].as_f64().is_some_and(|it| it > 0.5),
+        "{data}"
+    );
+    for segment in data["segments"].as_array().expect("it has segments") {
+        assert_eq!(segment["words"][0]["alignment_method"], "rnnt");
+        assert!(segment["confidence"].is_f64(), "{segment}");
+        if contract == Contract::Streams {
+            assert_eq!(segment["metadata"]["confidence"], segment["confidence"]);
+        }
+    }
+}
+
+/// Text, times and confidence of every word.
+fn words(data: &Value, name: &str) -> Vec<Value> {
+    let segments = data["segments"].as_array().expect("it has segments");
+    let words = segments
+        .iter()
+        .flat_map(|it| it["words"].as_array().expect("it has words"));
+    let word = |it: &Value| json!([it[name], it["start"], it["end"], it["confidence"]]);
+    words.map(word).collect()
+}
+
+#[test]
+fn a_channels_task_says_its_channel_and_a_language_is_never_relabelled() {
+    let recordings = parakeet::recordings([12]);
+    let mut pipeline = Pipeline::start(Contract::Streams);
+    let worker = parakeet::start(&parakeet::settings(&pipeline, "worker"));
+    let of_channel = |mut task: Task| {
+        task.stage = "transcribe_ch1".to_owned();
+        task.with("channel", 1)
+            .with("language", "de")
+            .with("segment_pause", 0.01)
+    };
+    let tasks = pipeline.submit_recordings(&recordings, of_channel);
+    pipeline.check_ended_once(&tasks, PATIENCE);
+    let data = pipeline.output(&tasks[0]);
+    assert_eq!(
+        (&data["channel"], &data["language"]),
+        (&json!(1), &json!("en"))
+    );
+    assert_eq!(data["language_source"], Value::Null);
+    let warning = data["warnings"][0].as_str().unwrap_or_default();
+    assert!(
+        warning.starts_with("Engine 'scripted' cannot force language 'de'; "),
+        "{warning}"
+    );
+    let n_segments = data["segments"].as_array().map_or(0, Vec::len);
+    assert!(n_segments > 1, "a short pause was to end segments: {data}");
+
+    let (status, page) = worker.page("/v1/capabilities").expect("it answers");
+    let capabilities: Value = serde_json::from_str(&page).expect("it is JSON");
+    assert_eq!(status, 200);
+    assert_eq!(capabilities["supports_word_timestamps"], true);
+    assert_eq!(capabilities["supports_language_forcing"], false);
+    assert_eq!(capabilities["model_variants"], json!([TINY]));
+    let (_, page) = worker.page("/health").expect("it answers");
+    let health: Value = serde_json::from_str(&page).expect("it is JSON");
+    assert_eq!(
+        (&health["model_loaded"], &health["device"]),
+        (&json!(true), &json!("cpu"))
+    );
+    assert_eq!(health["models_loaded"], json!([TINY]));
+}
