@@ -60,7 +60,11 @@ fn main() -> Result<()> {
     let mut speech = Vec::new();
     for path in &arguments.recordings {
         let waveform = audio::load(path, &AudioLimits::default());
-        speech.extend(waveform.with_context(|| path.display().to_string())?.samples);
+        speech.extend(
+            waveform
+                .with_context(|| path.display().to_string())?
+                .samples,
+        );
     }
     let begun = Instant::now();
     let model = ParakeetModel::load(&arguments.model, arguments.device, arguments.compute_type)?;

@@ -28,7 +28,7 @@ pub struct Engine {
 /// How recordings are cut, batched, searched and segmented.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Most chunks in one encoder batch.
+    /// Most chunks in one encoder batch; on a GPU several batches are searched together.
     pub batch_size: NonZeroUsize,
     /// What audio is refused.
     pub audio_limits: AudioLimits,
@@ -71,7 +71,8 @@ impl Engine {
     /// each batch `proceed` sees what was done so far. Stops early if either breaks.
     ///
     /// Audio is decoded on a thread of its own, far enough ahead that batches are full. At most four
-    /// batches of the longest chunks wait in memory, and the recordings they are cut from.
+    /// batches of the longest chunks wait in memory, on a GPU eight, and the recordings they are cut
+    /// from.
     pub fn transcribe(
         &self,
         sources: &[Source],
@@ -86,12 +87,15 @@ impl Engine {
             ..
         } = &self.settings;
         let longest = chunk_rules.max_frames.get() * chunk_rules.stride.get();
-        let (decoded, arrivals) = read_ahead(4 * batch_size.get() * longest);
         let network = Network {
             model: &self.model,
             search_rules,
+            batch_size: *batch_size,
         };
-        let mut hearing = Hearing::new(&network, *batch_size, chunk_rules);
+        let n_together = network.n_together();
+        let n_ahead = (4 * batch_size.get()).max(2 * n_together.get());
+        let (decoded, arrivals) = read_ahead(n_ahead * longest);
+        let mut hearing = Hearing::new(&network, n_together, chunk_rules);
         let mut stats = Stats {
             window: search_rules.window,
             ..Stats::default()
@@ -105,7 +109,7 @@ impl Engine {
             let mut recordings = Recordings::default();
             loop {
                 // Waits for audio only while there is too little of it for a full batch.
-                while let Some(loaded) = arrivals.next(recordings.n_waiting() < batch_size.get()) {
+                while let Some(loaded) = arrivals.next(recordings.n_waiting() < n_together.get()) {
                     stats.audio_decode += loaded.took;
                     match loaded.waveform {
                         Ok(waveform) => {

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::time::Instant;
 
-use parakeet_model::{Error, ParakeetModel};
+use parakeet_model::{Device, Error, ParakeetModel, Utterances};
 use rnnt_decode::{Hypothesis, SearchRules, search_within};
 use segmenter::ChunkRules;
 
@@ -129,6 +129,29 @@ impl<'a, E: Ears> Hearing<'a, E> {
 pub(crate) struct Network<'a> {
     pub(crate) model: &'a ParakeetModel,
     pub(crate) search_rules: &'a SearchRules,
+    /// Most chunks encoded at once.
+    pub(crate) batch_size: NonZeroUsize,
+}
+
+impl Network<'_> {
+    /// Most chunks that are worth a search together: on a GPU, whose steps take as long for 512 lanes
+    /// as for 32, four encoder batches.
+    pub(crate) fn n_together(&self) -> NonZeroUsize {
+        let n_batches = match self.model.device() {
+            Device::Cuda => const { NonZeroUsize::new(4).expect("4 is not 0") },
+            _ => NonZeroUsize::MIN,
+        };
+        self.batch_size.saturating_mul(n_batches)
+    }
+
+    fn encode(&self, samples: &[&[f32]], stats: &mut Stats) -> Result<Utterances<'_>, Error> {
+        let mut batches = Vec::new();
+        for batch in samples.chunks(self.batch_size.get()) {
+            stats.batch_sizes.push(batch.len());
+            batches.push(self.model.encode(batch)?);
+        }
+        Utterances::join(batches)
+    }
 }
 
 impl Ears for Network<'_> {
@@ -138,12 +161,15 @@ impl Ears for Network<'_> {
             .map(|it| (it.samples, it.frames.clone()))
             .unzip();
         let begun = Instant::now();
-        stats.batch_sizes.push(batch.len());
-        let utterances = self.model.encode(&samples);
+        let utterances = self.encode(&samples, stats);
         let encoded = Instant::now();
         stats.encode += encoded - begun;
-        let found = search_within(&mut utterances?, &frames, self.search_rules);
+        let found =
+            utterances.and_then(|mut it| search_within(&mut it, &frames, self.search_rules));
         stats.search += encoded.elapsed();
+        if let Err(Error::OutOfMemory { .. }) = found {
+            self.model.release_memory();
+        }
         let found = found?;
         stats.searched += found.stats;
         Ok(found.hypotheses)
