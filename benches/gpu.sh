@@ -34,7 +34,8 @@ LD_LIBRARY_PATH=$("$python" -c 'import pathlib, torch; print(pathlib.Path(torch.
 export LD_LIBRARY_PATH
 
 echo "== bundles"
-export_model() { "$python" xtask/python/export.py "$@" 2> "$scratch/export-$BASHPID.log" || {
+# Each in few threads: they run side by side.
+export_model() { OMP_NUM_THREADS=3 "$python" xtask/python/export.py "$@" 2> "$scratch/export-$BASHPID.log" || {
     cat "$scratch/export-$BASHPID.log" >&2
     return 1
 }; }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from architecture import Architecture
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 EXPORTER_VERSION = "0.1.0"
 
 

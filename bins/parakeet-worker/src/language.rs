@@ -54,7 +54,7 @@ mod tests {
     fn check(asked: Option<&str>, language: &str, languages: Value, code: &str, warning: &str) {
         let file = json!({"file": "f", "bytes": 1, "sha256": ""});
         let manifest = json!({
-            "format_version": 1, "model_id": "m", "language": language, "languages": languages,
+            "format_version": 2, "model_id": "m", "language": language, "languages": languages,
             "head": "tdt", "hop_samples": 160, "subsampling": 8, "max_samples": 960_000,
             "vocabulary_size": 7, "sample_rate_hz": 16_000, "blank_id": 7,
             "archives": {"float32": file}, "files": {"vocabulary": file},

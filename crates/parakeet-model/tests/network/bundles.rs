@@ -69,13 +69,13 @@ fn a_folder_without_a_manifest_is_no_bundle() {
 #[test]
 fn an_unknown_format_version_is_told_from_a_damaged_manifest() {
     // What else such a manifest holds is not looked at.
-    let bundle = bundle_with(|manifest| *manifest = json!({"format_version": 2}));
+    let bundle = bundle_with(|manifest| *manifest = json!({"format_version": 3}));
     assert_eq!(
         refusal(&bundle),
-        "DIR/manifest.json has bundle format version 2, expected 1; export the model again with the \
+        "DIR/manifest.json has bundle format version 3, expected 2; export the model again with the \
          exporter of this release"
     );
-    let bundle = bundle_with(|manifest| *manifest = json!({"format_version": 1}));
+    let bundle = bundle_with(|manifest| *manifest = json!({"format_version": 2}));
     assert!(refusal(&bundle).starts_with("cannot understand DIR/manifest.json: missing field"));
 }
 
