@@ -81,7 +81,7 @@ pub struct TranscribeArgs {
     pub language: Option<String>,
 
     /// Most chunks in one encoder batch, 1 to 32; the words do not depend on it.
-    /// [default: 4 on a CPU, 32 on a GPU]
+    /// [default: 4 on a CPU; on a GPU what its memory holds, 128 at most]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=32))]
     pub batch_size: Option<u8>,
 

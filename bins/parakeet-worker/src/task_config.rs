@@ -28,8 +28,8 @@ pub struct TranscribeConfig {
     pub language: Option<String>,
     /// The channel that the audio is of several.
     pub channel: Option<u32>,
-    /// Most chunks of long audio in one encoder batch; 4 on a CPU and 32 on a GPU by default. The
-    /// words do not depend on it.
+    /// Most chunks of long audio in one encoder batch; by default 4 on a CPU, and on a GPU what its
+    /// memory holds, 128 at most. The words do not depend on it.
     #[schemars(range(min = 1, max = 32))]
     pub batch_size: Option<u8>,
     /// Number format of the network; `auto`, the default, is the fastest in the bundle that keeps the

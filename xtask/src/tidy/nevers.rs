@@ -67,7 +67,9 @@ pub(super) const RULES: &[Rule] = &[
         what: "the environment is read outside main.rs and the SDK's config (never 5)",
         remedy: "read it there and pass the value in",
         applies: |file| {
+            // A build script's environment is how cargo speaks to it.
             let home = file.path.ends_with("/src/main.rs")
+                || file.path.ends_with("/build.rs")
                 || file.path == "crates/dalston-engine-sdk/src/config.rs"
                 || file
                     .path
