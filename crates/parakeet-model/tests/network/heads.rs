@@ -3,8 +3,8 @@
 use std::num::NonZeroUsize;
 use std::sync::LazyLock;
 
-use parakeet_model::ParakeetModel;
-use rnnt_decode::{Head, Lane, SearchRules, Transducer as _, Window, search};
+use parakeet_model::{Error, ParakeetModel, Utterances};
+use rnnt_decode::{Head, Hypothesis, Lane, SearchRules, Transducer as _, Window, search};
 
 use crate::batches::{check_same_in_random_batches, slices};
 use crate::exported::load_random;
@@ -28,6 +28,33 @@ fn an_utterance_decodes_alone_as_in_20_random_batches() {
         assert_eq!(model.manifest().head, head);
         check_same_in_random_batches(model, &slices(&recordings));
     }
+}
+
+#[test]
+fn batches_that_are_joined_are_searched_as_they_are_alone() {
+    let recordings = recordings(7);
+    let (few, many) = recordings.split_at(2);
+    for (head, model) in models() {
+        let hear = |mut utterances: Utterances| {
+            let found = search(&mut utterances, &SearchRules::default()).expect("it is searched");
+            found.hypotheses
+        };
+        let encode = |batch: &[Vec<f32>]| model.encode(&slices(batch)).expect("it is encoded");
+        let expected = [hear(encode(few)), hear(encode(many))].concat();
+        let joined = Utterances::join(vec![encode(few), encode(many)]).expect("they are joined");
+        assert_eq!(joined.n_encoder_frames().len(), recordings.len());
+        let actual = hear(joined);
+        let steps = |it: &[Hypothesis]| -> Vec<Vec<_>> {
+            let tokens = it.iter().map(|it| it.tokens.iter());
+            tokens
+                .map(|it| it.map(|t| (t.id, t.frame, t.duration)).collect())
+                .collect()
+        };
+        assert!(expected.iter().any(|it| !it.tokens.is_empty()), "{head:?}");
+        assert_eq!(steps(&actual), steps(&expected), "{head:?}");
+    }
+    let none = Utterances::join(Vec::new()).err();
+    assert!(matches!(none, Some(Error::EmptyBatch)));
 }
 
 #[test]
