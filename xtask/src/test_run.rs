@@ -80,15 +80,22 @@ fn whole(project: &Project, totals: &mut Totals) -> Result<()> {
     )
 }
 
-/// The exporter's tests, which need torch and no NeMo, and those of fetching.
+/// The exporter's tests, which need torch and no NeMo, those of fetching, and those of the files that
+/// deploy a worker.
 fn python_tests(project: &Project, totals: &mut Totals) -> Result<()> {
     hub::CLIENT.ensure(project)?;
-    project.announce("testing the exporter");
-    let mut unittest = setup::EXPORTER.python(project);
-    // At every call of TorchScript, torch recommends its successor, which tch cannot load.
-    unittest.args(["-W", "ignore::DeprecationWarning"]);
-    unittest.args("-m unittest discover --start-directory xtask/python/tests".split(' '));
-    count(unittest, totals)
+    for (what, folder) in [
+        ("the files of deploy", "deploy/tests"),
+        ("the exporter", "xtask/python/tests"),
+    ] {
+        project.announce(&format!("testing {what}"));
+        let mut unittest = setup::EXPORTER.python(project);
+        // At every call of TorchScript, torch recommends its successor, which tch cannot load.
+        unittest.args(["-W", "ignore::DeprecationWarning"]);
+        unittest.args(["-m", "unittest", "discover", "--start-directory", folder]);
+        count(unittest, totals)?;
+    }
+    Ok(())
 }
 
 /// `cargo test` of the selected packages, doc tests included; of the default members when none is

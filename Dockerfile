@@ -1,0 +1,104 @@
+# syntax=docker/dockerfile:1
+# The worker with libtorch and its models; no Python and no compiler in what ships.
+#
+#     docker build -t parakeet-worker .
+#     docker build -t parakeet-worker:cuda --build-arg VARIANT=cuda --build-arg COMPUTE_TYPES=bfloat16 .
+#
+# docs/operating.md has the arguments, how to run it, and what of this file has been tried.
+
+ARG BASE_IMAGE=debian:bookworm-slim
+ARG RUST_VERSION=1.95.0
+
+# What compiles and exports: Rust, and the Python packages of `cargo xtask setup`. A layer of its own,
+# because torch is gigabytes and changes with the engine's releases only.
+FROM rust:${RUST_VERSION}-bookworm AS tools
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends python3-venv \
+    && rm -rf /var/lib/apt/lists/*
+# An index of the builder's own, for example PyTorch's for CPUs, whose wheel is a tenth of the size.
+ARG PIP_INDEX_URL
+ARG PIP_EXTRA_INDEX_URL
+RUN python3 -m venv /opt/exporter \
+    && /opt/exporter/bin/pip install --no-cache-dir \
+        "torch==2.11.0" "numpy>=1.26" "PyYAML>=6" "sentencepiece>=0.2" \
+    && ln -s /opt/exporter/lib/python3.*/site-packages /opt/site-packages \
+    && python3 -m venv /opt/hub \
+    && /opt/hub/bin/pip install --no-cache-dir "huggingface_hub==1.16.4"
+WORKDIR /src
+
+# The part of libtorch that the worker loads.
+FROM tools AS libtorch
+ARG VARIANT=cpu
+COPY deploy/image/copy-libtorch.sh .
+RUN ./copy-libtorch.sh "$VARIANT" /opt/site-packages /opt/parakeet
+
+# The program. Dependencies are compiled once: the cache outlives this layer, which every change of the
+# source makes anew. The path to libtorch is relative to the program, and replaces that of a checkout.
+FROM tools AS build
+ARG RUST_VERSION
+ENV LIBTORCH=/opt/site-packages/torch RUSTUP_TOOLCHAIN=${RUST_VERSION}
+COPY Cargo.toml Cargo.lock engine.yaml ./
+COPY .cargo .cargo
+COPY xtask xtask
+COPY benches benches
+COPY tests tests
+COPY crates crates
+COPY bins bins
+# hadolint ignore=SC2016
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/src/target \
+    export RUSTFLAGS='-C link-arg=-Wl,-rpath,$ORIGIN/../torch/lib' \
+    && cargo build --locked --release --package parakeet-worker \
+    && install -D --target-directory=/opt/parakeet/bin target/release/parakeet-worker
+
+# The tiny model always, and the default one from the hub, with the credit that its licence asks for.
+FROM tools AS export
+COPY xtask/python xtask/python
+COPY models/parakeet-rnnt-tiny/parakeet-rnnt-tiny.nemo .
+RUN /opt/exporter/bin/python xtask/python/export.py parakeet-rnnt-tiny.nemo \
+    --model-id parakeet-rnnt-tiny --out /opt/parakeet/models/parakeet-rnnt-tiny
+ARG DEFAULT_MODEL=nvidia/parakeet-rnnt-0.6b
+ARG MODEL_LICENCE="CC-BY-4.0 (https://creativecommons.org/licenses/by/4.0/)"
+ARG COMPUTE_TYPES=float32,bfloat16
+RUN --mount=type=cache,target=/var/cache/hub \
+    if [ "$DEFAULT_MODEL" != parakeet-rnnt-tiny ]; then \
+        owner=${DEFAULT_MODEL%%/*} \
+        && folder=/opt/parakeet/models/$owner--${DEFAULT_MODEL#*/} \
+        && checkpoint=$(HF_HOME=/var/cache/hub /opt/hub/bin/python xtask/python/hub.py "$DEFAULT_MODEL") \
+        && /opt/exporter/bin/python xtask/python/export.py "$checkpoint" \
+            --model-id "$DEFAULT_MODEL" --dtype "$COMPUTE_TYPES" --out "$folder" \
+        && printf '%s\n' \
+            "Speech recognition with $DEFAULT_MODEL by $owner" \
+            "(https://huggingface.co/$DEFAULT_MODEL), $MODEL_LICENCE;" \
+            "converted to TorchScript with folded weights." > "$folder/NOTICE"; \
+    fi
+
+# hadolint ignore=DL3006
+FROM ${BASE_IMAGE}
+COPY --from=tools /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY --from=libtorch /opt/parakeet /opt/parakeet
+COPY --from=export /opt/parakeet/models /opt/parakeet/models
+COPY LICENSE /opt/parakeet/licenses/parakeet/
+COPY --from=build /opt/parakeet/bin /opt/parakeet/bin
+ARG DEFAULT_MODEL=nvidia/parakeet-rnnt-0.6b
+# What of the driver the container is given where it is given a GPU.
+ENV PATH=/opt/parakeet/bin:$PATH \
+    DALSTON_DEFAULT_MODEL=${DEFAULT_MODEL} \
+    NVIDIA_DRIVER_CAPABILITIES=compute,utility
+# `models` in this folder is looked in after `/models`, so that a volume there adds models and hides none.
+WORKDIR /opt/parakeet
+USER 65532:65532
+EXPOSE 9100
+HEALTHCHECK --interval=30s --timeout=5s --start-period=10s --retries=3 \
+    CMD ["parakeet-worker", "health"]
+ENTRYPOINT ["parakeet-worker"]
+CMD ["run"]
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="Parakeet engine" \
+    org.opencontainers.image.description="Speech to text with NVIDIA Parakeet, a worker of Dalston" \
+    org.opencontainers.image.source="https://github.com/dalston-engines/parakeet" \
+    org.opencontainers.image.licenses="Apache-2.0" \
+    org.opencontainers.image.version="${VERSION}" \
+    org.opencontainers.image.revision="${REVISION}"
