@@ -17,7 +17,7 @@ mod output;
 mod registry;
 mod request;
 mod streams;
-mod timestamp;
+pub(crate) mod timestamp;
 mod transcript;
 
 use std::fmt;

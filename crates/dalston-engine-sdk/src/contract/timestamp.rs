@@ -10,7 +10,7 @@ pub(super) fn format(time: SystemTime) -> String {
 }
 
 /// Reads what [`format`] writes, and every other ISO 8601 time with an offset.
-pub(super) fn parse(text: &str) -> Option<SystemTime> {
+pub(crate) fn parse(text: &str) -> Option<SystemTime> {
     DateTime::parse_from_rfc3339(text)
         .ok()
         .map(SystemTime::from)

@@ -18,9 +18,11 @@ mod tests;
 pub mod testsuite;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
+
+use crate::contract::timestamp;
 
 pub use held::Receipt;
 pub use list::ListQueue;
@@ -102,6 +104,13 @@ impl Claim {
     pub fn job_id(&self) -> &str {
         let job_id = self.metadata.get("job_id").or(self.message.get("job_id"));
         job_id.map_or("unknown", String::as_str)
+    }
+
+    /// When it was put into the queue; `None` where the pipeline does not say, as in the M22 era.
+    pub fn enqueued_at(&self) -> Option<SystemTime> {
+        let key = "enqueued_at";
+        let text = self.message.get(key).or(self.metadata.get(key))?;
+        timestamp::parse(text)
     }
 }
 

@@ -56,6 +56,13 @@ impl Runner {
             tracing::info!("task_skipped_cancelled");
             return self.tell(claim, Step::Discard).await;
         }
+        if claim.deliveries == 0
+            && let Some(enqueued_at) = claim.enqueued_at()
+        {
+            // The orchestrator's clock may be ahead of ours.
+            let waited = SystemTime::now().duration_since(enqueued_at);
+            self.metrics.queue_waited(waited.unwrap_or_default());
+        }
         let worked = match self.refuse(claim) {
             Some(refusal) => Err(refusal),
             None => {

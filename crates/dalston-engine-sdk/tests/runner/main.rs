@@ -7,8 +7,9 @@ mod world;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use chrono::{DateTime, Utc};
 use dalston_engine_sdk::queue::{Claim, Queue, QueueError};
 use dalston_engine_sdk::runner::{Phase, RunError, Shutdown};
 use object_store::ObjectStoreExt;
@@ -28,6 +29,26 @@ async fn a_task_is_told_completed_when_its_output_is_stored() {
     assert_eq!(output["data"], json!({"answer": 42}));
     world.shutdown.send_replace(Shutdown::Drain);
     end(worker).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_time_in_the_queue_is_counted_where_the_pipeline_says_when_it_began() {
+    let mut world = World::new();
+    let minute_ago = DateTime::<Utc>::from(SystemTime::now() - Duration::from_secs(60));
+    let hash = [("job_id", "job"), ("enqueued_at", &minute_ago.to_rfc3339())];
+    let hash = hash.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    world.broker.push("waited", hash.into());
+    world.queue("unsaid");
+    world.start();
+    world.hear(2).await;
+    let figures = world.metrics.text();
+    let value = |name: &str| {
+        let line = figures.lines().find(|line| line.contains(name));
+        let value = line.and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+        value.unwrap_or_else(|| panic!("no {name} in {figures}"))
+    };
+    assert!(value("queue_wait_seconds_sum") >= 60.0);
+    assert!((value("queue_wait_seconds_count") - 1.0).abs() < 0.1);
 }
 
 #[tokio::test]

@@ -84,6 +84,7 @@ pub(crate) struct World {
     pub(crate) engine: Scripted,
     pub(crate) shutdown: watch::Sender<Shutdown>,
     pub(crate) vitals: watch::Receiver<Vitals>,
+    pub(crate) metrics: Arc<Metrics>,
     parts: Option<Parts>,
     _scratch: TempDir,
 }
@@ -97,6 +98,7 @@ impl World {
         let broker = MemoryBroker::default();
         let scratch = tempfile::tempdir().unwrap();
         let (tell, vitals) = watch::channel(Vitals::default());
+        let metrics = Arc::new(Metrics::new("scripted"));
         let queue: Arc<dyn Queue> = Arc::new(broker.connect("worker", LEASE));
         let parts = Parts {
             queue,
@@ -112,7 +114,7 @@ impl World {
                     registered_at: SystemTime::now(),
                 },
             }),
-            metrics: Arc::new(Metrics::new("scripted")),
+            metrics: Arc::clone(&metrics),
             vitals: tell,
             settings: RunnerSettings {
                 engine_id: "scripted".to_owned(),
@@ -128,6 +130,7 @@ impl World {
             engine: Scripted::default(),
             shutdown: watch::Sender::new(Shutdown::No),
             vitals,
+            metrics,
             parts: Some(parts),
             _scratch: scratch,
         }
