@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use deadpool_redis::{Connection, Manager, Pool, Runtime};
+use deadpool_redis::{Connection, Manager, Pool, PoolError, Runtime};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Cmd, FromRedisValue, Pipeline, RedisError, ScriptInvocation};
 use tokio::sync::Mutex;
@@ -61,7 +61,7 @@ impl Server {
         let mut info = redis::cmd("INFO");
         info.arg("server");
         let answer = limited(async {
-            let mut server = self.pool.get().await.map_err(unavailable)?;
+            let mut server = self.pool.get().await.map_err(unconnected)?;
             info.query_async::<String>(&mut server)
                 .await
                 .map_err(sorted)
@@ -81,7 +81,7 @@ impl Server {
         script: &ScriptInvocation<'_>,
     ) -> Result<T, QueueError> {
         limited(async {
-            let mut server = self.pool.get().await.map_err(unavailable)?;
+            let mut server = self.pool.get().await.map_err(unconnected)?;
             script.invoke_async(&mut server).await.map_err(sorted)
         })
         .await
@@ -90,7 +90,7 @@ impl Server {
     /// Runs several commands, all or nothing.
     pub(super) async fn run_all(&self, commands: &Pipeline) -> Result<(), QueueError> {
         limited(async {
-            let mut server = self.pool.get().await.map_err(unavailable)?;
+            let mut server = self.pool.get().await.map_err(unconnected)?;
             commands.exec_async(&mut server).await.map_err(sorted)
         })
         .await
@@ -104,7 +104,7 @@ impl Server {
         let mut server = match waiting.take() {
             Some(server) => server,
             None => {
-                let server = self.pool.get().await.map_err(unavailable)?;
+                let server = self.pool.get().await.map_err(unconnected)?;
                 Connection::take(server)
             }
         };
@@ -138,6 +138,26 @@ fn sorted(err: RedisError) -> QueueError {
         _ => unavailable(err),
     }
 }
+
+/// Why there is no connection.
+fn unconnected(err: PoolError) -> QueueError {
+    let PoolError::Backend(err) = err else {
+        return unavailable(err);
+    };
+    // The words are those of rustls, whose own error the client keeps to itself.
+    let told = err.to_string();
+    match told.strip_prefix("invalid peer certificate: ") {
+        Some(why) => unavailable(Untrusted(why.to_owned())),
+        None => sorted(err),
+    }
+}
+
+/// Why TLS is refused.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the server's certificate is not accepted ({0}); SSL_CERT_FILE names an authority of your own"
+)]
+struct Untrusted(String);
 
 fn unavailable(source: impl std::error::Error + Send + Sync + 'static) -> QueueError {
     QueueError::Unavailable {
