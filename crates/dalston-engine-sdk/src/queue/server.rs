@@ -56,25 +56,6 @@ impl Server {
         })
     }
 
-    /// Refuses what cannot serve: a cluster spreads the keys of one script over several servers.
-    pub(super) async fn check(&self) -> Result<(), QueueError> {
-        let mut info = redis::cmd("INFO");
-        info.arg("server");
-        let answer = limited(async {
-            let mut server = self.pool.get().await.map_err(unconnected)?;
-            info.query_async::<String>(&mut server)
-                .await
-                .map_err(sorted)
-        });
-        match answer.await {
-            Ok(info) if is_cluster(&info) => Err(cluster()),
-            Ok(_) => Ok(()),
-            // An ACL user may be denied INFO; a cluster then shows itself at the first script.
-            Err(QueueError::Unavailable { source }) if is_denied(&*source) => Ok(()),
-            Err(err) => Err(err),
-        }
-    }
-
     /// Runs a script.
     pub(super) async fn run<T: FromRedisValue>(
         &self,
@@ -134,6 +115,7 @@ fn sorted(err: RedisError) -> QueueError {
         // A group that is gone holds nothing.
         Some("NOTHELD" | "NOGROUP") => QueueError::NotHeld,
         Some("SUPERSEDED") => QueueError::Superseded,
+        // A cluster has the two keys of the first script, the one that joins, in different slots.
         Some("CROSSSLOT" | "MOVED" | "ASK" | "CLUSTERDOWN") => cluster(),
         _ => unavailable(err),
     }
@@ -163,15 +145,6 @@ fn unavailable(source: impl std::error::Error + Send + Sync + 'static) -> QueueE
     QueueError::Unavailable {
         source: Box::new(source),
     }
-}
-
-fn is_cluster(info: &str) -> bool {
-    info.lines().any(|line| line.trim() == "redis_mode:cluster")
-}
-
-fn is_denied(err: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
-    let redis = err.downcast_ref::<RedisError>();
-    redis.is_some_and(|err| err.code() == Some("NOPERM"))
 }
 
 fn cluster() -> QueueError {
