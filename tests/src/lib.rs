@@ -14,6 +14,7 @@ pub mod pipeline;
 mod producer;
 mod program;
 mod redis_server;
+mod tls_proxy;
 mod worker;
 
 #[cfg(feature = "model")]
@@ -35,6 +36,7 @@ pub use object_server::ObjectServer;
 pub use producer::{Producer, Task};
 pub use program::{Program, Signal, Usage, free_port, wait_until};
 pub use redis_server::RedisServer;
+pub use tls_proxy::{Authority, TlsProxy};
 pub use worker::{Worker, WorkerSettings};
 
 #[cfg(feature = "model")]

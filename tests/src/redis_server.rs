@@ -21,12 +21,22 @@ impl RedisServer {
 
     /// Starts one and waits until it answers.
     pub fn start() -> Self {
+        Self::start_as(&[])
+    }
+
+    /// One that is the first of a cluster.
+    pub fn start_cluster() -> Self {
+        Self::start_as(&["--cluster-enabled", "yes"])
+    }
+
+    fn start_as(mode: &[&str]) -> Self {
         let port = free_port();
         let mut command = Command::new(server("redis-server"));
         command
             .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
             .args(["--save", "", "--appendonly", "no"])
-            .args(["--requirepass", Self::PASSWORD]);
+            .args(["--requirepass", Self::PASSWORD])
+            .args(mode);
         let program = Program::start("redis-server", command, new_folder("redis"));
         let this = Self { program, port };
         let client = this.client();

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use e2e_tests::parakeet;
 use e2e_tests::pipeline::{Pipeline, check_no_secrets};
-use e2e_tests::{Contract, EventKind, Signal, Task, Worker, WorkerSettings, wait_until};
+use e2e_tests::{
+    Contract, EventKind, Joint, LongRecording, Signal, Task, Worker, WorkerSettings, wait_until,
+};
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -60,17 +62,13 @@ fn an_idle_worker_ends_within_a_second_of_sigterm() {
     }
 }
 
-/// Fifteen minutes of silence, which take the tiny model some seconds.
+/// Twelve minutes of speech, which take the tiny model some seconds; silence would take it none.
 fn long_recording(folder: &tempfile::TempDir) -> PathBuf {
-    const SECONDS: u32 = 900;
-    let n_bytes = SECONDS * 32_000;
-    let mut wav = b"RIFF".to_vec();
-    wav.extend((36 + n_bytes).to_le_bytes());
-    wav.extend(b"WAVEfmt \x10\0\0\0\x01\0\x01\0\x80\x3e\0\0\0\x7d\0\0\x02\0\x10\0data");
-    wav.extend(n_bytes.to_le_bytes());
-    wav.resize(wav.len() + n_bytes as usize, 0);
+    const SECONDS: f64 = 720.0;
+    let speech = LongRecording::new(Joint::Pauses, SECONDS);
     let path = folder.path().join("long.wav");
-    std::fs::write(&path, wav).expect("the folder is ours");
+    let written = speech.write(0..speech.samples.len(), &path);
+    written.expect("the folder is ours");
     path
 }
 
@@ -96,6 +94,7 @@ fn a_task_at_work_is_finished_before_the_end() {
         let mut pipeline = Pipeline::start(contract);
         let (mut worker, task) = at_work(&mut pipeline, "100", 1);
         worker.program.signal(Signal::TERM);
+        assert!(pipeline.listener.ends().is_empty(), "it was done too soon");
         let end = worker.program.wait(PATIENCE);
         assert!(end.success(), "{end}");
         pipeline.check_ended_once(std::slice::from_ref(&task), PATIENCE);

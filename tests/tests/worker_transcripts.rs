@@ -85,9 +85,7 @@ fn a_channels_task_says_its_channel_and_a_language_is_never_relabelled() {
     let worker = parakeet::start(&parakeet::settings(&pipeline, "worker"));
     let of_channel = |mut task: Task| {
         task.stage = "transcribe_ch1".to_owned();
-        task.with("channel", 1)
-            .with("language", "de")
-            .with("segment_pause", 0.01)
+        task.with("channel", 1).with("language", "de")
     };
     let tasks = pipeline.submit_recordings(&recordings, of_channel);
     pipeline.check_ended_once(&tasks, PATIENCE);
@@ -102,8 +100,6 @@ fn a_channels_task_says_its_channel_and_a_language_is_never_relabelled() {
         warning.starts_with("Engine 'scripted' cannot force language 'de'; "),
         "{warning}"
     );
-    let n_segments = data["segments"].as_array().map_or(0, Vec::len);
-    assert!(n_segments > 1, "a short pause was to end segments: {data}");
 
     let (status, page) = worker.page("/v1/capabilities").expect("it answers");
     let capabilities: Value = serde_json::from_str(&page).expect("it is JSON");
@@ -118,4 +114,61 @@ fn a_channels_task_says_its_channel_and_a_language_is_never_relabelled() {
         (&json!(true), &json!("cpu"))
     );
     assert_eq!(health["models_loaded"], json!([TINY]));
+    assert_eq!(health["gpu_memory_total"], "0GB", "a CPU has none");
+}
+
+#[test]
+fn a_task_says_where_its_segments_end() {
+    const PAUSE: f64 = 0.2;
+    const LENGTH: f64 = 1.0;
+    let mut pipeline = Pipeline::start(Contract::Streams);
+    let _worker = parakeet::start(&parakeet::settings(&pipeline, "worker"));
+    let settings = [
+        None,
+        Some(("segment_pause", PAUSE)),
+        Some(("segment_length", LENGTH)),
+    ];
+    let mut settings = settings.into_iter();
+    let tasks = pipeline.submit_recordings(&parakeet::recordings([75; 3]), |task| {
+        match settings.next().flatten() {
+            Some((key, value)) => task.with(key, value),
+            None => task,
+        }
+    });
+    pipeline.check_ended_once(&tasks, PATIENCE);
+
+    let outputs: Vec<_> = tasks.iter().map(|task| pipeline.output(task)).collect();
+    let [plain, paused, short] = outputs.as_slice() else {
+        unreachable!("an output for each task")
+    };
+    assert_eq!(words(plain, "text"), words(paused, "text"));
+    assert_eq!(words(plain, "text"), words(short, "text"));
+    // By default there is one segment, which both settings divide.
+    assert!(widest_gap(plain) > PAUSE && longest_segment(plain) > LENGTH);
+    assert!(widest_gap(paused) < PAUSE, "{paused}");
+    assert!(longest_segment(short) <= LENGTH, "{short}");
+}
+
+/// Seconds of the widest gap between two words of one segment.
+fn widest_gap(data: &Value) -> f64 {
+    let segments = data["segments"].as_array().expect("it has segments");
+    let gaps = segments.iter().flat_map(|segment| {
+        let words = segment["words"].as_array().expect("it has words");
+        let gap = |pair: &[Value]| seconds(&pair[1]["start"]) - seconds(&pair[0]["end"]);
+        words.windows(2).map(gap)
+    });
+    gaps.fold(0.0, f64::max)
+}
+
+/// Seconds of the longest segment.
+fn longest_segment(data: &Value) -> f64 {
+    let segments = data["segments"].as_array().expect("it has segments");
+    let lengths = segments
+        .iter()
+        .map(|segment| seconds(&segment["end"]) - seconds(&segment["start"]));
+    lengths.fold(0.0, f64::max)
+}
+
+fn seconds(time: &Value) -> f64 {
+    time.as_f64().expect("times are numbers")
 }

@@ -140,6 +140,9 @@ fn put<T: DeserializeOwned>(
 
 #[cfg(test)]
 mod tests {
+    use dalston_engine_sdk::audio::AudioLimits;
+    use rnnt_decode::SearchRules;
+    use segmenter::{ChunkRules, SegmentRules};
     use serde_json::json;
 
     use super::*;
@@ -215,6 +218,35 @@ mod tests {
         let long = object(json!({"channel": "9".repeat(10_000)}));
         let err = TranscribeConfig::read(&long).expect_err("refused");
         assert!(err.to_string().len() < 120, "{err}");
+    }
+
+    #[test]
+    fn what_a_task_says_replaces_a_default_and_nothing_else_does() {
+        let one = const { NonZeroUsize::new(1).expect("1 is not 0") };
+        let defaults = Settings {
+            batch_size: one,
+            audio_limits: AudioLimits::default(),
+            chunk_rules: ChunkRules::of_length(one, one),
+            search_rules: SearchRules::default(),
+            segment_rules: SegmentRules::default(),
+        };
+        let over = |config| {
+            let config = object(config);
+            let (read, _) = TranscribeConfig::read(&config).expect("nothing is wrong with it");
+            let settings = read.over(defaults.clone());
+            (settings.batch_size.get(), settings.segment_rules)
+        };
+        assert_eq!(over(json!({})), (1, SegmentRules::default()));
+        let config = json!({
+            "batch_size": 7, "segment_pause": 0.25, "segment_length": 9,
+            "ignore_punctuation": true,
+        });
+        let rules = SegmentRules {
+            at_sentence_ends: false,
+            pause: 0.25,
+            max_length: 9.0,
+        };
+        assert_eq!(over(config), (7, rules));
     }
 
     #[test]

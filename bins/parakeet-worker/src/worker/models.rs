@@ -149,18 +149,21 @@ impl Models {
         Ok(model)
     }
 
-    /// For the health page. How much memory of a GPU is in use is not known here.
+    /// For the health page.
     pub(super) fn health(&self) -> EngineHealth {
         let loaded: Vec<_> = self.seen.iter().filter_map(Weak::upgrade).collect();
         let on_cuda = loaded.iter().any(|it| it.device() == Device::Cuda);
         let ids = loaded.iter().map(|it| it.manifest().model_id.clone());
+        // All models share one GPU, so any of them knows.
+        let memory = loaded.iter().find_map(|it| it.device_memory());
         EngineHealth {
             model_name: self.last.clone(),
             models_loaded: ids.collect(),
             device: if on_cuda { Device::Cuda } else { Device::Cpu }.to_string(),
             cuda_available: on_cuda,
             cuda_device_count: u32::from(on_cuda),
-            ..EngineHealth::default()
+            gpu_memory_used_bytes: memory.map(|it| it.total.saturating_sub(it.free)),
+            gpu_memory_total_bytes: memory.map(|it| it.total),
         }
     }
 }

@@ -166,7 +166,11 @@ fn every_variable_is_in_the_manual() {
                 Written by the tests of\n`dalston-engine-sdk`: `UPDATE_EXPECT=1 cargo test -p \
                 dalston-engine-sdk` writes it anew.\n\n";
     let tail = "\nCredentials of the store come by the usual chain of AWS: `AWS_ACCESS_KEY_ID` and\n\
-                `AWS_SECRET_ACCESS_KEY` (and `AWS_SESSION_TOKEN`), web identity, container, instance.\n";
+                `AWS_SECRET_ACCESS_KEY` (and `AWS_SESSION_TOKEN`), web identity, container, instance.\n\n\
+                With `rediss://` and `https://`, a server's certificate has to come from an authority \
+                that the\nsystem knows. `SSL_CERT_FILE`, a file of PEM certificates, and \
+                `SSL_CERT_DIR` replace those of the\nsystem: for an authority of your own beside them \
+                set both, the latter to `/etc/ssl/certs`.\n";
     let manual = format!("{head}{}{tail}", markdown());
     expect_file!["../../../../docs/settings.md"].assert_eq(&manual);
 }

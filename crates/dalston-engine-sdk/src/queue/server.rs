@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use deadpool_redis::{Connection, Manager, Pool, Runtime};
+use deadpool_redis::{Connection, Manager, Pool, PoolError, Runtime};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Cmd, FromRedisValue, Pipeline, RedisError, ScriptInvocation};
 use tokio::sync::Mutex;
@@ -56,32 +56,13 @@ impl Server {
         })
     }
 
-    /// Refuses what cannot serve: a cluster spreads the keys of one script over several servers.
-    pub(super) async fn check(&self) -> Result<(), QueueError> {
-        let mut info = redis::cmd("INFO");
-        info.arg("server");
-        let answer = limited(async {
-            let mut server = self.pool.get().await.map_err(unavailable)?;
-            info.query_async::<String>(&mut server)
-                .await
-                .map_err(sorted)
-        });
-        match answer.await {
-            Ok(info) if is_cluster(&info) => Err(cluster()),
-            Ok(_) => Ok(()),
-            // An ACL user may be denied INFO; a cluster then shows itself at the first script.
-            Err(QueueError::Unavailable { source }) if is_denied(&*source) => Ok(()),
-            Err(err) => Err(err),
-        }
-    }
-
     /// Runs a script.
     pub(super) async fn run<T: FromRedisValue>(
         &self,
         script: &ScriptInvocation<'_>,
     ) -> Result<T, QueueError> {
         limited(async {
-            let mut server = self.pool.get().await.map_err(unavailable)?;
+            let mut server = self.pool.get().await.map_err(unconnected)?;
             script.invoke_async(&mut server).await.map_err(sorted)
         })
         .await
@@ -90,7 +71,7 @@ impl Server {
     /// Runs several commands, all or nothing.
     pub(super) async fn run_all(&self, commands: &Pipeline) -> Result<(), QueueError> {
         limited(async {
-            let mut server = self.pool.get().await.map_err(unavailable)?;
+            let mut server = self.pool.get().await.map_err(unconnected)?;
             commands.exec_async(&mut server).await.map_err(sorted)
         })
         .await
@@ -104,7 +85,7 @@ impl Server {
         let mut server = match waiting.take() {
             Some(server) => server,
             None => {
-                let server = self.pool.get().await.map_err(unavailable)?;
+                let server = self.pool.get().await.map_err(unconnected)?;
                 Connection::take(server)
             }
         };
@@ -134,24 +115,36 @@ fn sorted(err: RedisError) -> QueueError {
         // A group that is gone holds nothing.
         Some("NOTHELD" | "NOGROUP") => QueueError::NotHeld,
         Some("SUPERSEDED") => QueueError::Superseded,
+        // A cluster has the two keys of the first script, the one that joins, in different slots.
         Some("CROSSSLOT" | "MOVED" | "ASK" | "CLUSTERDOWN") => cluster(),
         _ => unavailable(err),
     }
 }
 
+/// Why there is no connection.
+fn unconnected(err: PoolError) -> QueueError {
+    let PoolError::Backend(err) = err else {
+        return unavailable(err);
+    };
+    // The words are those of rustls, whose own error the client keeps to itself.
+    let told = err.to_string();
+    match told.strip_prefix("invalid peer certificate: ") {
+        Some(why) => unavailable(Untrusted(why.to_owned())),
+        None => sorted(err),
+    }
+}
+
+/// Why TLS is refused.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the server's certificate is not accepted ({0}); SSL_CERT_FILE names an authority of your own"
+)]
+struct Untrusted(String);
+
 fn unavailable(source: impl std::error::Error + Send + Sync + 'static) -> QueueError {
     QueueError::Unavailable {
         source: Box::new(source),
     }
-}
-
-fn is_cluster(info: &str) -> bool {
-    info.lines().any(|line| line.trim() == "redis_mode:cluster")
-}
-
-fn is_denied(err: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
-    let redis = err.downcast_ref::<RedisError>();
-    redis.is_some_and(|err| err.code() == Some("NOPERM"))
 }
 
 fn cluster() -> QueueError {

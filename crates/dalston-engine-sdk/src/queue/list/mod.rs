@@ -130,7 +130,6 @@ impl ListQueue {
 #[async_trait]
 impl Queue for ListQueue {
     async fn join(&self) -> Result<(), QueueError> {
-        self.server.check().await?;
         self.lease.take(&self.server).await
     }
 

@@ -161,7 +161,6 @@ impl StreamQueue {
 #[async_trait]
 impl Queue for StreamQueue {
     async fn join(&self) -> Result<(), QueueError> {
-        self.server.check().await?;
         self.lease.take(&self.server).await
     }
 

@@ -1,0 +1,35 @@
+//! Redis Cluster, which no worker can use: said once, plainly, and then the end.
+
+use std::time::Duration;
+
+use e2e_tests::pipeline::{Pipeline, start_worker};
+use e2e_tests::{Contract, RedisServer};
+
+const ENGINE: &str = env!("CARGO_BIN_EXE_scripted_engine");
+
+const REFUSED: &str = "Redis Cluster cannot serve as Dalston's queue, expected a single server or one \
+                       behind Sentinel";
+
+#[test]
+fn a_cluster_is_refused_with_one_sentence() {
+    for contract in [Contract::M22, Contract::Streams] {
+        let pipeline = Pipeline::start(contract);
+        let cluster = RedisServer::start_cluster();
+        let mut slots = redis::cmd("CLUSTER");
+        slots.arg("ADDSLOTSRANGE").arg(0).arg(16_383);
+        slots.exec(&mut cluster.connect()).expect("nobody has them");
+        let mut settings = pipeline.settings("worker");
+        settings.redis_url = cluster.url();
+        let mut worker = start_worker(ENGINE, &settings);
+        let end = worker.program.wait(Duration::from_secs(20));
+        let log = worker.program.log();
+        assert_eq!(end.code(), Some(1), "{log}");
+        assert_eq!(log.matches(REFUSED).count(), 1, "{log}");
+        assert!(!log.contains("redis_connection_error"), "{log}");
+        let keys: Vec<String> = redis::cmd("KEYS")
+            .arg("*")
+            .query(&mut cluster.connect())
+            .expect("the server answers");
+        assert!(keys.is_empty(), "{keys:?} were left behind");
+    }
+}
