@@ -85,16 +85,10 @@ def architecture(name: str, head: str | None = None) -> Architecture:
     raise ExportError(f"--random-init {name} has no {head} head")
 
 
-# Tokens per second of sound, about as many as speech has.
-TOKENS_PER_S = 3.0
-# Of CTC's frames, as a share, those that are no blank: most of them repeat the one before.
-CTC_EMITTING = 1 / 3
-# Most tokens on one frame, as in the search that ships.
-MAX_SYMBOLS = 10
-# Frames scored at once, a matter of speed alone.
-WINDOW = 16
-# Halvings of what blank's bias may be.
-N_STEPS = 9
+# Frames of a hundred that emit something. RNNT: such a frame emits up to 10 tokens, since a random
+# predictor does not know when to stop. CTC: most of them repeat the one before. TDT: the search
+# skips about every other frame.
+EMITTING = {"rnnt": 1 / 30, "tdt": 1 / 4, "ctc": 1 / 3}
 
 
 @torch.inference_mode()
@@ -102,51 +96,14 @@ def calibrate(model: Parakeet, head: str, seed: int) -> None:
     """Makes a random head give the search about the work that speech gives it.
 
     Encoder frames of a random network differ little, so their mean is taken out, else one token
-    would win everywhere. Then blank's bias is moved until it speaks at the rate of speech.
+    would win everywhere. Then blank's bias is raised until the frames of `EMITTING` emit.
     """
-    # As long as the chunks that are timed: features are normalised over all of them.
-    sounds = torch.cat([speech_like(seed).flatten(), speech_like(seed + 1).flatten()])[None, :480000]
+    sounds = speech_like(seed)
     encoded, _ = model.encoder_output(sounds, torch.full([sounds.size(0)], sounds.size(1)))
     scores = ctc_scores(model, encoded) if head == "ctc" else transducer_scores(model, encoded)
     blank = model.head.blank
     lead = scores[..., :blank].amax(2) - scores[..., blank]
-    bias = model.head.classes.bias
-    if head == "ctc":
-        bias[blank] += lead.quantile(1 - CTC_EMITTING)
-        return
-    target = int(TOKENS_PER_S * sounds.numel() / 16000)
-    projected = model.head.project(encoded)
-    start, low, high = bias[blank].clone(), lead.min() - 10.0, lead.max() + 10.0
-    best = start, target
-    for _ in range(N_STEPS):
-        bias[blank] = start + (low + high) / 2
-        n = count_tokens(model, projected, 2 * target)
-        best = min(best, (bias[blank].clone(), abs(n - target)), key=lambda it: it[1])
-        low, high = ((low + high) / 2, high) if n > target else (low, (low + high) / 2)
-    bias[blank] = best[0]
-
-
-def count_tokens(model: Parakeet, projected: Tensor, limit: int) -> int:
-    """Tokens of a greedy search of (1, T', J); stops at the limit."""
-    n_frames = projected.size(1)
-    state = model.initial_state(1)
-    frame = on_frame = total = 0
-    while total < limit and frame < n_frames:
-        first = frame
-        lane = torch.tensor([[0, first]])
-        answers = model.head.score(projected, state[0], lane, WINDOW)[0].tolist()
-        while frame < min(first + WINDOW, n_frames):
-            token, duration, _ = answers[frame - first]
-            is_blank = token == model.head.blank
-            on_frame += not is_blank
-            if duration > 0 or is_blank or on_frame == MAX_SYMBOLS:
-                frame += max(int(duration), 1)
-                on_frame = 0
-            if not is_blank:
-                total += 1
-                model.head.advance(*state, torch.tensor([[0, int(token)]]))
-                break
-    return total
+    model.head.classes.bias[blank] += lead.quantile(1 - EMITTING[head])
 
 
 def transducer_scores(model: Parakeet, encoded: Tensor) -> Tensor:
