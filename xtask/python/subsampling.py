@@ -63,11 +63,11 @@ class Subsampling(nn.Module):
         signal = self.signal(n_rows, n_bands, x)
         self.first(x, signal[1 : n_rows + 1].view(n_rows, n_bands * self.channels))
         n_frames = (n_features + 1) // 2
-        for i, (depthwise, pointwise) in enumerate(zip(self.depthwise, self.pointwise)):
+        for depthwise, pointwise in zip(self.depthwise, self.pointwise):
             # Row 0 and, between utterances, the rows past their ends are zeros.
             rows = signal[1 : n_rows + 1].view(n_rows, n_bands * self.channels)
             rows.index_fill_(0, past_end(n_frames, n_rows // n, rows), 0.0)
-            n_bands, n_rows = (n_bands + 1) // 2, n_rows // 2
+            n_bands, n_rows = halve(n_bands), n_rows // 2
             n_frames = (n_frames + 1) // 2
             halved = self.signal(n_rows, n_bands, x)
             start = 0
