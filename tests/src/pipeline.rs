@@ -1,10 +1,11 @@
 //! A Dalston of our own around one engine, and what must be true of it when all tasks have ended.
 
+use std::fmt::Debug;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -14,6 +15,7 @@ use crate::listener::{EventKind, Listener};
 use crate::object_server::ObjectServer;
 use crate::producer::{Producer, Task};
 use crate::program::{new_folder, wait_until};
+use crate::project;
 use crate::redis_server::RedisServer;
 use crate::worker::{Worker, WorkerSettings};
 
@@ -167,6 +169,41 @@ impl Pipeline {
             .unwrap_or_else(|why| panic!("{key} is no JSON: {why}"));
         assert_eq!(output["task_id"], task.task_id.as_str(), "{key}");
         output["data"].take()
+    }
+
+    /// The task failed once, with one sentence that a user may read. `what` names it to whoever reads
+    /// of it that it did not.
+    #[track_caller]
+    pub fn check_failed(&self, task: &Task, what: &dyn Debug) {
+        let ends = &self.listener.ends()[&task.task_id];
+        assert!(
+            ends.len() == 1 && ends[0].kind == EventKind::Failed,
+            "{what:?} ended with {ends:?}, expected one failure"
+        );
+        let error = ends[0].error();
+        let is_sentence = (10..300).contains(&error.len()) && !error.contains('\n');
+        assert!(is_sentence, "{what:?}: {error:?} is no sentence");
+        let root = project().display().to_string();
+        for secret in [
+            RedisServer::PASSWORD,
+            ObjectServer::SECRET_KEY,
+            "/tmp/",
+            &root,
+        ] {
+            assert!(!error.contains(secret), "{what:?}: {error:?} says {secret}");
+        }
+        let output = self.store.get(&task.output_key(self.contract));
+        assert_eq!(output, None, "{what:?} left an output");
+    }
+
+    /// How long after `begun` each task ended.
+    pub fn times(&self, tasks: &[Task], begun: Instant) -> Vec<Duration> {
+        let ends = self.listener.ends();
+        let at = |task: &Task| ends[&task.task_id][0].at;
+        tasks
+            .iter()
+            .map(|task| at(task).saturating_duration_since(begun))
+            .collect()
     }
 
     /// The output of the task says what the scripted engine heard.

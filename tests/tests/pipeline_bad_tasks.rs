@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use e2e_tests::pipeline::{Pipeline, check_no_secrets, quantile, start_worker};
-use e2e_tests::{Contract, EventKind, ObjectServer, RedisServer, Task};
+use e2e_tests::{Contract, EventKind, Task};
 use serde_json::{Value, json};
 
 const ENGINE: &str = env!("CARGO_BIN_EXE_scripted_engine");
@@ -23,7 +23,7 @@ fn each_of_200_bad_tasks_fails_with_a_sentence_and_the_good_ones_between_them_do
         let alone = pipeline.submit(300, |task| task);
         let begun = Instant::now();
         pipeline.check_completed(&alone, PATIENCE);
-        let mut alone_times = times(&pipeline, &alone, begun);
+        let mut alone_times = pipeline.times(&alone, begun);
 
         let mut good = Vec::new();
         let mut bad = Vec::new();
@@ -46,12 +46,12 @@ fn each_of_200_bad_tasks_fails_with_a_sentence_and_the_good_ones_between_them_do
             .wait_for_ends(alone.len() + mixed.len(), PATIENCE);
         pipeline.check_completed(&good, PATIENCE);
         for (kind, task) in &bad {
-            check_failed(&pipeline, kind, task);
+            pipeline.check_failed(task, kind);
         }
         assert_eq!(worker.program.ended(), None, "the worker has ended");
         check_no_secrets(&worker);
 
-        let mut good_times = times(&pipeline, &good, begun);
+        let mut good_times = pipeline.times(&good, begun);
         let (p99, p99_alone) = (
             quantile(&mut good_times, 0.99),
             quantile(&mut alone_times, 0.99),
@@ -179,32 +179,4 @@ fn store_input(pipeline: &mut Pipeline, task: &Task, input: Value) {
     pipeline.producer.write_hash(task);
     let key = task.input_key(pipeline.contract);
     pipeline.store.put(&key, input.to_string().into_bytes());
-}
-
-/// It failed once, with one sentence that a user may read.
-#[track_caller]
-fn check_failed(pipeline: &Pipeline, kind: &Bad, task: &Task) {
-    let ends = &pipeline.listener.ends()[&task.task_id];
-    assert!(
-        ends.len() == 1 && ends[0].kind == EventKind::Failed,
-        "{kind:?} ended with {ends:?}, expected one failure"
-    );
-    let error = ends[0].error();
-    let is_sentence = (10..300).contains(&error.len()) && !error.contains('\n');
-    assert!(is_sentence, "{kind:?}: {error:?} is no sentence");
-    for secret in [RedisServer::PASSWORD, ObjectServer::SECRET_KEY, "/tmp/"] {
-        assert!(!error.contains(secret), "{kind:?}: {error:?} says {secret}");
-    }
-    let output = pipeline.store.get(&task.output_key(pipeline.contract));
-    assert_eq!(output, None, "{kind:?} left an output");
-}
-
-/// How long after `begun` each task ended.
-fn times(pipeline: &Pipeline, tasks: &[Task], begun: Instant) -> Vec<Duration> {
-    let ends = pipeline.listener.ends();
-    let at = |task: &Task| ends[&task.task_id][0].at;
-    tasks
-        .iter()
-        .map(|task| at(task).saturating_duration_since(begun))
-        .collect()
 }

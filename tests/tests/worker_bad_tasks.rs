@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use e2e_tests::parakeet;
 use e2e_tests::pipeline::{Pipeline, check_no_secrets, quantile};
-use e2e_tests::{Contract, EventKind, ObjectServer, RedisServer, Task, project};
+use e2e_tests::{Contract, Task, project};
 
 const N_BAD: usize = 200;
 
@@ -25,7 +25,7 @@ fn each_of_200_bad_tasks_fails_with_a_sentence_and_the_good_ones_are_heard() {
         let alone = pipeline.submit_recordings(&[&*recordings; 20].concat(), |task| task);
         let begun = Instant::now();
         pipeline.check_ended_once(&alone, PATIENCE);
-        let mut alone_times = times(&pipeline, &alone, begun);
+        let mut alone_times = pipeline.times(&alone, begun);
 
         let (mut bad, mut good) = (Vec::new(), Vec::new());
         let begun = Instant::now();
@@ -51,7 +51,9 @@ fn each_of_200_bad_tasks_fails_with_a_sentence_and_the_good_ones_are_heard() {
         for task in &good {
             assert_eq!(pipeline.output(task)["text"], expected["text"]);
         }
-        bad.iter().for_each(|task| check_failed(&pipeline, task));
+        for task in &bad {
+            pipeline.check_failed(task, task);
+        }
         assert_eq!(worker.program.ended(), None, "the worker has ended");
         check_no_secrets(&worker);
         let loads = parakeet::logged(&worker, "model_loaded_successfully");
@@ -64,7 +66,7 @@ fn each_of_200_bad_tasks_fails_with_a_sentence_and_the_good_ones_are_heard() {
             contract.name(),
             p99(&mut alone_times),
             good.len(),
-            p99(&mut times(&pipeline, &good, begun)),
+            p99(&mut pipeline.times(&good, begun)),
         );
     }
 }
@@ -120,38 +122,4 @@ fn bad_tasks() -> Vec<(Option<Vec<u8>>, Task)> {
         bad.push((Some(flac.clone()), Task::new().with(key, value)));
     }
     bad
-}
-
-/// It failed once, with one sentence that a user may read.
-#[track_caller]
-fn check_failed(pipeline: &Pipeline, task: &Task) {
-    let ends = &pipeline.listener.ends()[&task.task_id];
-    assert!(
-        ends.len() == 1 && ends[0].kind == EventKind::Failed,
-        "{task:?} ended with {ends:?}, expected one failure"
-    );
-    let error = ends[0].error();
-    let is_sentence = (10..300).contains(&error.len()) && !error.contains('\n');
-    assert!(is_sentence, "{task:?}: {error:?} is no sentence");
-    let root = project().display().to_string();
-    for secret in [
-        RedisServer::PASSWORD,
-        ObjectServer::SECRET_KEY,
-        "/tmp/",
-        &root,
-    ] {
-        assert!(!error.contains(secret), "{task:?}: {error:?} says {secret}");
-    }
-    let output = pipeline.store.get(&task.output_key(pipeline.contract));
-    assert_eq!(output, None, "{task:?} left an output");
-}
-
-/// How long after `begun` each task ended.
-fn times(pipeline: &Pipeline, tasks: &[Task], begun: Instant) -> Vec<Duration> {
-    let ends = pipeline.listener.ends();
-    let at = |task: &Task| ends[&task.task_id][0].at;
-    tasks
-        .iter()
-        .map(|task| at(task).saturating_duration_since(begun))
-        .collect()
 }
