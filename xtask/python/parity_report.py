@@ -1,4 +1,8 @@
-"""Collects what a parity run compared, and prints it as one table: figures beside their limits."""
+"""Collects what a parity run compares, and prints it as one table: figures beside their limits.
+
+The rows of a model are printed when it is done: a run takes long, and what it found by then is not
+lost when it is stopped.
+"""
 
 import math
 from dataclasses import dataclass
@@ -54,6 +58,7 @@ class Report:
     def __init__(self) -> None:
         self.rows: dict[tuple[str, str], Row] = {}
         self.failures: list[str] = []
+        self.closed: set[str] = set()
 
     def row(self, model: str, stage: str, unit: str, limit: float) -> Row:
         """The row of this name, made on first use."""
@@ -150,40 +155,42 @@ class Report:
         """Records a failure."""
         self.failures.append(reason)
 
+    def close(self, model: str) -> None:
+        """Prints the rows of a model whose comparison is over."""
+        if not self.closed:
+            print_line("model", "stage", "compared", "figure", "limit", "")
+        for (owner, stage), row in self.rows.items():
+            if owner == model:
+                self.close_row(model, stage, row)
+        self.closed.add(model)
+
+    def close_row(self, model: str, stage: str, row: Row) -> None:
+        """Prints one row, first turning counts that are limited as shares into shares."""
+        if stage.startswith(("near ties", "frames")):
+            row.figure /= max(row.n, 1)
+        if stage == "frames that emit" and row.figure < EMITTING[0]:
+            self.fail(f"{model}: {row.figure:.3f} of the frames emit, expected {EMITTING[0]}")
+        limit = "" if row.limit == math.inf else f"{row.limit:g}"
+        verdict = "" if row.holds else f"FAILED {row.where}"
+        print_line(model, stage, f"{row.n} {row.unit}", f"{row.figure:.3g}", limit, verdict)
+
     def finish(self) -> int:
-        """Prints everything; returns the exit code."""
-        self.close_ratios()
-        header = ("model", "stage", "compared", "figure", "limit", "")
-        table = [header] + [
-            (
-                model,
-                stage,
-                f"{row.n} {row.unit}",
-                f"{row.figure:.3g}",
-                "" if row.limit == math.inf else f"{row.limit:g}",
-                "" if row.holds else f"FAILED {row.where}",
-            )
-            for (model, stage), row in self.rows.items()
-        ]
-        widths = [max(len(line[i]) for line in table) for i in range(5)]
-        for line in table:
-            cells = [cell.ljust(width) for cell, width in zip(line, widths)]
-            print("  ".join([*cells, line[5]]).rstrip())
+        """Prints the failures and the verdict; returns the exit code."""
+        left_open = {model for model, _ in self.rows} - self.closed
+        assert not left_open, f"rows of {left_open} were not printed"
         for failure in self.failures:
             print(f"FAILED {failure}")
-        holds = not self.failures and all(row.holds for row in self.rows.values())
+        holds = bool(self.rows) and not self.failures
+        holds = holds and all(row.holds for row in self.rows.values())
         print("parity holds" if holds else "parity does not hold")
         return 0 if holds else 1
 
-    def close_ratios(self) -> None:
-        """Turns the counts that are limited as shares into shares."""
-        for (model, stage), row in self.rows.items():
-            if stage.startswith("near ties"):
-                row.figure /= max(row.n, 1)
-            if stage.startswith("frames"):
-                row.figure /= max(row.n, 1)
-            if stage == "frames that emit" and row.figure < EMITTING[0]:
-                self.fail(f"{model}: {row.figure:.3f} of the frames emit, expected {EMITTING[0]}")
+
+def print_line(*cells: str) -> None:
+    """Prints one line of the table at once, even into a file."""
+    widths = (19, 29, 20, 10, 7, 0)
+    line = "  ".join(cell.ljust(width) for cell, width in zip(cells, widths))
+    print(line.rstrip(), flush=True)
 
 
 def first_unlike(expected: list[str], actual: list[str]) -> str:

@@ -88,7 +88,8 @@ def quieten(model: Any, bias: Tensor, n_pieces: int) -> None:
     """
     for token in range(n_pieces):
         if model.tokenizer.ids_to_tokens([token])[0] in ("<unk>", "\u2581"):
-            bias[token] = -100.0
+            # Less, not equal to: the bias of a balanced output may itself lie far below that.
+            bias[token] -= 100.0
 
 
 def calibrate(blank: Tensor, rate: Callable[[], float]) -> None:
