@@ -33,6 +33,8 @@ class Shape:
     pieces: int = 128
     punctuation: bool = False
     alphabets: tuple[str, ...] = ("latin",)
+    # How far apart the classes of the head are made, in nats: confidence between 0.1 and 1.
+    spread: float = 3.0
 
 
 # Small enough to be kept with the tests, in float16.

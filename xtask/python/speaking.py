@@ -18,8 +18,6 @@ from nemo_config import Shape
 # Share of encoder frames that emit a token or, for CTC, begin a run. TDT's durations skip frames.
 RATE = 0.3
 TOLERANCE = 0.02
-# How far apart the classes are, in nats: confidence between 0.1 and 1.
-SPREAD = 3.0
 # With all classes alike blank hardly ever wins; so far above them, in nats, it always does.
 MAX_SHIFT = 24.0
 N_STEPS = 12
@@ -35,7 +33,7 @@ def make_speak(model: Any, shape: Shape, recordings: list[Tensor]) -> None:
         if head == "ctc":
             decoder = model.decoder if shape.heads == ("ctc",) else model.ctc_decoder
             output = decoder.decoder_layers[0]
-            spread(output, output(frames.T).T)
+            spread(output, output(frames.T).T, shape.spread)
             rate = ctc_rate(decoder, encoded, is_valid)
         else:
             output = balance_joint(model, frames, shape)
@@ -68,11 +66,11 @@ def balance_joint(model: Any, frames: Tensor, shape: Shape) -> nn.Linear:
     spread(joint.pred, joint.pred(predicted), 1.0)
     pairs = torch.randint(frames.size(0), [4096]), torch.randint(predicted.size(0), [4096])
     hidden = joint.enc(frames[pairs[0]]) + joint.pred(predicted[pairs[1]])
-    spread(joint.joint_net[-1], joint.joint_net(hidden))
+    spread(joint.joint_net[-1], joint.joint_net(hidden), shape.spread)
     return joint.joint_net[-1]
 
 
-def spread(layer: nn.Module, outputs: Tensor, deviation: float = SPREAD) -> None:
+def spread(layer: nn.Module, outputs: Tensor, deviation: float) -> None:
     """Scales and shifts a layer so that each of its outputs (samples, n_out) has mean 0."""
     present, mean = torch.std_mean(outputs, dim=0)
     factor = deviation / present.clamp(min=1e-3)
