@@ -42,6 +42,7 @@ COPY Cargo.toml Cargo.lock engine.yaml ./
 COPY .cargo .cargo
 COPY xtask xtask
 COPY benches benches
+COPY fuzz fuzz
 COPY tests tests
 COPY crates crates
 COPY bins bins

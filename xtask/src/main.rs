@@ -9,6 +9,7 @@ compile_error!("the engine builds on Linux and macOS; on Windows use WSL");
 mod cli;
 mod demo;
 mod export;
+mod fuzz;
 mod hub;
 mod libtorch;
 mod parity;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         Command::Parity(arguments) => parity::run(&project, &arguments),
         Command::Verify(arguments) => verify::run(&project, &arguments),
         Command::Schema(arguments) => schema::run(&project, &arguments),
+        Command::Fuzz(arguments) => fuzz::run(&project, &arguments),
         Command::Tidy => tidy::run(&project),
     };
     match outcome {
