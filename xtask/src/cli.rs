@@ -55,6 +55,10 @@ pub(crate) enum Command {
     /// Invent inputs for one of the doors that strangers send to, until one breaks a promise
     Fuzz(FuzzArguments),
 
+    /// Hold the licences of what the worker links to the list in deny.toml; with --out, write notices
+    /// and a bill of materials (CycloneDX 1.6)
+    Supply(SupplyArguments),
+
     /// Check the rules that hold the code base together; see ARCHITECTURE.md
     Tidy,
 }
@@ -202,6 +206,17 @@ impl FuzzTarget {
             Self::Uri => &["fuzz/corpus/uri"],
         }
     }
+}
+
+#[derive(Args)]
+pub(crate) struct SupplyArguments {
+    /// Folder to write THIRD_PARTY.txt and parakeet-worker.cdx.json to
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+
+    /// Model bundles that the bill lists, folders
+    #[arg(value_name = "BUNDLE", requires = "out")]
+    pub(crate) bundles: Vec<PathBuf>,
 }
 
 #[derive(Args)]

@@ -19,6 +19,7 @@ mod project;
 mod schema;
 mod servers;
 mod setup;
+mod supply;
 mod test_run;
 mod tidy;
 mod totals;
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
         Command::Verify(arguments) => verify::run(&project, &arguments),
         Command::Schema(arguments) => schema::run(&project, &arguments),
         Command::Fuzz(arguments) => fuzz::run(&project, &arguments),
+        Command::Supply(arguments) => supply::run(&project, &arguments),
         Command::Tidy => tidy::run(&project),
     };
     match outcome {
