@@ -26,6 +26,8 @@ pub fn uri(text: &[u8]) {
             let sentence = why.to_string();
             crate::assert_sentence(&sentence);
             let (shown, query) = text.split_once('?').unwrap_or((text, ""));
+            // Escaped as the sentence is.
+            let shown = format!("{shown:?}");
             let mut secrets = query.split(|c: char| !c.is_ascii_alphanumeric());
             let quoted = |secret: &&str| {
                 let is_told = shown.contains(*secret) || BUCKET.contains(*secret);
