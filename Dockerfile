@@ -52,6 +52,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     export RUSTFLAGS='-C link-arg=-Wl,-rpath,$ORIGIN/../torch/lib' \
     && cargo build --locked --release --package parakeet-worker \
     && install -D --target-directory=/opt/parakeet/bin target/release/parakeet-worker \
+    && strip --strip-debug /opt/parakeet/bin/parakeet-worker \
     && unset RUSTFLAGS \
     && cargo run --locked --package xtask -- supply --out /opt/parakeet/licenses/parakeet
 

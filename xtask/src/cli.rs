@@ -49,6 +49,11 @@ pub(crate) enum Command {
     /// Installs NeMo into .venv-nemo first (several gigabytes, once).
     Parity(ParityArguments),
 
+    /// Build the image with the tiny model, try it, print its parts; write models as archives
+    ///
+    /// With docker; without it with buildah, on a Debian that mmdebstrap makes (as root).
+    Package(PackageArguments),
+
     /// Write the generated part of engine.yaml: the schemas of a task's settings and of the output
     Schema(SchemaArguments),
 
@@ -206,6 +211,13 @@ impl FuzzTarget {
             Self::Uri => &["fuzz/corpus/uri"],
         }
     }
+}
+
+#[derive(Args)]
+pub(crate) struct PackageArguments {
+    /// Further bundles to archive and to list, folders; the tiny model always is
+    #[arg(value_name = "BUNDLE")]
+    pub(crate) bundles: Vec<PathBuf>,
 }
 
 #[derive(Args)]

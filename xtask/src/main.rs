@@ -12,6 +12,7 @@ mod export;
 mod fuzz;
 mod hub;
 mod libtorch;
+mod package;
 mod parity;
 mod prerequisites;
 mod process;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         libtorch: std::env::var_os("LIBTORCH").map(Into::into),
         cxx: std::env::var("CXX").ok(),
         target_dir: std::env::var_os("CARGO_TARGET_DIR").map(Into::into),
+        cargo_home: std::env::var_os("CARGO_HOME").map(Into::into),
         model_dir: std::env::var_os("DALSTON_MODEL_DIR").map(Into::into),
         ci: std::env::var_os("CI").is_some_and(|value| value == "true"),
     });
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         Command::ExportModel(arguments) => export::run(&project, &arguments),
         Command::Parity(arguments) => parity::run(&project, &arguments),
         Command::Verify(arguments) => verify::run(&project, &arguments),
+        Command::Package(arguments) => package::run(&project, &arguments),
         Command::Schema(arguments) => schema::run(&project, &arguments),
         Command::Fuzz(arguments) => fuzz::run(&project, &arguments),
         Command::Supply(arguments) => supply::run(&project, &arguments),

@@ -6,7 +6,7 @@ mod notices;
 mod sbom;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -17,8 +17,8 @@ use crates::Krate;
 use licence::Allowed;
 
 /// The names of the two files, as they stand in the image and beside it.
-pub(crate) const NOTICES: &str = "THIRD_PARTY.txt";
-pub(crate) const SBOM: &str = "parakeet-worker.cdx.json";
+const NOTICES: &str = "THIRD_PARTY.txt";
+const SBOM: &str = "parakeet-worker.cdx.json";
 
 /// Holds the licence of every crate that is linked into the worker to the list in deny.toml; writes the
 /// notices and the bill of materials where a folder is given.
@@ -27,14 +27,26 @@ pub(crate) const SBOM: &str = "parakeet-worker.cdx.json";
 ///
 /// When a crate has a licence that is not on the list; every one is named.
 pub(crate) fn run(project: &Project, arguments: &SupplyArguments) -> Result<()> {
-    let crates = check(project)?;
     let Some(folder) = &arguments.out else {
-        return Ok(());
+        return check(project).map(drop);
     };
-    let folder = project.path(folder);
-    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    let bundles: Vec<_> = arguments
+        .bundles
+        .iter()
+        .map(|it| project.path(it))
+        .collect();
+    write_all(project, &project.path(folder), &bundles)
+}
+
+/// Checks, and writes both files.
+///
+/// # Errors
+///
+/// As [`run`].
+pub(crate) fn write_all(project: &Project, folder: &Path, bundles: &[PathBuf]) -> Result<()> {
+    let crates = check(project)?;
+    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     write(&folder.join(NOTICES), &notices::text(&crates)?)?;
-    let bundles = arguments.bundles.iter().map(|bundle| project.path(bundle));
     write(&folder.join(SBOM), &sbom::text(&crates, bundles)?)
 }
 

@@ -11,9 +11,10 @@ use super::crates::Krate;
 const LIBTORCH: &str = "2.11.0";
 
 /// The bill. The same sources give the same bytes: it holds no time and no serial number.
-pub(super) fn text(crates: &[Krate], bundles: impl Iterator<Item = PathBuf>) -> Result<String> {
+pub(super) fn text(crates: &[Krate], bundles: &[PathBuf]) -> Result<String> {
     let models = bundles
-        .map(|folder| model(&folder))
+        .iter()
+        .map(|folder| model(folder))
         .collect::<Result<Vec<_>>>()?;
     let mut text = serde_json::to_string_pretty(&bill(crates, models))?;
     text.push('\n');
