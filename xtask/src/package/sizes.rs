@@ -5,16 +5,17 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
+use super::container::STAGES;
+
 /// Prints the bytes of each stage's part, of the base beneath them, and of all.
 pub(super) fn print_layers(stages: &Path, root: &Path) -> Result<()> {
     let total = n_bytes(&files(root)?);
     let mut base = total;
     println!("{:>9}  part", "MB");
-    for entry in fs::read_dir(stages).with_context(|| cannot(stages))? {
-        let entry = entry.with_context(|| cannot(stages))?;
-        let part = n_bytes(&files(&entry.path())?);
+    for stage in STAGES {
+        let part = n_bytes(&files(&stages.join(stage))?);
         base = base.saturating_sub(part);
-        println!("{:>9}  {}", megabytes(part), entry.file_name().display());
+        println!("{:>9}  {stage}", megabytes(part));
     }
     println!(
         "{:>9}  base\n{:>9}  the image\n",
