@@ -38,10 +38,11 @@ RUN ./copy-libtorch.sh "$VARIANT" /opt/site-packages /opt/parakeet
 FROM tools AS build
 ARG RUST_VERSION
 ENV LIBTORCH=/opt/site-packages/torch RUSTUP_TOOLCHAIN=${RUST_VERSION}
-COPY Cargo.toml Cargo.lock engine.yaml ./
+COPY Cargo.toml Cargo.lock engine.yaml deny.toml ./
 COPY .cargo .cargo
 COPY xtask xtask
 COPY benches benches
+COPY fuzz fuzz
 COPY tests tests
 COPY crates crates
 COPY bins bins
@@ -50,7 +51,10 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
     export RUSTFLAGS='-C link-arg=-Wl,-rpath,$ORIGIN/../torch/lib' \
     && cargo build --locked --release --package parakeet-worker \
-    && install -D --target-directory=/opt/parakeet/bin target/release/parakeet-worker
+    && install -D --target-directory=/opt/parakeet/bin target/release/parakeet-worker \
+    && strip --strip-debug /opt/parakeet/bin/parakeet-worker \
+    && unset RUSTFLAGS \
+    && cargo run --locked --package xtask -- supply --out /opt/parakeet/licenses/parakeet
 
 # The tiny model always, and the default one from the hub, with the credit that its licence asks for.
 FROM tools AS export
@@ -80,7 +84,7 @@ COPY --from=tools /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certifica
 COPY --from=libtorch /opt/parakeet /opt/parakeet
 COPY --from=export /opt/parakeet/models /opt/parakeet/models
 COPY LICENSE /opt/parakeet/licenses/parakeet/
-COPY --from=build /opt/parakeet/bin /opt/parakeet/bin
+COPY --from=build /opt/parakeet /opt/parakeet
 ARG DEFAULT_MODEL=nvidia/parakeet-rnnt-0.6b
 # What of the driver the container is given where it is given a GPU.
 ENV PATH=/opt/parakeet/bin:$PATH \

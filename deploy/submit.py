@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Submits a recording to a worker as Dalston does, and prints what comes back.
 
-    python3 deploy/submit.py [--json] [--model ID] FILE
+    python3 deploy/submit.py [--json] [--model ID] [--engine ID] FILE
 
 Speaks the contracts m22 and m22-typed. Needs no package, and by default talks to the services of
 compose.yaml; REDIS_URL, DALSTON_S3_BUCKET, DALSTON_S3_ENDPOINT_URL, AWS_ACCESS_KEY_ID and
@@ -22,7 +22,6 @@ import urllib.request
 import uuid
 from pathlib import Path
 
-ENGINE_ID = "parakeet"
 # What Dalston gives a task's hash.
 TASK_TTL_S = 86400
 
@@ -32,9 +31,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("file", type=Path, help="audio of any format that the worker reads")
     parser.add_argument("--model", help="the id of a model that the worker has a bundle of")
+    parser.add_argument("--engine", default="parakeet", help="the id of the engine to give it to")
     parser.add_argument("--json", action="store_true", help="print the whole output, not its text")
     arguments = parser.parse_args()
-    output = transcribed(arguments.file.read_bytes(), arguments.model)
+    output = worked(arguments.file.read_bytes(), arguments.engine, arguments.model)
     if output is None:
         return 1
     data = output["data"]
@@ -42,7 +42,7 @@ def main() -> int:
     return 0
 
 
-def transcribed(audio: bytes, model: str | None) -> dict | None:
+def worked(audio: bytes, engine_id: str, model: str | None) -> dict | None:
     """The output of a task of its own; `None` if it failed, and then its reason is printed."""
     store = Store()
     job_id, task_id = str(uuid.uuid4()), str(uuid.uuid4())
@@ -61,11 +61,11 @@ def transcribed(audio: bytes, model: str | None) -> dict | None:
     events.call("SUBSCRIBE", "dalston:events")
     # In Dalston's order: the hash, the request, the message.
     key = f"dalston:task:{task_id}"
-    about = {"job_id": job_id, "stage": "transcribe", "engine_id": ENGINE_ID}
+    about = {"job_id": job_id, "stage": "transcribe", "engine_id": engine_id}
     redis.call("HSET", key, *(word for field in about.items() for word in field))
     redis.call("EXPIRE", key, str(TASK_TTL_S))
     store.request("PUT", f"{folder}/input.json", json.dumps(task).encode())
-    redis.call("LPUSH", f"dalston:queue:{ENGINE_ID}", task_id)
+    redis.call("LPUSH", f"dalston:queue:{engine_id}", task_id)
     print("task is in the queue", file=sys.stderr)
 
     while True:

@@ -73,6 +73,14 @@ class Everywhere(unittest.TestCase):
                 self.assertIn(f'"{package}"', dockerfile)
         (rust,) = re.findall(r'channel = "(.*)"', repository.text("rust-toolchain.toml"))
         self.assertIn(f"ARG RUST_VERSION={rust}\n", dockerfile)
+        (oldest,) = re.findall(r'rust-version = "(.*)"', repository.text("Cargo.toml"))
+        self.assertTrue(rust.startswith(f"{oldest}."), "the compiler is the oldest that is promised")
+
+    def test_every_member_of_the_workspace_comes_into_the_build(self):
+        (members,) = re.findall(r"^members = \[(.*)\]", repository.text("Cargo.toml"), re.MULTILINE)
+        for member in members.replace('"', "").replace("/*", "").split(", "):
+            self.assertIn(f"COPY {member} {member}\n", repository.text("Dockerfile"))
+            self.assertIn(f"!{member}\n", repository.text(".dockerignore"))
 
     def test_the_image_says_the_version_of_the_workspace(self):
         (version,) = re.findall(r'^version = "(.*)"', repository.text("Cargo.toml"), re.MULTILINE)

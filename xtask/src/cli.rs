@@ -49,8 +49,20 @@ pub(crate) enum Command {
     /// Installs NeMo into .venv-nemo first (several gigabytes, once).
     Parity(ParityArguments),
 
+    /// Build the image with the tiny model, try it, print its parts; write models as archives
+    ///
+    /// With docker; without it with buildah, on a Debian that mmdebstrap makes (as root).
+    Package(PackageArguments),
+
     /// Write the generated part of engine.yaml: the schemas of a task's settings and of the output
     Schema(SchemaArguments),
+
+    /// Invent inputs for one of the doors that strangers send to, until one breaks a promise
+    Fuzz(FuzzArguments),
+
+    /// Hold the licences of what the worker links to the list in deny.toml; with --out, write notices
+    /// and a bill of materials (CycloneDX 1.6)
+    Supply(SupplyArguments),
 
     /// Check the rules that hold the code base together; see ARCHITECTURE.md
     Tidy,
@@ -144,6 +156,79 @@ pub(crate) struct ParityArguments {
     /// Compare these random models alone; xtask/python/nemo_config.py lists them
     #[arg(long, value_name = "NAME,...")]
     pub(crate) models: Option<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct FuzzArguments {
+    /// Which door
+    #[arg(value_enum)]
+    pub(crate) target: FuzzTarget,
+
+    /// How long
+    #[arg(long, default_value_t = 60)]
+    pub(crate) seconds: u32,
+
+    /// Further options of libFuzzer, after `--`; `-- -help=1` lists them
+    #[arg(last = true, value_name = "OPTION")]
+    pub(crate) more: Vec<String>,
+}
+
+/// What strangers can send; a program of the package `fuzz` each.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FuzzTarget {
+    /// Audio files
+    Audio,
+    /// Requests, messages and settings of tasks
+    Tasks,
+    /// Manifests of bundles
+    Manifest,
+    /// URIs of objects
+    Uri,
+}
+
+impl FuzzTarget {
+    /// The name of its program and of its folder of inputs.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Audio => "audio",
+            Self::Tasks => "tasks",
+            Self::Manifest => "manifest",
+            Self::Uri => "uri",
+        }
+    }
+
+    /// Whether it calls a crate that links libtorch.
+    pub(crate) fn needs_libtorch(self) -> bool {
+        matches!(self, Self::Tasks | Self::Manifest)
+    }
+
+    /// Folders of inputs to begin with.
+    pub(crate) fn seeds(self) -> &'static [&'static str] {
+        match self {
+            Self::Audio => &["fuzz/corpus/audio", "tests/data/audio"],
+            Self::Tasks => &["fuzz/corpus/tasks"],
+            Self::Manifest => &["fuzz/corpus/manifest"],
+            Self::Uri => &["fuzz/corpus/uri"],
+        }
+    }
+}
+
+#[derive(Args)]
+pub(crate) struct PackageArguments {
+    /// Further bundles to archive and to list, folders; the tiny model always is
+    #[arg(value_name = "BUNDLE")]
+    pub(crate) bundles: Vec<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct SupplyArguments {
+    /// Folder to write THIRD_PARTY.txt and parakeet-worker.cdx.json to
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+
+    /// Model bundles that the bill lists, folders
+    #[arg(value_name = "BUNDLE", requires = "out")]
+    pub(crate) bundles: Vec<PathBuf>,
 }
 
 #[derive(Args)]

@@ -9,8 +9,10 @@ compile_error!("the engine builds on Linux and macOS; on Windows use WSL");
 mod cli;
 mod demo;
 mod export;
+mod fuzz;
 mod hub;
 mod libtorch;
+mod package;
 mod parity;
 mod prerequisites;
 mod process;
@@ -18,6 +20,7 @@ mod project;
 mod schema;
 mod servers;
 mod setup;
+mod supply;
 mod test_run;
 mod tidy;
 mod totals;
@@ -36,6 +39,7 @@ fn main() -> ExitCode {
         libtorch: std::env::var_os("LIBTORCH").map(Into::into),
         cxx: std::env::var("CXX").ok(),
         target_dir: std::env::var_os("CARGO_TARGET_DIR").map(Into::into),
+        cargo_home: std::env::var_os("CARGO_HOME").map(Into::into),
         model_dir: std::env::var_os("DALSTON_MODEL_DIR").map(Into::into),
         ci: std::env::var_os("CI").is_some_and(|value| value == "true"),
     });
@@ -46,7 +50,10 @@ fn main() -> ExitCode {
         Command::ExportModel(arguments) => export::run(&project, &arguments),
         Command::Parity(arguments) => parity::run(&project, &arguments),
         Command::Verify(arguments) => verify::run(&project, &arguments),
+        Command::Package(arguments) => package::run(&project, &arguments),
         Command::Schema(arguments) => schema::run(&project, &arguments),
+        Command::Fuzz(arguments) => fuzz::run(&project, &arguments),
+        Command::Supply(arguments) => supply::run(&project, &arguments),
         Command::Tidy => tidy::run(&project),
     };
     match outcome {

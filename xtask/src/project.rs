@@ -21,6 +21,8 @@ pub(crate) struct Environment {
     pub(crate) cxx: Option<String>,
     /// `CARGO_TARGET_DIR`: where cargo builds when it is not in `target`.
     pub(crate) target_dir: Option<PathBuf>,
+    /// `CARGO_HOME`, which cargo sets for what it runs: where its sources are.
+    pub(crate) cargo_home: Option<PathBuf>,
     /// `DALSTON_MODEL_DIR`: where the worker looks for bundles when it is not in `models`.
     pub(crate) model_dir: Option<PathBuf>,
     /// `CI=true`: a skipped test is a failure.
@@ -89,6 +91,7 @@ mod tests {
             libtorch: value.map(Into::into),
             cxx: None,
             target_dir: None,
+            cargo_home: None,
             model_dir: None,
             ci: false,
         })
@@ -110,6 +113,7 @@ mod tests {
             libtorch: None,
             cxx: None,
             target_dir: None,
+            cargo_home: None,
             model_dir: None,
             ci: false,
         });

@@ -9,7 +9,7 @@ use crate::export::ensure_tiny_bundle;
 use crate::process::{run as run_command, watch};
 use crate::project::Project;
 use crate::totals::Totals;
-use crate::{hub, servers, setup, tidy};
+use crate::{hub, servers, setup, supply, tidy};
 
 /// Runs what the arguments ask for; the last line it prints is `N passed, N failed`.
 ///
@@ -43,6 +43,7 @@ fn everything(project: &Project, totals: &mut Totals) -> Result<()> {
     project.announce("checking format and tidiness");
     run_command(&mut project.cargo("fmt --all --check"))?;
     tidy::run(project)?;
+    supply::check(project)?;
     setup::ensure(project)?;
     servers::ensure(project)?;
     python_tests(project, totals)?;

@@ -64,13 +64,17 @@ impl TaskError {
         self.kind
     }
 
-    /// The whole chain on one line, for the log: `sentence: cause: cause of the cause`.
+    /// The whole chain on one line, for the log: `sentence: cause: cause of the cause`. A cause whose words
+    /// became the sentence is not repeated.
     pub fn chain(&self) -> String {
         let mut line = self.message.clone();
         let mut cause = self.source();
         while let Some(err) = cause {
-            line.push_str(": ");
-            line.push_str(&err.to_string());
+            let words = err.to_string();
+            if words != self.message {
+                line.push_str(": ");
+                line.push_str(&words);
+            }
             cause = err.source();
         }
         line
@@ -99,5 +103,11 @@ mod tests {
         let err = TaskError::unavailable("the audio could not be stored").caused_by(disk);
         assert_eq!(err.to_string(), "the audio could not be stored");
         assert_eq!(err.chain(), "the audio could not be stored: disk on fire");
+    }
+
+    #[test]
+    fn a_cause_that_is_the_sentence_is_told_once() {
+        let err = TaskError::input("no audio").caused_by(TaskError::input("no audio"));
+        assert_eq!(err.chain(), "no audio");
     }
 }

@@ -1,5 +1,8 @@
 //! How an engine lives in the Dalston pipeline, whatever it computes.
 //!
+//! An engine is an [`Engine`]; [`work`] makes a worker of it. `docs/embedding.md` in the repository builds
+//! a whole one, with its tests, in a quarter of an hour; it is `examples/loudness`.
+//!
 //! [`audio`] turns a file of any common format into the one waveform that every speech engine wants:
 //!
 //! ```

@@ -76,8 +76,10 @@ impl ObjectUri {
                 expected: bucket.to_owned(),
             });
         }
-        // `Path::parse` drops a slash at either end, and the key of another object is left.
-        let as_written = |path: &Path| !key.is_empty() && path.as_ref() == key;
+        // `Path::parse` drops a slash at either end, and the key of another object is left. Of control
+        // characters it refuses those of ASCII alone.
+        let is_plain = !key.is_empty() && !key.contains(char::is_control);
+        let as_written = |path: &Path| is_plain && path.as_ref() == key;
         let key = Path::parse(key).ok().filter(as_written);
         Ok(Self {
             bucket: bucket.to_owned(),
@@ -148,7 +150,7 @@ mod tests {
     #[test]
     fn a_key_that_climbs_or_is_ambiguous_is_refused() {
         for key in [
-            "", "/a", "a/", "a//b", "../a", "a/../b", "a/./b", "a/..", "a\0b", "a\nb",
+            "", "/a", "a/", "a//b", "../a", "a/../b", "a/./b", "a/..", "a\0b", "a\nb", "a\u{9d}b",
         ] {
             let uri = format!("s3://artifacts/{key}");
             refused(&uri, &format!("URI {uri:?} has no usable key"));

@@ -79,24 +79,31 @@ impl ModelManifest {
     /// [`Error::MissingFile`] if `dir` is no bundle, [`Error::UnknownFormatVersion`] if it is one of
     /// another release, [`Error::Malformed`] or [`Error::Inconsistent`] if the file is damaged.
     pub fn read(dir: &Path) -> Result<Self, Error> {
+        let path = dir.join(Self::FILE);
+        match fs::read_to_string(&path) {
+            Err(why) if why.kind() == io::ErrorKind::NotFound => Err(Error::MissingFile { path }),
+            Err(source) => Err(Error::Io { path, source }),
+            Ok(text) => Self::parse(&text, &path),
+        }
+    }
+
+    /// The same for the text of a manifest; errors name `path` as its file.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub fn parse(text: &str, path: &Path) -> Result<Self, Error> {
         /// Read first, since another version may have none of the other fields.
         #[derive(Deserialize)]
         struct Version {
             format_version: u64,
         }
 
-        let path = dir.join(Self::FILE);
-        let text = match fs::read_to_string(&path) {
-            Err(why) if why.kind() == io::ErrorKind::NotFound => {
-                return Err(Error::MissingFile { path });
-            }
-            Err(source) => return Err(Error::Io { path, source }),
-            Ok(text) => text,
-        };
-        let manifest = match serde_json::from_str(&text) {
+        let path = path.to_owned();
+        let manifest = match serde_json::from_str(text) {
             Ok(Version {
                 format_version: FORMAT_VERSION,
-            }) => serde_json::from_str::<Self>(&text),
+            }) => serde_json::from_str::<Self>(text),
             Ok(Version { format_version }) => {
                 return Err(Error::UnknownFormatVersion {
                     path,
@@ -197,6 +204,11 @@ impl ModelManifest {
         })
     }
 
+    /// [`stride_samples`](Self::stride_samples) of a manifest that is not checked yet.
+    fn checked_stride(&self) -> Option<usize> {
+        self.hop_samples.checked_mul(self.subsampling)
+    }
+
     /// What contradicts itself in a manifest that could be parsed.
     fn problem(&self) -> Option<String> {
         let records = self.archives.values().chain([&self.files.vocabulary]);
@@ -219,7 +231,7 @@ impl ModelManifest {
                 "sample_rate_hz is {}, expected {SAMPLE_RATE_HZ}",
                 self.sample_rate_hz
             ))
-        } else if self.stride_samples() == 0 || self.max_samples < self.stride_samples() {
+        } else if !(1..=self.max_samples).contains(&self.checked_stride().unwrap_or(0)) {
             Some(format!(
                 "max_samples {}, hop_samples {} and subsampling {} leave no encoder frame",
                 self.max_samples, self.hop_samples, self.subsampling

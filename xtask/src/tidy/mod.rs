@@ -7,6 +7,7 @@
 mod arrows;
 mod code;
 mod nevers;
+mod unused;
 mod wording;
 
 use std::fs;
@@ -15,6 +16,8 @@ use anyhow::{Result, ensure};
 
 use crate::process::capture;
 use crate::project::Project;
+
+use unused::Unused;
 
 /// Checks every file that git tracks or would track.
 ///
@@ -25,6 +28,7 @@ pub(crate) fn run(project: &Project) -> Result<()> {
     let mut list = project.command("git");
     list.args("ls-files -z --cached --others --exclude-standard".split(' '));
     let (mut n_files, mut n_offences) = (0, 0);
+    let mut unused = Unused::default();
     for path in capture(&mut list)?.split_terminator('\0') {
         // Recordings and weights are no text; a file deleted and not yet committed is no file.
         let Ok(text) = fs::read_to_string(project.path(path)) else {
@@ -39,9 +43,14 @@ pub(crate) fn run(project: &Project) -> Result<()> {
             );
             n_offences += 1;
         }
+        unused.read(&file);
         if let Some(warning) = wording::long_file(&file) {
             eprintln!("warning: {path}: {warning}");
         }
+    }
+    for (path, line, name) in unused.offences() {
+        eprintln!("{path}:{line}: {name} is named and not used: take it out");
+        n_offences += 1;
     }
     ensure!(
         n_offences == 0,

@@ -51,7 +51,7 @@ fn is_plain(id: &str) -> bool {
     !id.is_empty() && id.len() <= 128 && id.chars().all(plain)
 }
 
-/// As much of a foreign id as fits into a sentence.
-fn shown(id: &str) -> String {
-    id.chars().take(100).collect()
+/// As much of a foreign text as fits into a sentence.
+pub(super) fn shown(text: &str) -> String {
+    text.chars().take(100).collect()
 }

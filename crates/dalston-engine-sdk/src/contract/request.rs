@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use super::keys::shown;
 use super::timestamp;
 use crate::error::TaskError;
 use crate::queue::Claim;
@@ -86,6 +87,7 @@ pub(super) fn read_request(claim: &Claim, body: &[u8]) -> Result<Request, TaskEr
     let mut files = Vec::new();
     for (slot, id) in &request.resolved_artifact_ids {
         let Some(artifact) = request.artifact_index.get(id) else {
+            let slot = shown(slot);
             let message = format!("request.json fills slot {slot:?} with an artifact it lacks");
             return Err(TaskError::input(message));
         };
@@ -109,8 +111,12 @@ fn deadline(claim: &Claim) -> Result<Option<std::time::SystemTime>, TaskError> {
         return Ok(None);
     };
     let time = timestamp::parse(text);
-    let message = || format!("timeout_at is {text:?}, expected an ISO 8601 time with an offset");
-    time.map(Some).ok_or_else(|| TaskError::input(message()))
+    time.map(Some).ok_or_else(|| {
+        let text = shown(text);
+        TaskError::input(format!(
+            "timeout_at is {text:?}, expected an ISO 8601 time with an offset"
+        ))
+    })
 }
 
 fn stage(claim: &Claim) -> String {

@@ -1,0 +1,98 @@
+//! Tasks: a request from the store, the fields of a message, and settings that users chose.
+
+use std::collections::BTreeMap;
+use std::time::UNIX_EPOCH;
+
+use dalston_engine_sdk::contract::{Contract, Dalston, Identity};
+use dalston_engine_sdk::queue::{Claim, Receipt};
+use dalston_engine_sdk::runner::{Dialect, News, Request};
+use dalston_engine_sdk::uri::ObjectUri;
+use dalston_engine_sdk::{Capabilities, ErrorKind, TaskError, TaskOutput};
+use serde_json::Value;
+
+const TASK_ID: &str = "task";
+const JOB_ID: &str = "job";
+
+/// Reads a request in every contract: it gives what an engine can work with, or fails as the task's own
+/// fault.
+///
+/// What follows a zero byte is the message's `timeout_at`; what follows a second, the artifacts that the
+/// task's hash names.
+///
+/// # Panics
+///
+/// When it does not.
+pub fn tasks(data: &[u8]) {
+    let mut parts = data.splitn(3, |&byte| byte == 0);
+    let body = parts.next().unwrap_or_default();
+    let claim = claim(parts.next(), parts.next());
+    for (_, contract) in Contract::ALL {
+        let dalston = dalston(contract);
+        match dalston.read_request(&claim, body) {
+            Ok(request) => check_request(&dalston, &claim, &request),
+            Err(why) => check_refusal(&dalston, &claim, &why),
+        }
+    }
+}
+
+fn check_request(dalston: &Dalston, claim: &Claim, request: &Request) {
+    for (_, uri) in &request.files {
+        if let Err(why) = ObjectUri::parse(uri, "artifacts") {
+            crate::assert_sentence(&why.to_string());
+        }
+    }
+    if let Some(deadline) = request.deadline {
+        // As the runner does it: the difference to now must exist on one side.
+        assert!(deadline.duration_since(UNIX_EPOCH).is_ok() || deadline < UNIX_EPOCH);
+    }
+    #[cfg(feature = "model")]
+    if let Err(why) = parakeet_worker::task_config::TranscribeConfig::read(&request.config) {
+        check_refusal(dalston, claim, &why);
+    }
+    let output = TaskOutput::default();
+    let written = dalston.write_output(claim, request, &output, Default::default());
+    let written = written.expect("a result without content can be written");
+    let written: Value = serde_json::from_slice(&written).expect("a document is JSON");
+    assert_eq!(written["task_id"], TASK_ID);
+}
+
+fn check_refusal(dalston: &Dalston, claim: &Claim, why: &TaskError) {
+    assert_eq!(why.kind(), ErrorKind::Input, "{}", why.chain());
+    let sentence = why.to_string();
+    assert!(!sentence.is_empty() && sentence.len() <= 2500, "{sentence}");
+    let event = dalston.event(claim, News::Failed(&sentence));
+    let told: Value = serde_json::from_str(&event.message).expect("an event is JSON");
+    assert_eq!(told["error"], sentence.as_str());
+}
+
+/// A task's claim, as the queue would give it.
+fn claim(timeout_at: Option<&[u8]>, artifacts: Option<&[u8]>) -> Claim {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let mut message = BTreeMap::from([("job_id".to_owned(), JOB_ID.to_owned())]);
+    message.extend(timeout_at.map(|it| ("timeout_at".to_owned(), text(it))));
+    let mut metadata = message.clone();
+    metadata.insert("stage".to_owned(), "transcribe".to_owned());
+    metadata.extend(artifacts.map(|it| ("resolved_artifact_ids_json".to_owned(), text(it))));
+    Claim {
+        receipt: Receipt::default(),
+        task_id: TASK_ID.to_owned(),
+        deliveries: 0,
+        message,
+        metadata,
+        cancelled: false,
+    }
+}
+
+fn dalston(contract: Contract) -> Dalston {
+    Dalston {
+        contract,
+        identity: Identity {
+            engine_id: "engine".to_owned(),
+            instance: "engine-1".to_owned(),
+            hostname: "host".to_owned(),
+            deploy_env: "test".to_owned(),
+            capabilities: Capabilities::default(),
+            registered_at: UNIX_EPOCH,
+        },
+    }
+}

@@ -1,0 +1,5 @@
+//! URIs that a fuzzer invents.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(init: fuzz::panic_quietly(), |data: &[u8]| fuzz::uri(data));

@@ -1,0 +1,36 @@
+//! The image by docker, from the Dockerfile as it is.
+
+use anyhow::Result;
+
+use super::{IMAGE, RECORDING, show};
+use crate::process::{capture, run as run_command};
+use crate::project::Project;
+
+/// Builds it with the tiny model alone, prints its layers, and lets it transcribe.
+pub(super) fn build(project: &Project) -> Result<()> {
+    project.announce("building the image with docker");
+    let mut build = project.command("docker");
+    build.args(["build", "--tag", IMAGE]);
+    build.args(["--build-arg", "DEFAULT_MODEL=parakeet-rnnt-tiny"]);
+    run_command(build.arg("."))?;
+    run_command(project.command("docker").args(["history", IMAGE]))?;
+
+    project.announce("transcribing in the image: another user, root read-only, no network");
+    let recordings = project.path("tests/data/tiny-300");
+    let mut transcribe = project.command("docker");
+    transcribe.args([
+        "run",
+        "--rm",
+        "--read-only",
+        "--network",
+        "none",
+        "--cap-drop",
+        "ALL",
+    ]);
+    transcribe
+        .arg("--volume")
+        .arg(format!("{}:/audio:ro", recordings.display()));
+    let name = RECORDING.rsplit('/').next().unwrap_or(RECORDING);
+    transcribe.args([IMAGE, "transcribe", &format!("/audio/{name}")]);
+    show(&capture(&mut transcribe)?)
+}
