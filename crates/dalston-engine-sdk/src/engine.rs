@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::contract::Transcript;
 use crate::error::TaskError;
+use crate::runner::Tasks;
 
 /// A stage of the pipeline.
 ///
@@ -46,6 +47,62 @@ pub trait Engine: Send + 'static {
 
     /// What the engine can do; the same before and after [`load`](Self::load).
     fn capabilities(&self) -> Capabilities;
+}
+
+/// A stage of the pipeline that gains from several tasks at once; every [`Engine`] is one of one task at
+/// a time.
+///
+/// The calls come as those of an [`Engine`] do.
+pub trait BatchEngine: Send + 'static {
+    /// As [`Engine::load`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::load`].
+    fn load(&mut self) -> Result<(), TaskError>;
+
+    /// Does the tasks that are at hand, and returns when there are none; called again when there are.
+    ///
+    /// Takes as many as it wants with [`Tasks::take`] and answers each with [`Tasks::finish`] as soon as
+    /// it can. If it breaks down over several, each of them is done again alone.
+    fn process_all(&mut self, tasks: &mut Tasks);
+
+    /// How many tasks it works on at a time; asked after every load. The worker claims no more than these:
+    /// others might be free for the rest.
+    fn tasks_at_once(&self) -> usize;
+
+    /// As [`Engine::health`].
+    fn health(&self) -> EngineHealth;
+
+    /// As [`Engine::capabilities`].
+    fn capabilities(&self) -> Capabilities;
+}
+
+impl<E: Engine> BatchEngine for E {
+    fn load(&mut self) -> Result<(), TaskError> {
+        Engine::load(self)
+    }
+
+    fn process_all(&mut self, tasks: &mut Tasks) {
+        while let Some(task) = tasks.take() {
+            let output = task
+                .span
+                .in_scope(|| self.process(&task.input, &task.context));
+            tasks.finish(task, output, Engine::health(self));
+        }
+    }
+
+    fn tasks_at_once(&self) -> usize {
+        1
+    }
+
+    fn health(&self) -> EngineHealth {
+        Engine::health(self)
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Engine::capabilities(self)
+    }
 }
 
 /// One task, its files already on the local disk.

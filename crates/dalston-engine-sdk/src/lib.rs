@@ -43,7 +43,9 @@ pub mod uri;
 mod worker;
 
 pub use engine::{
-    Capabilities, Engine, EngineHealth, StopReason, TaskContext, TaskInput, TaskOutput, TaskResult,
+    BatchEngine, Capabilities, Engine, EngineHealth, StopReason, TaskContext, TaskInput,
+    TaskOutput, TaskResult,
 };
 pub use error::{ErrorKind, TaskError};
+pub use runner::{Task, Tasks};
 pub use worker::{WorkError, work};

@@ -25,6 +25,7 @@ pub struct Metrics {
     model_load: Histograms<Recognition>,
     recognize: Histograms<Recognition>,
     realtime_factor: Histograms<Recognition>,
+    batch_fill: Histograms<Engine>,
 }
 
 type Histograms<L> = Family<L, Histogram, Buckets>;
@@ -56,9 +57,12 @@ const SECONDS: [f64; 14] = [
 ];
 
 /// Seconds of work per second of audio, from a large GPU to slower than speech.
-const RATIOS: [f64; 12] = [
+const FACTORS: [f64; 12] = [
     0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0,
 ];
+
+/// From a hundredth, one short file on a large GPU, to a full batch.
+const SHARES: [f64; 8] = [0.01, 0.03, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0];
 
 impl Metrics {
     /// Metrics of one engine, all at zero.
@@ -74,7 +78,8 @@ impl Metrics {
             skipped_cancelled: new.counter("tasks_skipped_cancelled", "Tasks of cancelled jobs"),
             model_load: new.times("model_load", "Loading a model"),
             recognize: new.times("recognize", "The engine's work on a task"),
-            realtime_factor: new.ratio("realtime_factor", "Work per second of audio"),
+            realtime_factor: new.ratio("realtime_factor", "Work per second of audio", &FACTORS),
+            batch_fill: new.ratio("batch_fill", "How full the engine's batches are", &SHARES),
             registry: new.0,
             engine_id: engine_id.into(),
         }
@@ -162,6 +167,14 @@ impl Metrics {
         }
     }
 
+    /// The engine worked on a batch with so much of its places taken, from 0 to 1.
+    pub fn batch_filled(&self, share: f64) {
+        let labels = Engine {
+            engine_id: self.engine_id.clone(),
+        };
+        self.batch_fill.get_or_create(&labels).observe(share);
+    }
+
     /// All of them as text, in the format [`CONTENT_TYPE`].
     pub fn text(&self) -> String {
         let mut page = String::new();
@@ -206,8 +219,13 @@ impl Registration {
     }
 
     /// `{name}_ratio`.
-    fn ratio<L: Labels>(&mut self, name: &str, help: &str) -> Histograms<L> {
-        self.histogram(format!("{name}_ratio"), help, &RATIOS)
+    fn ratio<L: Labels>(
+        &mut self,
+        name: &str,
+        help: &str,
+        buckets: &'static [f64],
+    ) -> Histograms<L> {
+        self.histogram(format!("{name}_ratio"), help, buckets)
     }
 
     fn histogram<L: Labels>(
@@ -270,6 +288,11 @@ struct Stage {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Engine {
+    engine_id: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Recognition {
     engine_id: String,
     model: String,
@@ -293,6 +316,7 @@ mod tests {
         metrics.skipped_cancelled("transcribe");
         metrics.model_loaded(Some("a/b"), "cpu", second);
         metrics.recognized(Some("a/b"), "cpu", second, Some(4.0));
+        metrics.batch_filled(0.5);
         let page = metrics.text();
         let of_engine = r#"engine_id="speech",execution_profile="container""#;
         let of_model = r#"engine_id="speech",model="a/b",device="cpu""#;
@@ -308,6 +332,7 @@ mod tests {
             format!("model_load_seconds_count{{{of_model}}} 1"),
             format!("recognize_seconds_count{{{of_model}}} 1"),
             format!("realtime_factor_ratio_sum{{{of_model}}} 0.25"),
+            r#"batch_fill_ratio_sum{engine_id="speech"} 0.5"#.to_owned(),
         ] {
             let line = format!("\ndalston_engine_{line}\n");
             assert!(page.contains(&line), "{line} is not in\n{page}");

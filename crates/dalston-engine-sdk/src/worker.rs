@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use crate::artifacts::Artifacts;
 use crate::config::Config;
 use crate::contract::{Contract, Dalston, Identity};
-use crate::engine::Engine;
+use crate::engine::BatchEngine;
 use crate::health::{Pages, ServeError, Vitals};
 use crate::metrics::Metrics;
 use crate::queue::{ListQueue, Queue, QueueError, StreamQueue};
@@ -46,7 +46,7 @@ pub enum WorkError {
 /// # Errors
 ///
 /// [`WorkError`]: end the process with it. No task is lost by it.
-pub async fn work(engine: impl Engine, config: &Config) -> Result<(), WorkError> {
+pub async fn work(engine: impl BatchEngine, config: &Config) -> Result<(), WorkError> {
     let shutdown = shutdown_signals()?;
     let dalston = Arc::new(Dalston {
         contract: config.contract,
@@ -76,7 +76,7 @@ pub async fn work(engine: impl Engine, config: &Config) -> Result<(), WorkError>
         vitals,
         settings: RunnerSettings {
             engine_id: config.engine_id.clone(),
-            lanes: 1,
+            lanes: MOST_LANES,
             grace: config.grace,
             max_deliveries: config.max_deliveries,
             scratch: scratch(config.redis_url.expose(), &instance),
@@ -87,6 +87,9 @@ pub async fn work(engine: impl Engine, config: &Config) -> Result<(), WorkError>
     answering.abort();
     Ok(worked?)
 }
+
+/// More tasks than any engine does at a time.
+const MOST_LANES: usize = 64;
 
 fn queue(config: &Config, instance: &str) -> Result<Arc<dyn Queue>, QueueError> {
     let (url, engine_id, lease) = (config.redis_url.expose(), &config.engine_id, config.lease);

@@ -86,13 +86,24 @@ impl Environment<'_> {
         most: u64,
         default: u64,
     ) -> Result<u64, ConfigError> {
+        let number = self.number_if_set(variable, least, most)?;
+        Ok(number.unwrap_or(default))
+    }
+
+    pub(super) fn number_if_set(
+        &self,
+        variable: &Variable,
+        least: u64,
+        most: u64,
+    ) -> Result<Option<u64>, ConfigError> {
         let Some(value) = self.value(variable)? else {
-            return Ok(default);
+            return Ok(None);
         };
         let number = value.text.parse::<u64>().ok();
-        number
-            .filter(|number| (least..=most).contains(number))
-            .ok_or_else(|| value.refused(format!("a whole number from {least} to {most}")))
+        match number.filter(|number| (least..=most).contains(number)) {
+            None => Err(value.refused(format!("a whole number from {least} to {most}"))),
+            number => Ok(number),
+        }
     }
 
     /// One of several words, in any case; the first is the default.

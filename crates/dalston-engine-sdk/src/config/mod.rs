@@ -37,6 +37,11 @@ pub struct Config {
     pub model_dir: Option<PathBuf>,
     /// How many models stay in memory, 1 to 64.
     pub max_loaded_models: usize,
+    /// How many tasks an engine that can do several works on at a time, 1 to 64; `None` leaves it to the
+    /// engine.
+    pub max_in_flight: Option<usize>,
+    /// How much of a GPU's memory the engine may take, in MB; `None` is all that is free.
+    pub vram_budget_mb: Option<u64>,
     /// The port of health pages and metrics; 0 takes a free one.
     pub metrics_port: u16,
     /// What is logged, and how.
@@ -181,6 +186,10 @@ impl Config {
             default_model: environment.value(&v::DEFAULT_MODEL)?.map(|it| it.text),
             model_dir: environment.value(&v::MODEL_DIR)?.map(|it| it.text.into()),
             max_loaded_models: environment.number(&v::MAX_LOADED_MODELS, 1, 64, 2)? as usize,
+            max_in_flight: environment
+                .number_if_set(&v::MAX_IN_FLIGHT, 1, 64)?
+                .map(|it| it as usize),
+            vram_budget_mb: environment.number_if_set(&v::VRAM_BUDGET_MB, 1, 1_000_000)?,
             metrics_port: environment.number(&v::METRICS_PORT, 0, 65535, 9100)? as u16,
             logs: LogConfig {
                 level: environment.one_of(

@@ -50,6 +50,10 @@ variables! {
         "the folder that models are in";
     MAX_LOADED_MODELS: "DALSTON_MAX_LOADED_MODELS" or "", "2",
         "how many models stay in memory, 1 to 64";
+    MAX_IN_FLIGHT: "DALSTON_BATCH_MAX_INFLIGHT" or "", "the engine's own",
+        "how many tasks share the engine's batches, 1 to 64";
+    VRAM_BUDGET_MB: "DALSTON_VRAM_BUDGET_MB" or "", "all that is free",
+        "how much of a GPU's memory the engine may take, in MB";
     METRICS_PORT: "DALSTON_METRICS_PORT" or "", "9100",
         "the port of health pages and metrics; 0 takes a free one";
     LOG_LEVEL: "DALSTON_LOG_LEVEL" or "LOG_LEVEL", "info",

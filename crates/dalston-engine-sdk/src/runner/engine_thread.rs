@@ -10,18 +10,43 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tracing::Span;
 
-use crate::engine::{Engine, EngineHealth, TaskContext, TaskInput, TaskOutput};
+use super::tasks::{Job, Tasks};
+use crate::engine::{BatchEngine, EngineHealth, TaskContext, TaskInput, TaskOutput};
 use crate::error::{ErrorKind, TaskError};
+use crate::metrics::Metrics;
 
 /// Where the engine is in its life.
 #[derive(Clone, Debug)]
 pub(super) enum EngineState {
     /// It loads, for the first time or after a panic.
     Loading,
-    /// It waits for a task or does one; what it said of itself, and how long the load took.
-    Ready(EngineHealth, Duration),
+    /// It waits for tasks or does some.
+    Ready(Ready),
     /// It cannot be loaded: the worker is to end.
     Broken(Arc<TaskError>),
+}
+
+/// What a loaded engine says of itself.
+#[derive(Clone, Debug)]
+pub(super) struct Ready {
+    pub(super) health: EngineHealth,
+    /// How many tasks it does at a time.
+    pub(super) n_at_once: usize,
+    /// How long the load took.
+    pub(super) load_time: Duration,
+}
+
+impl EngineState {
+    /// Takes note of what the engine says after a task.
+    pub(super) fn answered(&mut self, health: EngineHealth) -> bool {
+        match self {
+            Self::Ready(ready) => {
+                ready.health = health;
+                true
+            }
+            _ => false,
+        }
+    }
 }
 
 /// The async side's handle to the engine.
@@ -29,14 +54,6 @@ pub(super) enum EngineState {
 pub(super) struct EngineThread {
     jobs: mpsc::UnboundedSender<Job>,
     pub(super) state: watch::Receiver<EngineState>,
-}
-
-struct Job {
-    input: TaskInput,
-    context: TaskContext,
-    /// So that what the engine logs says which task it is about.
-    span: Span,
-    done: oneshot::Sender<Result<TaskOutput, TaskError>>,
 }
 
 /// How long the engine may take for what it cannot stop: one batch of a large model, or its load.
@@ -48,16 +65,16 @@ const LOAD_AGAIN: Duration = Duration::from_secs(2);
 impl EngineThread {
     /// Starts the thread, which loads the engine at once. It ends when the handle is dropped and the
     /// work at hand is done.
-    pub(super) fn start(engine: impl Engine) -> std::io::Result<Self> {
-        let (jobs, todo) = mpsc::unbounded_channel();
+    pub(super) fn start(engine: impl BatchEngine, metrics: Arc<Metrics>) -> std::io::Result<Self> {
+        let (jobs, arriving) = mpsc::unbounded_channel();
         let (tell, state) = watch::channel(EngineState::Loading);
-        let body = move || own(engine, todo, &tell);
+        let body = move || own(Tasks::new(arriving, tell, metrics), engine);
         thread::Builder::new().name("engine".into()).spawn(body)?;
         Ok(Self { jobs, state })
     }
 
-    /// Has the engine do a task. At most one is at work; the others wait in order. Dropping the future
-    /// does not stop the work: stop the context.
+    /// Has the engine do a task. Those that it does not take yet wait in order. Dropping the future does
+    /// not stop the work: stop the context.
     pub(super) async fn process(
         &self,
         input: TaskInput,
@@ -65,7 +82,7 @@ impl EngineThread {
     ) -> Result<TaskOutput, TaskError> {
         let (done, answer) = oneshot::channel();
         let job = Job {
-            input,
+            input: Arc::new(input),
             context,
             span: Span::current(),
             done,
@@ -87,51 +104,34 @@ impl EngineThread {
     }
 }
 
-/// The life of the engine.
-fn own(
-    mut engine: impl Engine,
-    mut todo: mpsc::UnboundedReceiver<Job>,
-    tell: &watch::Sender<EngineState>,
-) {
-    'load: loop {
-        let Some(took) = load(&mut engine, &todo, tell) else {
-            return;
-        };
-        tell.send_replace(EngineState::Ready(engine.health(), took));
-        while let Some(job) = todo.blocking_recv() {
-            // Nobody waits for this any more.
-            if job.done.is_closed() {
-                continue;
+/// The life of the engine, which is dropped before `tasks`: their end says that it is gone.
+fn own(mut tasks: Tasks, mut engine: impl BatchEngine) {
+    while let Some(load_time) = load(&mut engine, &tasks) {
+        tasks.tell(EngineState::Ready(Ready {
+            health: engine.health(),
+            n_at_once: engine.tasks_at_once(),
+            load_time,
+        }));
+        loop {
+            if !tasks.wait() {
+                return;
             }
-            let work = || {
-                let _task = job.span.enter();
-                let output = engine.process(&job.input, &job.context);
-                (output, engine.health())
-            };
-            match catch_unwind(AssertUnwindSafe(work)) {
-                Ok((output, health)) => {
-                    tell.send_replace(EngineState::Ready(health, took));
-                    let _ = job.done.send(output);
-                }
+            let work = catch_unwind(AssertUnwindSafe(|| engine.process_all(&mut tasks)));
+            match work {
+                Ok(()) => tasks.close(),
                 Err(panic) => {
-                    tell.send_replace(EngineState::Loading);
-                    let error = TaskError::engine("the engine broke down on this task");
-                    let _ = job.done.send(Err(error.caused_by(panic_message(&*panic))));
-                    continue 'load;
+                    tasks.tell(EngineState::Loading);
+                    tasks.broke_down(&panic_message(&*panic));
+                    break;
                 }
             }
         }
-        return;
     }
 }
 
 /// Loads the engine, again and again while what it needs is away; how long the last try took, or
 /// `None` if it cannot be loaded or nobody waits for it any more.
-fn load(
-    engine: &mut impl Engine,
-    todo: &mpsc::UnboundedReceiver<Job>,
-    tell: &watch::Sender<EngineState>,
-) -> Option<Duration> {
+fn load(engine: &mut impl BatchEngine, tasks: &Tasks) -> Option<Duration> {
     loop {
         let began = Instant::now();
         let loaded = catch_unwind(AssertUnwindSafe(|| engine.load())).unwrap_or_else(|panic| {
@@ -140,13 +140,13 @@ fn load(
         });
         match loaded {
             Ok(()) => return Some(began.elapsed()),
-            Err(_) if todo.is_closed() => return None,
+            Err(_) if tasks.is_over() => return None,
             Err(err) if err.kind() == ErrorKind::Unavailable => {
                 tracing::warn!(error = err.chain(), "engine_load_delayed");
                 thread::sleep(LOAD_AGAIN);
             }
             Err(err) => {
-                tell.send_replace(EngineState::Broken(Arc::new(err)));
+                tasks.tell(EngineState::Broken(Arc::new(err)));
                 return None;
             }
         }

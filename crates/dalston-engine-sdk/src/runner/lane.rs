@@ -1,4 +1,5 @@
-//! One lane: claims a task, sees it to its end, and so on until the worker drains.
+//! One lane: claims a task, sees it to its end, and so on until the worker drains. There are more lanes
+//! than an engine takes tasks at once; the last of them rest.
 
 use std::time::Duration;
 
@@ -18,13 +19,13 @@ impl Runner {
     /// # Errors
     ///
     /// The queue will not have this worker any more.
-    pub(super) async fn lane(&self) -> Result<(), QueueError> {
+    pub(super) async fn lane(&self, number: usize) -> Result<(), QueueError> {
         let mut backoff = Backoff::new();
         loop {
             let claim = tokio::select! {
                 biased;
                 () = self.asked_for(Shutdown::Drain) => return Ok(()),
-                claim = self.next(&mut backoff) => claim?,
+                claim = self.next(number, &mut backoff) => claim?,
             };
             self.status.task_began();
             let span = task_span(&claim, &self.settings.engine_id);
@@ -42,9 +43,9 @@ impl Runner {
     }
 
     /// The next task, once engine, store and queue are all there. Dropping the future loses none.
-    async fn next(&self, backoff: &mut Backoff) -> Result<Claim, QueueError> {
+    async fn next(&self, number: usize, backoff: &mut Backoff) -> Result<Claim, QueueError> {
         loop {
-            self.engine_ready().await;
+            self.engine_ready(number).await;
             self.store_ready().await;
             match self.queue.claim(PATIENCE).await {
                 Ok(claim) => {
@@ -62,9 +63,12 @@ impl Runner {
         }
     }
 
-    async fn engine_ready(&self) {
+    async fn engine_ready(&self, number: usize) {
         let mut state = self.engine.state.clone();
-        let ready = |state: &EngineState| matches!(state, EngineState::Ready(..));
+        let ready = |state: &EngineState| match state {
+            EngineState::Ready(ready) => number < ready.n_at_once.max(1),
+            _ => false,
+        };
         if state.wait_for(ready).await.is_err() {
             // The engine is broken; who watches it ends the worker.
             std::future::pending().await

@@ -9,6 +9,7 @@ mod lane;
 mod signals;
 mod status;
 mod task;
+mod tasks;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use tokio::sync::{RwLock, watch};
 use tokio::time::sleep;
 
 use crate::artifacts::Artifacts;
-use crate::engine::Engine;
+use crate::engine::BatchEngine;
 use crate::error::TaskError;
 use crate::health::Vitals;
 use crate::metrics::Metrics;
@@ -27,11 +28,12 @@ use crate::queue::{Queue, QueueError};
 
 use at_work::AtWork;
 use backoff::Backoff;
-use engine_thread::{EngineState, EngineThread};
+use engine_thread::{EngineState, EngineThread, Ready};
 use status::Status;
 
 pub use dialect::{Dialect, News, Phase, Request, WorkerState};
 pub use signals::{Shutdown, shutdown_signals};
+pub use tasks::{Task, Tasks};
 
 /// What a runner needs besides an engine.
 pub struct Parts {
@@ -54,8 +56,7 @@ pub struct Parts {
 pub struct RunnerSettings {
     /// The engine's id, for the log.
     pub engine_id: String,
-    /// How many tasks are in hand at a time, at least 1. The engine does one at a time; the others are
-    /// fetched or stored meanwhile, but wait here while another worker might be free.
+    /// How many tasks are in hand at a time at most, whatever the engine says it can do; at least 1.
     pub lanes: usize,
     /// What running work has when the worker is asked to drain.
     pub grace: Duration,
@@ -90,7 +91,7 @@ pub enum RunError {
 /// [`RunError`]: the worker cannot go on. No task is lost by it; what was at hand is claimed by others
 /// when the lease lapses.
 pub async fn run(
-    engine: impl Engine,
+    engine: impl BatchEngine,
     parts: Parts,
     shutdown: watch::Receiver<Shutdown>,
 ) -> Result<(), RunError> {
@@ -99,11 +100,11 @@ pub async fn run(
         queue: parts.queue,
         artifacts: parts.artifacts,
         dialect: parts.dialect,
+        engine: EngineThread::start(engine, Arc::clone(&parts.metrics))?,
         metrics: parts.metrics,
         status: Status::new(parts.vitals),
         lanes: parts.settings.lanes.max(1),
         settings: parts.settings,
-        engine: EngineThread::start(engine)?,
         at_work: AtWork::default(),
         company: RwLock::new(()),
         shutdown,
@@ -143,7 +144,7 @@ impl Runner {
         }
         self.empty_scratch()?;
         tracing::info!("engine_loop_starting");
-        let lanes = (0..self.lanes).map(|_| self.lane());
+        let lanes = (0..self.lanes).map(|number| self.lane(number));
         tokio::select! {
             ended = try_join_all(lanes) => { ended?; }
             err = self.beat() => return Err(err.into()),
@@ -194,12 +195,14 @@ impl Runner {
                     last_load = None;
                     self.status.engine_loading();
                 }
-                EngineState::Ready(health, took) => {
-                    if last_load != Some(took) {
-                        last_load = Some(took);
+                EngineState::Ready(Ready {
+                    health, load_time, ..
+                }) => {
+                    if last_load != Some(load_time) {
+                        last_load = Some(load_time);
                         let model = health.model_name.as_deref();
-                        self.metrics.model_loaded(model, &health.device, took);
-                        tracing::info!(load_time = took.as_secs_f64(), "engine_ready");
+                        self.metrics.model_loaded(model, &health.device, load_time);
+                        tracing::info!(load_time = load_time.as_secs_f64(), "engine_ready");
                     }
                     self.status.engine_ready(health);
                 }

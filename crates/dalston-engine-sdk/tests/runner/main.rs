@@ -68,6 +68,60 @@ async fn a_panic_fails_its_task_and_the_next_one_is_done() {
 }
 
 #[tokio::test]
+async fn an_engine_has_as_many_tasks_at_once_as_it_says_and_no_more() {
+    for n_at_once in [1, 3] {
+        let mut world = World::new();
+        world.engine.n_at_once = n_at_once;
+        // While the engine is at the first, the others come.
+        world.submit("slow", json!({"do": "batch"})).await;
+        for n in 0..7 {
+            world.submit(&format!("quick-{n}"), json!({"n": n})).await;
+        }
+        let claimed = world.start();
+        world.hear(n_at_once).await;
+        sleep(Duration::from_millis(100)).await;
+        assert_eq!(world.vitals.borrow().worker.active as usize, n_at_once);
+        world.hear(16).await;
+        // The first came alone; its lane may be filled again before the engine takes the others.
+        let most = world.engine.most_at_once.load(Ordering::SeqCst);
+        assert!((n_at_once.min(2)..=n_at_once).contains(&most), "{most}");
+        for n in 0..7 {
+            let output = world.output(&format!("quick-{n}")).await.unwrap();
+            assert_eq!(output["data"]["n"], n, "every task has its own answer");
+        }
+        world.shutdown.send_replace(Shutdown::Drain);
+        end(claimed).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_panic_over_several_tasks_fails_the_one_at_fault_alone() {
+    let mut world = World::new();
+    world.engine.n_at_once = 4;
+    world.submit("slow", json!({"do": "batch"})).await;
+    for task in ["before", "bad", "after"] {
+        let script = if task == "bad" { "panic" } else { "" };
+        world.submit(task, json!({"do": script})).await;
+    }
+    world.start();
+    let mut told = world.hear(8).await.split_off(4);
+    assert!(
+        world.engine.most_at_once.load(Ordering::SeqCst) > 1,
+        "several were at hand"
+    );
+    told.sort_unstable();
+    assert_eq!(
+        told,
+        [
+            "completed after",
+            "completed before",
+            "completed slow",
+            "failed bad: the engine broke down on this task"
+        ]
+    );
+}
+
+#[tokio::test]
 async fn a_task_that_cannot_be_done_fails_with_its_reason_and_is_not_tried_again() {
     let mut world = World::new();
     world.submit("bad", json!({"do": "refuse"})).await;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use dalston_engine_sdk::artifacts::Artifacts;
@@ -12,7 +12,8 @@ use dalston_engine_sdk::metrics::Metrics;
 use dalston_engine_sdk::queue::{Event, MemoryBroker, Queue};
 use dalston_engine_sdk::runner::{Parts, RunError, RunnerSettings, Shutdown, run};
 use dalston_engine_sdk::{
-    Capabilities, Engine, EngineHealth, TaskContext, TaskError, TaskInput, TaskOutput, TaskResult,
+    BatchEngine, Capabilities, EngineHealth, TaskContext, TaskError, TaskInput, TaskOutput,
+    TaskResult, Tasks,
 };
 use object_store::memory::InMemory;
 use object_store::path::Path;
@@ -34,22 +35,52 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Scripted {
     pub(crate) n_loads: Arc<AtomicU32>,
     pub(crate) n_processed: Arc<AtomicU32>,
+    /// How many tasks it takes at once; 0 is 1.
+    pub(crate) n_at_once: usize,
+    /// The most that it ever had at once.
+    pub(crate) most_at_once: Arc<AtomicUsize>,
     /// How long a load takes.
     pub(crate) load: Duration,
 }
 
-impl Engine for Scripted {
+impl BatchEngine for Scripted {
     fn load(&mut self) -> Result<(), TaskError> {
         std::thread::sleep(self.load);
         self.n_loads.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }
 
-    fn process(
-        &mut self,
-        input: &TaskInput,
-        context: &TaskContext,
-    ) -> Result<TaskOutput, TaskError> {
+    fn process_all(&mut self, tasks: &mut Tasks) {
+        loop {
+            let next = std::iter::from_fn(|| tasks.take());
+            let together: Vec<_> = next.take(self.tasks_at_once()).collect();
+            if together.is_empty() {
+                return;
+            }
+            self.most_at_once
+                .fetch_max(together.len(), Ordering::SeqCst);
+            for task in together {
+                let output = self.process(&task.input, &task.context);
+                tasks.finish(task, output, self.health());
+            }
+        }
+    }
+
+    fn tasks_at_once(&self) -> usize {
+        self.n_at_once.max(1)
+    }
+
+    fn health(&self) -> EngineHealth {
+        EngineHealth::default()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::default()
+    }
+}
+
+impl Scripted {
+    fn process(&self, input: &TaskInput, context: &TaskContext) -> Result<TaskOutput, TaskError> {
         self.n_processed.fetch_add(1, Ordering::SeqCst);
         match input.config.get("do").and_then(Value::as_str) {
             Some("panic") => panic!("as the task says"),
@@ -67,14 +98,6 @@ impl Engine for Scripted {
             result: TaskResult::Data(Value::Object(input.config.clone())),
             ..TaskOutput::default()
         })
-    }
-
-    fn health(&self) -> EngineHealth {
-        EngineHealth::default()
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        Capabilities::default()
     }
 }
 
@@ -118,7 +141,7 @@ impl World {
             vitals: tell,
             settings: RunnerSettings {
                 engine_id: "scripted".to_owned(),
-                lanes: 1,
+                lanes: 16,
                 grace: Duration::from_secs(10),
                 max_deliveries: 3,
                 scratch: scratch.path().join("worker"),
