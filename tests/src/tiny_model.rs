@@ -49,7 +49,7 @@ pub fn transcribe(engine: &Engine, files: &[PathBuf]) -> BTreeMap<PathBuf, Trans
     let mut transcripts = BTreeMap::new();
     let mut expected = 0..;
     let proceed = |_: &Stats| ControlFlow::Continue(());
-    engine.transcribe(&sources, proceed, |file, transcript| {
+    engine.transcribe_list(&sources, proceed, |file, transcript| {
         assert_eq!(
             Some(file),
             expected.next(),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use e2e_tests::{project, tiny_engine, transcribe};
 use parakeet_worker::engine::{Error, Transcript};
 use parakeet_worker::source::Source;
-use parakeet_worker::stats::Stats;
+use parakeet_worker::stats::{Batches, Stats};
 
 /// Writes silence as 16-bit mono at 16 kHz.
 fn write_silence(path: &Path, seconds: u32) {
@@ -42,14 +42,20 @@ fn a_recording_that_the_network_refuses_costs_its_batch_nothing() {
     let sources: Vec<_> = files.iter().cloned().map(Source::File).collect();
     let mut outcomes = Vec::new();
     let proceed = |_: &Stats| ControlFlow::Continue(());
-    let stats = engine.transcribe(&sources, proceed, |_, outcome| {
+    let stats = engine.transcribe_list(&sources, proceed, |_, outcome| {
         outcomes.push(outcome);
         ControlFlow::Continue(())
     });
 
+    let Batches {
+        n,
+        n_chunks,
+        largest,
+    } = stats.batches;
+    // 4, then 2 and 2, then 1 and 1.
     assert_eq!(
-        stats.batch_sizes,
-        [4, 2, 2, 1, 1],
+        (n, n_chunks, largest),
+        (5, 10, 4),
         "halved until the refused one is alone"
     );
     let steps = |it: &Transcript| -> Vec<_> { it.tokens.iter().map(|t| (t.id, t.frame)).collect() };

@@ -58,5 +58,8 @@ fn settings(pipeline: &Pipeline, lane: usize) -> WorkerSettings {
     settings
         .more
         .push(("DALSTON_MAX_DELIVERIES", "100".to_owned()));
+    // One does its tasks one by one, the other as many together as are at hand.
+    let in_flight = ("DALSTON_BATCH_MAX_INFLIGHT", (1 + 4 * lane).to_string());
+    settings.more.push(in_flight);
     settings
 }

@@ -93,6 +93,13 @@ pub struct TranscribeArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 30.0, value_parser = at_least_one_second)]
     pub chunk_seconds: f64,
 
+    /// Hear long silences too.
+    ///
+    /// By default the middle of a silence of 4 s and more is passed over, if it is digital or as even as
+    /// nothing but a room is: 30 dB under the loudest of the file, and within 3 dB of its quietest.
+    #[arg(long)]
+    pub hear_silence: bool,
+
     /// Silence between two words that ends a segment.
     #[arg(long, value_name = "SECONDS", default_value_t = 0.8, value_parser = positive)]
     pub segment_pause: f64,

@@ -147,7 +147,7 @@ impl Network<'_> {
     fn encode(&self, samples: &[&[f32]], stats: &mut Stats) -> Result<Utterances<'_>, Error> {
         let mut batches = Vec::new();
         for batch in samples.chunks(self.batch_size.get()) {
-            stats.batch_sizes.push(batch.len());
+            stats.batches.count(batch.len());
             batches.push(self.model.encode(batch)?);
         }
         Utterances::join(batches)

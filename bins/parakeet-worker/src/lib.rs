@@ -12,6 +12,7 @@ pub mod engine;
 pub mod engine_manifest;
 pub mod health;
 mod hearing;
+mod in_order;
 pub mod language;
 pub mod model_dir;
 pub mod output;

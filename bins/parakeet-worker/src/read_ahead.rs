@@ -1,9 +1,10 @@
-//! Decodes recordings on a thread of its own, ahead of the network, in bounded memory.
+//! Decodes recordings on threads of their own, ahead of the network, in bounded memory.
 //!
-//! Samples count from their decoding until they are taken to the network. While `limit` of them
-//! wait, no further recording is decoded; the last one may have overrun the limit by its length.
+//! Samples count from their decoding until they are taken to the network. While `limit` of them and two
+//! recordings wait, no further one is decoded: one long recording keeps no short one waiting. The last
+//! ones may have overrun the limit by their length.
 
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,7 @@ use crate::source::Source;
 
 /// Makes the decoding and the receiving end.
 pub(crate) fn read_ahead(limit: usize) -> (Decoder, Arrivals) {
+    let (orders, ordered) = mpsc::channel();
     let (sender, receiver) = mpsc::channel();
     let gate = Arc::new(Gate {
         limit,
@@ -20,80 +22,113 @@ pub(crate) fn read_ahead(limit: usize) -> (Decoder, Arrivals) {
     });
     (
         Decoder {
+            ordered: Arc::new(Mutex::new(ordered)),
             sender,
             gate: Arc::clone(&gate),
         },
-        Arrivals { receiver, gate },
+        Arrivals {
+            orders,
+            receiver,
+            n_ordered: 0,
+            gate,
+        },
     )
 }
 
 /// A recording that was decoded, or why it was not.
 pub(crate) struct Loaded {
-    /// Its place in the order given.
+    /// Its number.
     pub(crate) file: usize,
     pub(crate) waveform: Result<Waveform, AudioError>,
     pub(crate) took: Duration,
 }
 
-/// The end that decodes.
+/// The end that decodes; a clone decodes beside it.
+#[derive(Clone)]
 pub(crate) struct Decoder {
+    ordered: Arc<Mutex<mpsc::Receiver<(usize, Source)>>>,
     sender: mpsc::Sender<Loaded>,
     gate: Arc<Gate>,
 }
 
 impl Decoder {
-    /// Decodes every source in order, until done or until the other end is gone.
-    pub(crate) fn load_all(self, sources: &[Source], limits: &AudioLimits) {
-        for (file, source) in sources.iter().enumerate() {
-            if !self.gate.wait_for_room() {
-                return;
-            }
+    /// Decodes what is ordered, until the other end is gone.
+    pub(crate) fn run(self, limits: &AudioLimits) {
+        while let Some((file, source)) = self.next() {
             let begun = Instant::now();
             let waveform = source.load(limits);
             let took = begun.elapsed();
-            self.gate.lock().n_waiting += waveform.as_ref().map_or(0, |it| it.samples.len());
-            if self
-                .sender
-                .send(Loaded {
-                    file,
-                    waveform,
-                    took,
-                })
-                .is_err()
-            {
+            self.gate
+                .add(waveform.as_ref().map_or(0, |it| it.samples.len()));
+            let loaded = Loaded {
+                file,
+                waveform,
+                took,
+            };
+            if self.sender.send(loaded).is_err() {
                 return;
             }
         }
     }
+
+    fn next(&self) -> Option<(usize, Source)> {
+        let ordered = self.ordered.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = ordered.recv().ok()?;
+        self.gate.wait_for_room().then_some(next)
+    }
 }
 
-/// The end that receives. Dropping it ends the decoding.
+/// The end that orders and receives. Dropping it ends the decoding.
 pub(crate) struct Arrivals {
+    orders: mpsc::Sender<(usize, Source)>,
     receiver: mpsc::Receiver<Loaded>,
+    n_ordered: usize,
     gate: Arc<Gate>,
 }
 
 impl Arrivals {
-    /// The next recording, if it is there or if `wait` and one comes.
-    pub(crate) fn next(&self, wait: bool) -> Option<Loaded> {
-        if wait {
-            self.receiver.recv().ok()
-        } else {
-            self.receiver.try_recv().ok()
+    /// Has a recording decoded after those ordered before.
+    pub(crate) fn order(&mut self, file: usize, source: Source) {
+        self.n_ordered += 1;
+        self.orders
+            .send((file, source))
+            .expect("a decoder ends after this end");
+    }
+
+    /// Whether recordings are ordered that did not arrive yet.
+    pub(crate) fn are_expected(&self) -> bool {
+        self.n_ordered > 0
+    }
+
+    /// The next recording, if one comes within `patience`.
+    pub(crate) fn next(&mut self, patience: Duration) -> Option<Loaded> {
+        match self.receiver.recv_timeout(patience) {
+            Ok(loaded) => {
+                self.n_ordered -= 1;
+                Some(loaded)
+            }
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => panic!("a decoder ends after this end"),
         }
     }
 
     /// Says that samples go to the network and wait no longer.
     pub(crate) fn release(&self, n_samples: usize) {
-        self.gate.lock().n_waiting -= n_samples;
-        self.gate.changed.notify_one();
+        self.gate.lock().n_samples -= n_samples;
+        self.gate.changed.notify_all();
+    }
+
+    /// Says that a recording that arrived is done with.
+    pub(crate) fn close(&self) {
+        self.gate.lock().n_recordings -= 1;
+        self.gate.changed.notify_all();
     }
 }
 
 impl Drop for Arrivals {
     fn drop(&mut self) {
         self.gate.lock().abandoned = true;
-        self.gate.changed.notify_one();
+        self.gate.changed.notify_all();
     }
 }
 
@@ -106,7 +141,8 @@ struct Gate {
 
 #[derive(Default)]
 struct GateState {
-    n_waiting: usize,
+    n_samples: usize,
+    n_recordings: usize,
     abandoned: bool,
 }
 
@@ -115,9 +151,17 @@ impl Gate {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until fewer samples than the limit wait; false if nobody wants more.
+    fn add(&self, n_samples: usize) {
+        let mut state = self.lock();
+        state.n_samples += n_samples;
+        state.n_recordings += 1;
+    }
+
+    /// Waits until there is room; false if nobody wants more.
     fn wait_for_room(&self) -> bool {
-        let full = |state: &mut GateState| state.n_waiting >= self.limit && !state.abandoned;
+        let full = |state: &mut GateState| {
+            state.n_samples >= self.limit && state.n_recordings >= 2 && !state.abandoned
+        };
         let state = self.changed.wait_while(self.lock(), full);
         !state.unwrap_or_else(PoisonError::into_inner).abandoned
     }
@@ -131,31 +175,56 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_is_decoded_while_the_limit_is_reached() {
+    fn nothing_is_decoded_while_the_limit_is_reached_by_two_recordings() {
         let gate = Arc::new(Gate {
             limit: 10,
             ..Gate::default()
         });
-        gate.lock().n_waiting = 10;
+        gate.add(20);
+        assert!(gate.wait_for_room(), "one recording alone holds none up");
+        gate.add(1);
         let waiting = Arc::clone(&gate);
         let waiting = thread::spawn(move || waiting.wait_for_room());
         thread::sleep(Duration::from_millis(50));
-        assert!(!waiting.is_finished(), "ten samples wait");
-        let (_, receiver) = mpsc::channel();
-        let arrivals = Arrivals { receiver, gate };
-        arrivals.release(1);
+        assert!(!waiting.is_finished(), "21 samples wait");
+        gate.lock().n_samples -= 12;
+        gate.changed.notify_all();
         assert!(waiting.join().expect("it does not panic"));
     }
 
     #[test]
     fn a_decoder_that_waits_is_let_go_when_nobody_wants_more() {
-        let (decoder, arrivals) = read_ahead(1);
-        decoder.gate.lock().n_waiting = 5;
-        let decoding =
-            thread::spawn(move || decoder.load_all(&[Source::Stdin], &AudioLimits::default()));
+        let (decoder, mut arrivals) = read_ahead(1);
+        decoder.gate.add(5);
+        decoder.gate.add(5);
+        arrivals.order(0, Source::Stdin);
+        let decoding = thread::spawn(move || decoder.run(&AudioLimits::default()));
+        thread::sleep(Duration::from_millis(50));
         drop(arrivals);
         decoding
             .join()
             .expect("it ends, and has not read the standard input");
+    }
+
+    #[test]
+    fn several_decoders_share_what_is_ordered() {
+        let (decoder, mut arrivals) = read_ahead(usize::MAX);
+        let limits = AudioLimits::default();
+        thread::scope(|scope| {
+            for _ in 0..3 {
+                let decoder = decoder.clone();
+                scope.spawn(|| decoder.run(&limits));
+            }
+            for file in 0..20 {
+                arrivals.order(file, Source::File("no such file".into()));
+            }
+            let mut files = Vec::new();
+            while arrivals.are_expected() {
+                files.extend(arrivals.next(Duration::from_secs(1)).map(|it| it.file));
+            }
+            files.sort_unstable();
+            assert!(files.into_iter().eq(0..20), "each is decoded once");
+            drop(arrivals);
+        });
     }
 }

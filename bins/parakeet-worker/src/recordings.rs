@@ -1,8 +1,8 @@
 //! Recordings on their way through the network: which chunks wait, which are heard, which
 //! recordings are complete.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, VecDeque};
 
 use dalston_engine_sdk::audio::Waveform;
 use rnnt_decode::{Hypothesis, Token};
@@ -14,7 +14,7 @@ use crate::hearing::Utterance;
 /// A chunk of a recording.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ChunkOf {
-    /// The recording's place in the order given.
+    /// The recording's number.
     pub(crate) file: usize,
     /// Its part of the recording.
     pub(crate) chunk: Chunk,
@@ -28,8 +28,12 @@ impl ChunkOf {
 
     /// Samples that this chunk hears and none before it.
     pub(crate) fn n_new(&self) -> usize {
-        self.chunk.heard.len() - self.chunk.overlap
+        n_new(&self.chunk)
     }
+}
+
+fn n_new(chunk: &Chunk) -> usize {
+    chunk.heard.len() - chunk.overlap
 }
 
 /// What was heard in a recording.
@@ -48,14 +52,17 @@ pub(crate) struct Recordings {
     /// Chunks not yet heard, sorted by length.
     waiting: Vec<ChunkOf>,
     open: BTreeMap<usize, Recording>,
-    done: BTreeMap<usize, Result<Heard, Error>>,
-    n_handed_out: usize,
+    done: VecDeque<(usize, Result<Heard, Error>)>,
+    /// Whether the recording with the fewest chunks left is next, or the oldest.
+    is_turn_of_shortest: bool,
 }
 
 /// A recording with chunks not yet heard. Its samples are dropped with the last one.
 struct Recording {
     waveform: Waveform,
     n_missing: usize,
+    /// How many samples were heard or need not be.
+    n_done: usize,
     /// By the first sample that is heard. One chunk that failed is enough.
     heard: Result<BTreeMap<usize, (Chunk, Vec<Token>)>, Error>,
 }
@@ -64,12 +71,13 @@ impl Recordings {
     /// Takes in a recording. One without chunks is done: it holds nothing to hear.
     pub(crate) fn open(&mut self, file: usize, waveform: Waveform, chunks: Vec<Chunk>) {
         let recording = Recording {
-            waveform,
             n_missing: chunks.len(),
+            n_done: waveform.samples.len() - chunks.iter().map(n_new).sum::<usize>(),
+            waveform,
             heard: Ok(BTreeMap::new()),
         };
         if chunks.is_empty() {
-            self.done.insert(file, recording.close());
+            self.done.push_back((file, recording.close()));
             return;
         }
         self.open.insert(file, recording);
@@ -80,7 +88,7 @@ impl Recordings {
 
     /// Takes in a recording that could not be loaded.
     pub(crate) fn fail(&mut self, file: usize, why: Error) {
-        self.done.insert(file, Err(why));
+        self.done.push_back((file, Err(why)));
     }
 
     /// Number of chunks that wait.
@@ -88,15 +96,40 @@ impl Recordings {
         self.waiting.len()
     }
 
+    /// The open recordings, each with the share of it that is done, from 0 to 1.
+    pub(crate) fn shares_done(&self) -> Vec<(usize, f64)> {
+        let share = |(&file, it): (&usize, &Recording)| {
+            (file, it.n_done as f64 / it.waveform.samples.len() as f64)
+        };
+        self.open.iter().map(share).collect()
+    }
+
+    /// Forgets a recording; how many of its samples will not be heard. Nothing is handed out for it.
+    pub(crate) fn forget(&mut self, file: usize) -> usize {
+        let missing = self.waiting.extract_if(.., |chunk| chunk.file == file);
+        let n_missing = missing.map(|chunk| chunk.n_new()).sum();
+        self.open.remove(&file);
+        n_missing
+    }
+
     /// Takes up to `size` chunks, or fewer if they would be more than `max_samples` samples when all
-    /// are padded to the longest: the first chunk of the first recording that waits, so that results
-    /// come in order soon, and with it those nearest to it in length, so that little is padded.
-    /// Empty only if no chunk waits.
+    /// are padded to the longest: one chunk, and with it those nearest to it in length, of whatever
+    /// recording, so that little is padded. The one is, turn about, the first of the oldest recording,
+    /// and the first of the recording with the fewest left: a long recording lets short ones pass, and
+    /// they do not hold it up for ever. Empty only if no chunk waits.
     pub(crate) fn take_batch(&mut self, size: usize, max_samples: usize) -> Vec<ChunkOf> {
-        let in_order = |&at: &usize| (self.waiting[at].file, self.waiting[at].chunk.heard.start);
-        let Some(first) = (0..self.waiting.len()).min_by_key(in_order) else {
+        let n_left = |file: usize| match self.is_turn_of_shortest {
+            true => self.open[&file].n_missing,
+            false => 0,
+        };
+        let rank = |&at: &usize| {
+            let ChunkOf { file, chunk } = &self.waiting[at];
+            (n_left(*file), *file, chunk.heard.start)
+        };
+        let Some(first) = (0..self.waiting.len()).min_by_key(rank) else {
             return Vec::new();
         };
+        self.is_turn_of_shortest ^= true;
         let length = |at: usize| self.waiting[at].n_encoded();
         let most = size.min(self.waiting.len());
         let batches = |size: usize| {
@@ -152,6 +185,7 @@ impl Recordings {
         stride: usize,
         heard: Result<Hypothesis, parakeet_model::Error>,
     ) {
+        let n_new = n_new(&chunk);
         let mut entry = match self.open.entry(file) {
             Entry::Occupied(entry) => entry,
             Entry::Vacant(_) => unreachable!("a recording is open while a chunk of it is missing"),
@@ -168,17 +202,15 @@ impl Recordings {
             (Err(_), _) => {}
         }
         recording.n_missing -= 1;
+        recording.n_done += n_new;
         if recording.n_missing == 0 {
-            self.done.insert(file, entry.remove().close());
+            self.done.push_back((file, entry.remove().close()));
         }
     }
 
-    /// Hands out the next recording in the order given, if it is done.
+    /// Hands out a recording that is done.
     pub(crate) fn next_done(&mut self) -> Option<(usize, Result<Heard, Error>)> {
-        let file = self.n_handed_out;
-        let heard = self.done.remove(&file)?;
-        self.n_handed_out += 1;
-        Some((file, heard))
+        self.done.pop_front()
     }
 }
 
@@ -199,124 +231,4 @@ impl Recording {
 }
 
 #[cfg(test)]
-mod tests {
-    use dalston_engine_sdk::audio::{AudioError, AudioFormat};
-
-    use super::*;
-
-    /// Recordings of one chunk per length.
-    fn recordings_of(chunks: &[&[usize]]) -> Recordings {
-        let mut recordings = Recordings::default();
-        for (file, lengths) in chunks.iter().enumerate() {
-            let waveform = Waveform {
-                samples: vec![0.0; lengths.iter().sum()],
-                source: AudioFormat {
-                    container: "wave".to_owned(),
-                    codec: "pcm_s16le".to_owned(),
-                    sample_rate_hz: 16_000,
-                    n_channels: 1,
-                },
-                warnings: Vec::new(),
-            };
-            let mut start = 0;
-            let chunk_of = |&length: &usize| {
-                let samples = start..start + length;
-                start += length;
-                Chunk {
-                    encoded: samples.clone(),
-                    heard: samples,
-                    overlap: 0,
-                }
-            };
-            recordings.open(file, waveform, lengths.iter().map(chunk_of).collect());
-        }
-        recordings
-    }
-
-    fn files(batch: &[ChunkOf]) -> Vec<usize> {
-        batch.iter().map(|chunk| chunk.file).collect()
-    }
-
-    fn put_all(recordings: &mut Recordings, batch: Vec<ChunkOf>) {
-        for chunk in batch {
-            recordings.put(chunk, 1, Ok(Hypothesis::default()));
-        }
-    }
-
-    fn files_done(recordings: &mut Recordings) -> Vec<usize> {
-        std::iter::from_fn(|| recordings.next_done())
-            .map(|(file, _)| file)
-            .collect()
-    }
-
-    #[test]
-    fn a_batch_holds_the_first_recording_and_its_nearest_in_length() {
-        let mut recordings = recordings_of(&[&[50], &[10], &[100], &[49], &[11], &[53]]);
-        assert_eq!(files(&recordings.take_batch(3, usize::MAX)), [3, 0, 5]);
-        assert_eq!(files(&recordings.take_batch(3, usize::MAX)), [1, 4, 2]);
-        assert!(recordings.take_batch(3, usize::MAX).is_empty());
-    }
-
-    #[test]
-    fn a_batch_holds_no_more_samples_than_allowed_but_always_the_first_chunk() {
-        let mut recordings = recordings_of(&[&[50], &[40], &[45], &[10]]);
-        assert_eq!(files(&recordings.take_batch(4, 100)), [2, 0]);
-        assert_eq!(files(&recordings.take_batch(4, 30)), [1]);
-        assert_eq!(files(&recordings.take_batch(4, 30)), [3]);
-    }
-
-    #[test]
-    fn a_recording_without_chunks_is_done() {
-        let mut recordings = recordings_of(&[&[], &[5]]);
-        assert_eq!(files_done(&mut recordings), [0]);
-    }
-
-    #[test]
-    fn every_chunk_is_taken_once_and_only_the_last_batch_is_short() {
-        let lengths: Vec<usize> = (0..97).map(|i| 1 + i * 7919 % 101).collect();
-        let chunks: Vec<&[usize]> = lengths.chunks(3).collect();
-        let mut recordings = recordings_of(&chunks);
-        let mut taken = Vec::new();
-        while recordings.n_waiting() > 0 {
-            let batch = recordings.take_batch(8, usize::MAX);
-            assert!(batch.len() == 8 || recordings.n_waiting() == 0);
-            taken.extend(
-                batch
-                    .iter()
-                    .map(|chunk| (chunk.file, chunk.chunk.heard.start)),
-            );
-        }
-        taken.sort_unstable();
-        taken.dedup();
-        assert_eq!(taken.len(), 97);
-    }
-
-    #[test]
-    fn recordings_are_handed_out_in_the_order_given() {
-        let mut recordings = recordings_of(&[&[5, 30], &[30], &[5]]);
-        let short = recordings.take_batch(2, usize::MAX);
-        assert_eq!(files(&short), [0, 2]);
-        put_all(&mut recordings, short);
-        assert!(
-            files_done(&mut recordings).is_empty(),
-            "the first still misses a chunk"
-        );
-        let long = recordings.take_batch(2, usize::MAX);
-        put_all(&mut recordings, long);
-        assert_eq!(files_done(&mut recordings), [0, 1, 2]);
-    }
-
-    #[test]
-    fn one_failed_chunk_fails_its_recording_and_no_other() {
-        let mut recordings = recordings_of(&[&[5, 6], &[7]]);
-        let mut batch = recordings.take_batch(3, usize::MAX);
-        let fault = batch.remove(0);
-        recordings.put(fault, 1, Err(parakeet_model::Error::EmptyBatch));
-        put_all(&mut recordings, batch);
-        recordings.fail(2, AudioError::Empty.into());
-        let outcomes: Vec<_> = std::iter::from_fn(|| recordings.next_done())
-            .map(|(file, heard)| (file, heard.is_ok()))
-            .collect();
-        assert_eq!(outcomes, [(0, false), (1, true), (2, false)]);
-    }
-}
+mod tests;

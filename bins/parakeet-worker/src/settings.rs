@@ -13,12 +13,13 @@ use crate::engine::Settings;
 pub const CHUNK_SECONDS: f64 = 30.0;
 
 impl Settings {
-    /// What suits this model on its device.
-    pub fn of(model: &ParakeetModel) -> Self {
+    /// What suits this model on its device, where it may take `vram_budget` bytes of a GPU's memory, or
+    /// all that is free.
+    pub fn of(model: &ParakeetModel, vram_budget: Option<u64>) -> Self {
         let manifest = model.manifest();
         let seconds = CHUNK_SECONDS.min(longest_chunk(manifest));
         Self {
-            batch_size: batch_size(model, seconds),
+            batch_size: batch_size(model, seconds, vram_budget),
             audio_limits: AudioLimits::default(),
             chunk_rules: chunk_rules(seconds, manifest)
                 .expect("a manifest with room for no frame is refused when it is read"),
@@ -32,16 +33,24 @@ impl Settings {
 }
 
 /// Chunks of `seconds` that one encoder batch may have.
-fn batch_size(model: &ParakeetModel, seconds: f64) -> NonZeroUsize {
-    let Some(memory) = model.device_memory() else {
-        return const { NonZeroUsize::new(4).expect("4 is not 0") };
-    };
-    let bytes_per_s = match model.compute_type() {
+fn batch_size(model: &ParakeetModel, seconds: f64, vram_budget: Option<u64>) -> NonZeroUsize {
+    match model.device_memory() {
+        None => const { NonZeroUsize::new(4).expect("4 is not 0") },
+        Some(memory) => {
+            let left = vram_budget.map_or(u64::MAX, |budget| budget.saturating_sub(memory.held));
+            fitting(memory.free.min(left), seconds, model.compute_type())
+        }
+    }
+}
+
+/// Chunks of `seconds` that fit so many bytes of a GPU.
+fn fitting(bytes: u64, seconds: f64, compute_type: ComputeType) -> NonZeroUsize {
+    let bytes_per_s = match compute_type {
         ComputeType::Float32 => 2 * BYTES_PER_SECOND,
         _ => BYTES_PER_SECOND,
     };
     // A part is left to what the search needs, and to memory in pieces that are too small.
-    let room = 0.7 * memory.free as f64 / (seconds * bytes_per_s as f64);
+    let room = 0.7 * bytes as f64 / (seconds * bytes_per_s as f64);
     let size = (room as usize).clamp(1, LARGEST_BATCH);
     NonZeroUsize::new(size).expect("at least 1")
 }
@@ -67,4 +76,18 @@ pub(crate) fn chunk_rules(seconds: f64, manifest: &ModelManifest) -> Option<Chun
 pub(crate) fn longest_chunk(manifest: &ModelManifest) -> f64 {
     let stride = manifest.stride_samples();
     (manifest.max_samples / stride * stride) as f64 / f64::from(SAMPLE_RATE_HZ)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_is_as_large_as_its_memory_and_the_card_allow() {
+        let size = |bytes, compute_type| fitting(bytes, 30.0, compute_type).get();
+        assert_eq!(size(10_000_000_000, ComputeType::Bfloat16), 128);
+        assert_eq!(size(2_000_000_000, ComputeType::Bfloat16), 29);
+        assert_eq!(size(2_000_000_000, ComputeType::Float32), 14);
+        assert_eq!(size(0, ComputeType::Bfloat16), 1, "one is tried at least");
+    }
 }

@@ -26,12 +26,31 @@ pub struct Stats {
     pub search: Duration,
     /// Words, segments and printing.
     pub words: Duration,
-    /// Chunks of each encoder call.
-    pub batch_sizes: Vec<usize>,
+    /// The encoder's calls.
+    pub batches: Batches,
     /// How many frames a lane scores per joint call.
     pub window: Window,
     /// The search's counts, over all batches.
     pub searched: SearchStats,
+}
+
+/// Batches of the encoder.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Batches {
+    /// How many there were.
+    pub n: usize,
+    /// Chunks in all of them.
+    pub n_chunks: usize,
+    /// Chunks in the largest.
+    pub largest: usize,
+}
+
+impl Batches {
+    pub(crate) fn count(&mut self, n_chunks: usize) {
+        self.n += 1;
+        self.n_chunks += n_chunks;
+        self.largest = self.largest.max(n_chunks);
+    }
 }
 
 impl fmt::Display for Stats {
@@ -44,9 +63,11 @@ impl fmt::Display for Stats {
                 "-".to_owned()
             }
         };
-        let n_calls = self.batch_sizes.len();
-        let n_chunks: usize = self.batch_sizes.iter().sum();
-        let largest = self.batch_sizes.iter().max().unwrap_or(&0);
+        let Batches {
+            n: n_calls,
+            n_chunks,
+            largest,
+        } = self.batches;
         let searched = &self.searched;
         let joint_calls = searched.score_calls as f64;
         let window = match self.window {

@@ -97,7 +97,7 @@ pub fn run(args: &TranscribeArgs, environment: Environment) -> anyhow::Result<Ou
         show(&progress, stats, transcribing.elapsed());
         ControlFlow::Continue(())
     };
-    let mut stats = engine.transcribe(&sources, proceed, |file, transcript| {
+    let mut stats = engine.transcribe_list(&sources, proceed, |file, transcript| {
         let name = sources[file].to_string();
         progress.suspend(|| match transcript {
             Ok(transcript) => {
@@ -140,21 +140,25 @@ fn load(args: &TranscribeArgs, environment: Environment) -> anyhow::Result<Engin
     let dir = model_dir::find(model, &bundles).map_err(UsageError::from)?;
     set_threads(args.threads);
     let model = ParakeetModel::load(&dir, args.device, args.compute_type)?;
-    let defaults = Settings::of(&model);
+    let defaults = Settings::of(&model, None);
     let batch_size = match args.batch_size {
         Some(batch_size) => NonZeroUsize::new(batch_size.into()).context("--batch-size is 0")?,
         None => defaults.batch_size,
     };
     let manifest = model.manifest();
     let chunk_rules = chunk_rules(args.chunk_seconds, manifest);
+    let mut chunk_rules = chunk_rules.ok_or_else(|| UsageError::ChunkTooLong {
+        asked: args.chunk_seconds,
+        longest: longest_chunk(manifest),
+        model_id: manifest.model_id.clone(),
+    })?;
+    if args.hear_silence {
+        chunk_rules.skip_frames = None;
+    }
     Ok(Engine {
         settings: Settings {
             batch_size,
-            chunk_rules: chunk_rules.ok_or_else(|| UsageError::ChunkTooLong {
-                asked: args.chunk_seconds,
-                longest: longest_chunk(manifest),
-                model_id: manifest.model_id.clone(),
-            })?,
+            chunk_rules,
             segment_rules: SegmentRules {
                 at_sentence_ends: !args.ignore_punctuation,
                 pause: args.segment_pause,

@@ -1,12 +1,15 @@
 //! Memory that gives out, and chunks that fail.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 
 use dalston_engine_sdk::audio::{AudioFormat, Waveform};
 use rnnt_decode::{Token, TokenId};
 use segmenter::plan_chunks;
 
 use super::*;
+use crate::engine;
+use crate::recordings::Heard;
 
 /// Samples per encoder frame in these tests.
 const STRIDE: NonZeroUsize = NonZeroUsize::new(4).expect("4 is not 0");
@@ -100,8 +103,9 @@ fn check(script: &Script, lengths: &[usize]) {
     assert_eq!(n_done, lengths.iter().sum::<usize>() * STRIDE.get());
 
     let mut kept = Vec::new();
-    for &n_frames in lengths {
-        let (_, heard) = recordings.next_done().expect("every recording is done");
+    let mut done = all_done(&mut recordings);
+    for (file, &n_frames) in lengths.iter().enumerate() {
+        let heard = done.remove(&file).expect("every recording is done");
         let mut next = 0;
         for (chunk, tokens) in heard.expect("every recording is heard").chunks {
             let first = chunk.heard.start / STRIDE.get();
@@ -122,6 +126,10 @@ fn check(script: &Script, lengths: &[usize]) {
     heard.sort_unstable();
     kept.sort_unstable();
     assert_eq!(heard, kept, "what was heard once is not heard again");
+}
+
+fn all_done(recordings: &mut Recordings) -> BTreeMap<usize, Result<Heard, engine::Error>> {
+    std::iter::from_fn(|| recordings.next_done()).collect()
 }
 
 #[test]
@@ -158,14 +166,14 @@ fn a_chunk_that_does_not_fit_alone_is_cut_and_so_are_those_after_it() {
 
 #[test]
 fn memory_that_gives_out_at_three_places_costs_no_word() {
-    for faults in [vec![0, 3, 7], vec![1, 2, 3], vec![4, 10, 11]] {
-        check(
-            &Script {
-                faults,
-                ..Script::default()
-            },
-            &[6000],
-        );
+    // As many frames as two hours have.
+    for faults in [vec![0, 40, 70], vec![1, 2, 3], vec![4, 90, 91]] {
+        let script = Script {
+            faults,
+            ..Script::default()
+        };
+        check(&script, &[90_000]);
+        assert_eq!(script.n_failures.get(), 3);
     }
 }
 
@@ -207,6 +215,7 @@ fn a_chunk_at_fault_fails_its_recording_and_no_other() {
         .step(&mut recordings, &mut Stats::default())
         .is_some()
     {}
-    let outcomes = std::iter::from_fn(|| recordings.next_done()).map(|(_, heard)| heard.is_ok());
-    assert_eq!(outcomes.collect::<Vec<_>>(), [true, false, true]);
+    let done = all_done(&mut recordings);
+    let outcomes: Vec<_> = done.values().map(Result::is_ok).collect();
+    assert_eq!(outcomes, [true, false, true]);
 }

@@ -150,6 +150,7 @@ mod tests {
             log_prob: -0.125,
         };
         Transcript {
+            duration_s: 1.0,
             segments: vec![Segment {
                 start: 0.08,
                 end: 0.48,

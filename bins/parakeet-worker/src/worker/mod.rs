@@ -1,33 +1,31 @@
-//! The model as an engine of the pipeline: one task in, one transcript out.
+//! The model as an engine of the pipeline: tasks in, transcripts out.
 
+mod company;
 mod models;
 
 use std::collections::BTreeSet;
-use std::ops::ControlFlow;
-use std::path::Path;
 
 use dalston_engine_sdk::audio::AudioError;
 use dalston_engine_sdk::config::{Config, DeviceChoice};
-use dalston_engine_sdk::contract::LanguageSource;
-use dalston_engine_sdk::{
-    Capabilities, EngineHealth, TaskContext, TaskError, TaskInput, TaskOutput, TaskResult,
-};
+use dalston_engine_sdk::{BatchEngine, Capabilities, EngineHealth, TaskError, Tasks};
 use parakeet_model::{Device, ParakeetModel};
 
-use crate::engine::{Engine, Error, Settings, Transcript};
+use crate::engine::{Engine, Error, Settings};
 use crate::engine_manifest::EngineManifest;
 use crate::language::Language;
-use crate::output::{Label, wire};
-use crate::source::Source;
 use crate::task_config::TranscribeConfig;
 
-use models::{ModelSettings, Models};
+use models::{Bundle, ModelSettings, Models};
 
 /// Parakeet as Dalston's worker runs it.
 pub struct Worker {
     engine_id: String,
     capabilities: Capabilities,
     settings: ModelSettings,
+    /// Tasks at a time, if somebody said.
+    max_in_flight: Option<usize>,
+    /// Bytes of a GPU's memory, if somebody said.
+    vram_budget: Option<u64>,
     /// Present once [`load`](dalston_engine_sdk::Engine::load) has returned.
     models: Option<Models>,
     /// Settings of other engines that were told about in the log.
@@ -57,9 +55,27 @@ impl Worker {
                 ..manifest.capabilities()
             },
             settings,
+            max_in_flight: config.max_in_flight,
+            vram_budget: config.vram_budget_mb.map(|mb| mb * 1_000_000),
             models: None,
             ignored: BTreeSet::new(),
         }
+    }
+
+    fn models(&mut self) -> Result<&mut Models, TaskError> {
+        let models = self.models.as_mut();
+        models.ok_or_else(|| TaskError::engine("the engine is not loaded"))
+    }
+
+    /// A model with the settings that tasks ask for.
+    fn engine(&mut self, bundle: &Bundle, config: &TranscribeConfig) -> Result<Engine, TaskError> {
+        let vram_budget = self.vram_budget;
+        let compute_type = config.compute_type.unwrap_or_default();
+        let model = self.models()?.load(bundle, compute_type)?;
+        Ok(Engine {
+            settings: config.over(Settings::of(&model, vram_budget)),
+            model,
+        })
     }
 
     /// Says once of each setting that it means nothing here.
@@ -88,7 +104,7 @@ impl Worker {
     }
 }
 
-impl dalston_engine_sdk::Engine for Worker {
+impl BatchEngine for Worker {
     /// Loads the default model. After a panic too: what it left of the loaded ones is not to be
     /// trusted.
     fn load(&mut self) -> Result<(), TaskError> {
@@ -97,51 +113,20 @@ impl dalston_engine_sdk::Engine for Worker {
         Ok(())
     }
 
-    fn process(
-        &mut self,
-        input: &TaskInput,
-        context: &TaskContext,
-    ) -> Result<TaskOutput, TaskError> {
-        let (config, unknown) = TranscribeConfig::read(&input.config)?;
-        self.tell_ignored(&unknown);
-        let audio = input.audio()?;
-        let models = self.models.as_mut();
-        let models = models.ok_or_else(|| TaskError::engine("the engine is not loaded"))?;
-        let (model, model_warning) = models.get(&config)?;
-        context.check()?;
+    fn process_all(&mut self, tasks: &mut Tasks) {
+        let mut next = None;
+        while let Some(task) = next.take().or_else(|| tasks.take()) {
+            next = company::transcribe(self, tasks, task);
+        }
+    }
 
-        let model_id = model.manifest().model_id.clone();
-        let (language, is_requested) = self.language(config.language.as_deref(), &model);
-        tracing::info!(model = model_id, language = language.code, "transcribing");
-        let settings = config.over(Settings::of(&model));
-        let head = model.manifest().head;
-        let engine = Engine { model, settings };
-        let (mut transcript, audio_s) = hear(&engine, audio, context)?;
-
-        transcript.warnings.extend(model_warning);
-        transcript.warnings.extend(language.warning);
-        let label = Label {
-            language: &language.code,
-            head,
-        };
-        let mut written = wire(&transcript, &label);
-        written.duration = Some(audio_s);
-        written.language_source = is_requested.then_some(LanguageSource::Requested);
-        tracing::info!(
-            segment_count = written.segments.len(),
-            word_count = written
-                .segments
-                .iter()
-                .map(|it| it.words.len())
-                .sum::<usize>(),
-            char_count = written.text.chars().count(),
-            "transcription_complete"
-        );
-        Ok(TaskOutput {
-            result: TaskResult::Transcript(written),
-            model: Some(model_id),
-            audio_s: Some(audio_s),
-        })
+    fn tasks_at_once(&self) -> usize {
+        let models = self.models.as_ref();
+        self.max_in_flight
+            .unwrap_or_else(|| match models.map(Models::device) {
+                Some(Device::Cuda) => IN_FLIGHT_ON_A_GPU,
+                _ => 1,
+            })
     }
 
     fn health(&self) -> EngineHealth {
@@ -153,35 +138,8 @@ impl dalston_engine_sdk::Engine for Worker {
     }
 }
 
-/// Transcribes one file, and stops between two batches when the task is to stop; the transcript and the
-/// seconds of audio.
-fn hear(
-    engine: &Engine,
-    audio: &Path,
-    context: &TaskContext,
-) -> Result<(Transcript, f64), TaskError> {
-    let mut outcome = None;
-    let stats = engine.transcribe(
-        &[Source::File(audio.to_owned())],
-        |stats| {
-            context.progress(stats.heard_s / stats.audio_s);
-            match context.check() {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(_) => ControlFlow::Break(()),
-            }
-        },
-        |_, transcript| {
-            outcome = Some(transcript);
-            ControlFlow::Continue(())
-        },
-    );
-    let Some(outcome) = outcome else {
-        context.check()?;
-        unreachable!("a file has an outcome unless its task is to stop");
-    };
-    let transcript = outcome.map_err(fault)?;
-    Ok((transcript, stats.audio_s))
-}
+/// Tasks that share the batches of a GPU: two minutes of audio each fill one.
+const IN_FLIGHT_ON_A_GPU: usize = 16;
 
 /// Whose fault it is that a file has no transcript.
 fn fault(why: Error) -> TaskError {

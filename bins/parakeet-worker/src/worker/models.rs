@@ -11,7 +11,6 @@ use parakeet_model::{
 };
 
 use crate::model_dir::{self, DEFAULT_MODEL};
-use crate::task_config::TranscribeConfig;
 
 /// What the worker was told about models.
 #[derive(Debug, Clone)]
@@ -45,7 +44,7 @@ pub(super) struct Models {
 
 /// A folder with a model, and the model's id.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Bundle {
+pub(super) struct Bundle {
     dir: PathBuf,
     id: String,
 }
@@ -85,19 +84,9 @@ impl Models {
         Ok(models)
     }
 
-    /// The model of a task, and what its user should know about the choice.
-    pub(super) fn get(
-        &mut self,
-        config: &TranscribeConfig,
-    ) -> Result<(Arc<ParakeetModel>, Option<String>), TaskError> {
-        let (bundle, warning) = self.choose(config.model.as_deref())?;
-        let model = self.load(&bundle, config.compute_type.unwrap_or_default())?;
-        Ok((model, warning))
-    }
-
     /// The bundle that a name stands for; the default one, with a warning, if it is the name of some
     /// other engine's model.
-    fn choose(&self, name: Option<&str>) -> Result<(Bundle, Option<String>), TaskError> {
+    pub(super) fn choose(&self, name: Option<&str>) -> Result<(Bundle, Option<String>), TaskError> {
         let Some(name) = name else {
             return Ok((self.default.clone(), None));
         };
@@ -125,7 +114,8 @@ impl Models {
         }
     }
 
-    fn load(
+    /// The model of a bundle, loaded if it is not.
+    pub(super) fn load(
         &mut self,
         bundle: &Bundle,
         compute_type: ComputeType,
@@ -147,6 +137,12 @@ impl Models {
         }
         self.last = Some(model.manifest().model_id.clone());
         Ok(model)
+    }
+
+    /// Where the models run.
+    pub(super) fn device(&self) -> Device {
+        let mut loaded = self.seen.iter().filter_map(Weak::upgrade);
+        loaded.next().map_or(self.device, |model| model.device())
     }
 
     /// For the health page.

@@ -1,6 +1,8 @@
 //! Each output format, read back as its readers read it.
 
-use crate::program::{SPEECH, TINY, run, transcribe};
+use std::path::Path;
+
+use crate::program::{Run, SPEECH, TINY, run, transcribe};
 use serde_json::Value;
 
 /// Two recordings that the tiny model knows, and one of several segments.
@@ -251,19 +253,23 @@ fn ctm_has_six_columns_per_word() {
     assert_eq!(lines.next(), None);
 }
 
-#[test]
-fn silence_has_no_segments_and_is_no_error() {
-    let dir = tempfile::tempdir().expect("a temporary folder can be made");
-    let silence = dir.path().join("silence.wav");
-    // Ten minutes of 16-bit zeros: a header of 44 bytes, then data.
-    let n_bytes = 600 * 32_000_u32;
+/// Writes so many seconds of 16-bit zeros: a header of 44 bytes, then data.
+fn write_silence(seconds: u32, folder: &Path) -> String {
+    let silence = folder.join("silence.wav");
+    let n_bytes = seconds * 32_000;
     let mut wav = b"RIFF".to_vec();
     wav.extend((36 + n_bytes).to_le_bytes());
     wav.extend(b"WAVEfmt \x10\0\0\0\x01\0\x01\0\x80\x3e\0\0\0\x7d\0\0\x02\0\x10\0data");
     wav.extend(n_bytes.to_le_bytes());
     wav.resize(wav.len() + n_bytes as usize, 0);
     std::fs::write(&silence, wav).expect("it can be written");
-    let path = silence.to_str().expect("a temporary path is UTF-8");
+    silence.to_str().expect("a temporary path is UTF-8").into()
+}
+
+#[test]
+fn silence_has_no_segments_and_is_no_error() {
+    let dir = tempfile::tempdir().expect("a temporary folder can be made");
+    let path = &*write_silence(600, dir.path());
     let object = json(&[], &[path]).remove(0);
     assert_eq!(
         (&object["text"], list(&object["segments"]).len()),
@@ -271,4 +277,21 @@ fn silence_has_no_segments_and_is_no_error() {
     );
     assert_eq!(printed(&[], &[path]), "\n");
     assert_eq!(printed(&["--format", "ctm"], &[path]), "");
+}
+
+#[test]
+fn silence_is_passed_over_unless_it_is_to_be_heard() {
+    let dir = tempfile::tempdir().expect("a temporary folder can be made");
+    let path = &*write_silence(40, dir.path());
+    let n_calls = |flags: &[&str]| -> usize {
+        let mut command = transcribe();
+        command.args(["--model", TINY, "--stats"]).args(flags);
+        let Run { code, stderr, .. } = run(command.arg(path));
+        assert_eq!(code, Some(0), "{stderr}");
+        let line = stderr.lines().find(|it| it.starts_with("encoder calls"));
+        let n = line.and_then(|it| it.split_whitespace().last()?.parse().ok());
+        n.unwrap_or_else(|| panic!("no calls are counted in {stderr}"))
+    };
+    assert_eq!(n_calls(&[]), 0);
+    assert!(n_calls(&["--hear-silence"]) > 0);
 }

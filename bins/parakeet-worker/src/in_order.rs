@@ -1,0 +1,84 @@
+//! A list of recordings as a client of the engine.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use crate::engine::{Client, Error, Transcript};
+use crate::source::Source;
+use crate::stats::Stats;
+
+/// Brings recordings in the order of a list, and delivers them in it: what is done early is held back.
+pub(crate) struct InOrder<'a, P, D> {
+    sources: std::iter::Enumerate<std::slice::Iter<'a, Source>>,
+    early: BTreeMap<usize, Result<Transcript, Error>>,
+    n_delivered: usize,
+    proceed: P,
+    deliver: D,
+}
+
+impl<'a, P, D> InOrder<'a, P, D> {
+    pub(crate) fn new(sources: &'a [Source], proceed: P, deliver: D) -> Self {
+        Self {
+            sources: sources.iter().enumerate(),
+            early: BTreeMap::new(),
+            n_delivered: 0,
+            proceed,
+            deliver,
+        }
+    }
+}
+
+impl<P, D> Client for InOrder<'_, P, D>
+where
+    P: FnMut(&Stats) -> ControlFlow<()>,
+    D: FnMut(usize, Result<Transcript, Error>) -> ControlFlow<()>,
+{
+    fn next(&mut self) -> Option<(usize, Source)> {
+        let (number, source) = self.sources.next()?;
+        Some((number, source.clone()))
+    }
+
+    fn proceed(&mut self, stats: &Stats) -> ControlFlow<()> {
+        (self.proceed)(stats)
+    }
+
+    fn wants(&mut self, _: usize, _: f64) -> bool {
+        true
+    }
+
+    fn deliver(&mut self, number: usize, transcript: Result<Transcript, Error>) -> ControlFlow<()> {
+        self.early.insert(number, transcript);
+        while let Some(transcript) = self.early.remove(&self.n_delivered) {
+            let number = self.n_delivered;
+            self.n_delivered += 1;
+            (self.deliver)(number, transcript)?;
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_done_early_is_held_back() {
+        let sources = [Source::Stdin, Source::Stdin, Source::Stdin, Source::Stdin];
+        let mut order = Vec::new();
+        let proceed = |_: &Stats| ControlFlow::Continue(());
+        let mut list = InOrder::new(&sources, proceed, |number, _| {
+            order.push(number);
+            if number < 2 {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
+        });
+        let nothing = || Err(parakeet_model::Error::EmptyBatch.into());
+        assert!(list.deliver(1, nothing()).is_continue());
+        assert!(list.deliver(3, nothing()).is_continue());
+        assert!(list.deliver(0, nothing()).is_continue());
+        assert!(list.deliver(2, nothing()).is_break());
+        assert_eq!(order, [0, 1, 2]);
+    }
+}

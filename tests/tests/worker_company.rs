@@ -1,0 +1,91 @@
+//! Tasks that share the engine's batches: each has its own words, its own settings and its own end.
+
+use std::fs;
+use std::time::Duration;
+
+use e2e_tests::parakeet;
+use e2e_tests::pipeline::Pipeline;
+use e2e_tests::{Contract, Worker, WorkerSettings};
+
+const PATIENCE: Duration = Duration::from_secs(120);
+
+const IN_FLIGHT: usize = 6;
+
+fn settings(pipeline: &Pipeline) -> WorkerSettings {
+    let mut settings = parakeet::settings(pipeline, "worker");
+    let in_flight = ("DALSTON_BATCH_MAX_INFLIGHT", IN_FLIGHT.to_string());
+    settings.more.push(in_flight);
+    settings
+}
+
+#[test]
+fn tasks_that_share_batches_have_the_words_of_each_alone() {
+    let recordings = parakeet::recordings((1..300).step_by(13));
+    let transcribed = parakeet::transcribed(&recordings);
+    for contract in [Contract::M22, Contract::Streams] {
+        let mut pipeline = Pipeline::start(contract);
+        // Queued before there is a worker, so that they come together.
+        let tasks = pipeline.submit_recordings(&recordings, |task| task);
+        let worker = parakeet::start(&settings(&pipeline));
+        pipeline.check_ended_once(&tasks, PATIENCE);
+        for (task, expected) in tasks.iter().zip(&transcribed) {
+            assert_eq!(pipeline.output(task)["text"], expected["text"]);
+        }
+        let n_batches = figure(&worker, "dalston_engine_batch_fill_ratio_count");
+        assert!(
+            n_batches < tasks.len() as f64 * 0.8,
+            "{n_batches} batches for {} tasks of one chunk",
+            tasks.len()
+        );
+        assert!(
+            parakeet::logged(&worker, "transcription_complete")
+                .iter()
+                .all(|line| tasks.iter().any(|task| line["task_id"] == *task.task_id)),
+            "what the engine logs says which task it is about"
+        );
+    }
+}
+
+#[test]
+fn a_task_of_other_settings_and_a_bad_one_change_nothing_for_the_others() {
+    let good = parakeet::recordings([1, 12, 64, 75, 189, 294]);
+    let transcribed = parakeet::transcribed(&good);
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let broken = folder.path().join("broken.wav");
+    fs::write(&broken, "no audio").expect("it can be written");
+
+    let mut pipeline = Pipeline::start(Contract::M22);
+    let plain = pipeline.submit_recordings(&good, |task| task);
+    let short = pipeline.submit_recordings(&good, |task| task.with("segment_length", 1.0));
+    let bad = pipeline.submit_recordings(&[broken], |task| task);
+    let again = pipeline.submit_recordings(&good, |task| task);
+    let _worker = parakeet::start(&settings(&pipeline));
+    let fine = [plain.clone(), short.clone(), again.clone()].concat();
+    pipeline
+        .listener
+        .wait_for_ends(fine.len() + bad.len(), PATIENCE);
+    pipeline.check_ended_once(&fine, PATIENCE);
+    pipeline.check_failed(&bad[0], &"audio that is none");
+    for tasks in [&plain, &short, &again] {
+        for (task, expected) in tasks.iter().zip(&transcribed) {
+            assert_eq!(pipeline.output(task)["text"], expected["text"]);
+        }
+    }
+    let n_segments = |tasks: &[e2e_tests::Task]| -> usize {
+        let segments = tasks.iter().map(|task| pipeline.output(task));
+        segments
+            .map(|data| data["segments"].as_array().map_or(0, Vec::len))
+            .sum()
+    };
+    assert!(n_segments(&short) > n_segments(&plain));
+    assert_eq!(n_segments(&plain), n_segments(&again));
+}
+
+/// The value of a metric.
+#[track_caller]
+fn figure(worker: &Worker, name: &str) -> f64 {
+    let (_, page) = worker.page("/metrics").expect("it answers");
+    let line = page.lines().find(|line| line.starts_with(name));
+    let value = line.and_then(|line| line.rsplit(' ').next()?.parse().ok());
+    value.unwrap_or_else(|| panic!("no {name} in {page}"))
+}
