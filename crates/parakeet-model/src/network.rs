@@ -8,6 +8,7 @@ use std::path::Path;
 use tch::{CModule, IValue, TchError, Tensor};
 
 use crate::Error;
+use crate::threads::on_one_thread;
 
 /// Numbers per emission: token, duration, log-probability.
 pub(crate) const EMISSION_LEN: usize = 3;
@@ -141,7 +142,7 @@ impl Network {
     /// The state of `n_utterances` utterances after the start of sequence.
     pub(crate) fn initial_state(&self, n_utterances: usize) -> Result<State, Error> {
         let (predicted, hidden, cell) =
-            self.call("initial_state", [(n_utterances as i64).into()])?;
+            self.step("initial_state", [(n_utterances as i64).into()])?;
         Ok(State {
             predicted,
             hidden,
@@ -161,7 +162,7 @@ impl Network {
     ) -> Result<(), Error> {
         let wrap = |why| failure("score", format!("{} lanes, {window}", lanes.len() / 2), why);
         let lanes = self.upload(lanes, &[-1, 2]).map_err(wrap)?;
-        let scored: Tensor = self.call(
+        let scored: Tensor = self.step(
             "score",
             [
                 encoded.shallow_clone().into(),
@@ -178,7 +179,7 @@ impl Network {
         let emitted = self
             .upload(emitted, &[-1, 2])
             .map_err(|why| failure("advance", format!("{} tokens", emitted.len() / 2), why))?;
-        let (predicted, hidden, cell) = self.call(
+        let (predicted, hidden, cell) = self.step(
             "advance",
             [
                 state.predicted.shallow_clone().into(),
@@ -199,6 +200,22 @@ impl Network {
         // Not waited for: the host's copy is read before this returns.
         let data = Tensor::f_from_slice(data)?.f_view(shape)?;
         data.f_to_device_(self.device, data.kind(), true, false)
+    }
+
+    /// One step of the search.
+    fn step<T, const N: usize>(
+        &self,
+        method: &'static str,
+        arguments: [IValue; N],
+    ) -> Result<T, Error>
+    where
+        T: TryFrom<IValue, Error = TchError>,
+    {
+        if self.device.is_cuda() {
+            self.call(method, arguments)
+        } else {
+            on_one_thread(|| self.call(method, arguments))
+        }
     }
 
     fn call<T, const N: usize>(
