@@ -28,7 +28,7 @@ def metrics() -> list[list[str]]:
         re.findall(r"^    (\w+): (?:Family|Histograms)<(\w+)[,>]", source, re.MULTILINE)
     )
     rows = []
-    registered = r'^            (\w+): new\.(\w+)\("(\w+)", "(.*?)"\)'
+    registered = r'^            (\w+): new\.(\w+)\("(\w+)", "(.*?)"(?:, &\w+)?\)'
     for field, kind, name, meaning in re.findall(registered, source, re.MULTILINE):
         ending, kind = KINDS[kind]
         labels = ", ".join(re.findall(r"^    (\w+):", structs[labels_of[field]], re.MULTILINE))
