@@ -221,6 +221,8 @@ impl ModelManifest {
             ))
         } else if self.archives.is_empty() {
             Some("it lists no archive".to_owned())
+        } else if self.archives.contains_key("") {
+            Some("an archive has no compute type".to_owned())
         } else if self.blank_id != self.vocabulary_size {
             Some(format!(
                 "blank_id is {}, expected vocabulary_size, {}",
