@@ -142,7 +142,7 @@ impl Network {
     /// The state of `n_utterances` utterances after the start of sequence.
     pub(crate) fn initial_state(&self, n_utterances: usize) -> Result<State, Error> {
         let (predicted, hidden, cell) =
-            self.step("initial_state", [(n_utterances as i64).into()])?;
+            self.step(|| self.call("initial_state", [(n_utterances as i64).into()]))?;
         Ok(State {
             predicted,
             hidden,
@@ -162,15 +162,13 @@ impl Network {
     ) -> Result<(), Error> {
         let wrap = |why| failure("score", format!("{} lanes, {window}", lanes.len() / 2), why);
         let lanes = self.upload(lanes, &[-1, 2]).map_err(wrap)?;
-        let scored: Tensor = self.step(
-            "score",
-            [
-                encoded.shallow_clone().into(),
-                state.predicted.shallow_clone().into(),
-                lanes.into(),
-                (window as i64).into(),
-            ],
-        )?;
+        let arguments = [
+            encoded.shallow_clone().into(),
+            state.predicted.shallow_clone().into(),
+            lanes.into(),
+            (window as i64).into(),
+        ];
+        let scored: Tensor = self.step(|| self.call("score", arguments))?;
         scored.f_copy_data(scores, scores.len()).map_err(wrap)
     }
 
@@ -179,15 +177,13 @@ impl Network {
         let emitted = self
             .upload(emitted, &[-1, 2])
             .map_err(|why| failure("advance", format!("{} tokens", emitted.len() / 2), why))?;
-        let (predicted, hidden, cell) = self.step(
-            "advance",
-            [
-                state.predicted.shallow_clone().into(),
-                state.hidden.shallow_clone().into(),
-                state.cell.shallow_clone().into(),
-                emitted.into(),
-            ],
-        )?;
+        let arguments = [
+            state.predicted.shallow_clone().into(),
+            state.hidden.shallow_clone().into(),
+            state.cell.shallow_clone().into(),
+            emitted.into(),
+        ];
+        let (predicted, hidden, cell) = self.step(|| self.call("advance", arguments))?;
         *state = State {
             predicted,
             hidden,
@@ -202,19 +198,12 @@ impl Network {
         data.f_to_device_(self.device, data.kind(), true, false)
     }
 
-    /// One step of the search.
-    fn step<T, const N: usize>(
-        &self,
-        method: &'static str,
-        arguments: [IValue; N],
-    ) -> Result<T, Error>
-    where
-        T: TryFrom<IValue, Error = TchError>,
-    {
+    /// Makes one step of the search.
+    fn step<T>(&self, call: impl FnOnce() -> T) -> T {
         if self.device.is_cuda() {
-            self.call(method, arguments)
+            call()
         } else {
-            on_one_thread(|| self.call(method, arguments))
+            on_one_thread(call)
         }
     }
 
