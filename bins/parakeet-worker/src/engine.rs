@@ -141,11 +141,9 @@ impl Engine {
                             let planning = Instant::now();
                             let chunks = plan_chunks(&waveform.samples, chunk_rules);
                             stats.plan += planning.elapsed();
-                            let n_heard = chunks.iter().map(|it| it.heard.len() - it.overlap);
-                            let n_skipped = waveform.samples.len() - n_heard.sum::<usize>();
+                            let n_skipped = recordings.open(loaded.file, waveform, chunks);
                             arrivals.release(n_skipped);
                             stats.heard_s += seconds(n_skipped);
-                            recordings.open(loaded.file, waveform, chunks);
                         }
                         Err(why) => recordings.fail(loaded.file, why.into()),
                     }

@@ -68,22 +68,25 @@ struct Recording {
 }
 
 impl Recordings {
-    /// Takes in a recording. One without chunks is done: it holds nothing to hear.
-    pub(crate) fn open(&mut self, file: usize, waveform: Waveform, chunks: Vec<Chunk>) {
+    /// Takes in a recording; how many of its samples need not be heard. One without chunks is done: it
+    /// holds nothing to hear.
+    pub(crate) fn open(&mut self, file: usize, waveform: Waveform, chunks: Vec<Chunk>) -> usize {
+        let n_skipped = waveform.samples.len() - chunks.iter().map(n_new).sum::<usize>();
         let recording = Recording {
             n_missing: chunks.len(),
-            n_done: waveform.samples.len() - chunks.iter().map(n_new).sum::<usize>(),
+            n_done: n_skipped,
             waveform,
             heard: Ok(BTreeMap::new()),
         };
         if chunks.is_empty() {
             self.done.push_back((file, recording.close()));
-            return;
+            return n_skipped;
         }
         self.open.insert(file, recording);
         for chunk in chunks {
             self.put_back(ChunkOf { file, chunk });
         }
+        n_skipped
     }
 
     /// Takes in a recording that could not be loaded.
@@ -231,4 +234,4 @@ impl Recording {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

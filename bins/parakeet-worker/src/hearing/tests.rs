@@ -3,13 +3,14 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
-use dalston_engine_sdk::audio::{AudioFormat, Waveform};
+use dalston_engine_sdk::audio::Waveform;
 use rnnt_decode::{Token, TokenId};
 use segmenter::plan_chunks;
 
 use super::*;
 use crate::engine;
 use crate::recordings::Heard;
+use crate::recordings::tests::waveform;
 
 /// Samples per encoder frame in these tests.
 const STRIDE: NonZeroUsize = NonZeroUsize::new(4).expect("4 is not 0");
@@ -73,16 +74,7 @@ fn hypothesis(utterance: &Utterance) -> Hypothesis {
 /// A recording whose every frame begins with its own number.
 fn recording(n_frames: usize) -> Waveform {
     let frames = (0..n_frames).flat_map(|frame| [frame as f32, 1.0, -1.0, 1.0]);
-    Waveform {
-        samples: frames.collect(),
-        source: AudioFormat {
-            container: "wave".to_owned(),
-            codec: "pcm_s16le".to_owned(),
-            sample_rate_hz: 16_000,
-            n_channels: 1,
-        },
-        warnings: Vec::new(),
-    }
+    waveform(frames.collect())
 }
 
 /// Hears recordings in batches of 8 chunks of at most 200 frames. Each must come back whole, and no

@@ -4,20 +4,25 @@ use dalston_engine_sdk::audio::{AudioError, AudioFormat};
 
 use super::*;
 
+/// A recording of these samples.
+pub(crate) fn waveform(samples: Vec<f32>) -> Waveform {
+    Waveform {
+        samples,
+        source: AudioFormat {
+            container: "wave".to_owned(),
+            codec: "pcm_s16le".to_owned(),
+            sample_rate_hz: 16_000,
+            n_channels: 1,
+        },
+        warnings: Vec::new(),
+    }
+}
+
 /// Recordings of one chunk per length.
 fn recordings_of(chunks: &[&[usize]]) -> Recordings {
     let mut recordings = Recordings::default();
     for (file, lengths) in chunks.iter().enumerate() {
-        let waveform = Waveform {
-            samples: vec![0.0; lengths.iter().sum()],
-            source: AudioFormat {
-                container: "wave".to_owned(),
-                codec: "pcm_s16le".to_owned(),
-                sample_rate_hz: 16_000,
-                n_channels: 1,
-            },
-            warnings: Vec::new(),
-        };
+        let waveform = waveform(vec![0.0; lengths.iter().sum()]);
         let mut start = 0;
         let chunk_of = |&length: &usize| {
             let samples = start..start + length;
