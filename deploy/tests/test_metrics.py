@@ -15,6 +15,8 @@ KINDS = {
     "counter": ("total", "counter"),
     "times": ("seconds", "histogram"),
     "ratio": ("ratio", "histogram"),
+    "time": ("seconds_total", "counter"),
+    "bytes": ("bytes", "gauge"),
 }
 # A metric in a query, with what is asked of its labels.
 QUERIED = re.compile(r"(dalston_engine_\w+)(?:\{(.*?)\})?")
@@ -45,7 +47,7 @@ class Metrics(unittest.TestCase):
         self.labels = {}
         for name, kind, labels, _ in self.metrics:
             more = {"job", "instance"}
-            names = [name] if kind == "counter" else [f"{name}_{it}" for it in ("sum", "count")]
+            names = [f"{name}_{it}" for it in ("sum", "count")] if kind == "histogram" else [name]
             self.labels |= {it: {*labels.split(", "), *more} for it in names}
             if kind == "histogram":
                 self.labels[f"{name}_bucket"] = {*labels.split(", "), *more, "le"}

@@ -37,6 +37,12 @@ fn tasks_that_share_batches_have_the_words_of_each_alone() {
             "{n_batches} batches for {} tasks of one chunk",
             tasks.len()
         );
+        for step in ["audio_decode", "plan", "encode", "search", "words"] {
+            let name = format!(
+                "dalston_engine_step_seconds_total{{engine_id=\"parakeet\",step=\"{step}\"}}"
+            );
+            assert!(figure(&worker, &name) > 0.0, "{step} took no time");
+        }
         assert!(
             parakeet::logged(&worker, "transcription_complete")
                 .iter()

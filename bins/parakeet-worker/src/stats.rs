@@ -53,6 +53,19 @@ impl Batches {
     }
 }
 
+impl Stats {
+    /// The time of each step from a recording to its words.
+    pub fn steps(&self) -> [(&'static str, Duration); 5] {
+        [
+            ("audio_decode", self.audio_decode),
+            ("plan", self.plan),
+            ("encode", self.encode),
+            ("search", self.search),
+            ("words", self.words),
+        ]
+    }
+}
+
 impl fmt::Display for Stats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = |duration: Duration| format!("{:.2} s", duration.as_secs_f64());

@@ -2,13 +2,18 @@
 
 use std::fmt::Debug;
 use std::hash::Hash;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+
+use crate::engine::EngineHealth;
+use crate::error::ErrorKind;
 
 /// What a worker counts and measures. Cheap to update from any thread.
 #[derive(Debug)]
@@ -26,6 +31,11 @@ pub struct Metrics {
     recognize: Histograms<Recognition>,
     realtime_factor: Histograms<Recognition>,
     batch_fill: Histograms<Engine>,
+    step: Family<Step, Counter<f64, AtomicU64>>,
+    task_failures: Family<Failure, Counter>,
+    memory: Family<Engine, Gauge>,
+    gpu_memory: Family<Engine, Gauge>,
+    gpu_memory_total: Family<Engine, Gauge>,
 }
 
 type Histograms<L> = Family<L, Histogram, Buckets>;
@@ -80,6 +90,11 @@ impl Metrics {
             recognize: new.times("recognize", "The engine's work on a task"),
             realtime_factor: new.ratio("realtime_factor", "Work per second of audio", &FACTORS),
             batch_fill: new.ratio("batch_fill", "How full the engine's batches are", &SHARES),
+            step: new.time("step", "Time in each step of the engine's work"),
+            task_failures: new.counter("task_failures", "Tasks that failed"),
+            memory: new.bytes("memory", "Main memory that the worker holds"),
+            gpu_memory: new.bytes("gpu_memory", "Memory of the GPU that is in use"),
+            gpu_memory_total: new.bytes("gpu_memory_size", "Memory of the GPU"),
             registry: new.0,
             engine_id: engine_id.into(),
         }
@@ -107,6 +122,19 @@ impl Metrics {
         duration.observe(took.as_secs_f64());
     }
 
+    /// A task failed, by this kind of fault.
+    pub fn task_failed(&self, kind: ErrorKind) {
+        let failure = Failure {
+            engine_id: self.engine_id.clone(),
+            kind: match kind {
+                ErrorKind::Input => "input",
+                ErrorKind::Unavailable => "unavailable",
+                ErrorKind::Engine => "engine",
+            },
+        };
+        self.task_failures.get_or_create(&failure).inc();
+    }
+
     /// A task waited in the queue.
     pub fn queue_waited(&self, time: Duration) {
         self.observe(&self.queue_wait, time);
@@ -122,7 +150,7 @@ impl Metrics {
         self.observe(&self.s3_upload, time);
     }
 
-    /// A task came that had been delivered before.
+    /// A task came that had been delivered before, or will be.
     pub fn redelivered(&self, stage: &str, reason: RedeliveryReason) {
         let redelivery = Redelivery {
             stage: stage.to_owned(),
@@ -175,11 +203,41 @@ impl Metrics {
         self.batch_fill.get_or_create(&labels).observe(share);
     }
 
-    /// All of them as text, in the format [`CONTENT_TYPE`].
+    /// The engine spent so much more time in a step of its work.
+    pub fn stepped(&self, step: &'static str, time: Duration) {
+        let labels = Step {
+            engine_id: self.engine_id.clone(),
+            step,
+        };
+        self.step.get_or_create(&labels).inc_by(time.as_secs_f64());
+    }
+
+    /// What the engine says of the GPU's memory; nothing without a GPU.
+    pub fn engine_is(&self, health: &EngineHealth) {
+        let gauges = [
+            (&self.gpu_memory, health.gpu_memory_used_bytes),
+            (&self.gpu_memory_total, health.gpu_memory_total_bytes),
+        ];
+        for (gauge, bytes) in gauges {
+            self.set_bytes(gauge, bytes);
+        }
+    }
+
+    /// All of them as text, in the format [`CONTENT_TYPE`]; main memory as it is now.
     pub fn text(&self) -> String {
+        self.set_bytes(&self.memory, resident_bytes());
         let mut page = String::new();
         text::encode(&mut page, &self.registry).expect("a string takes anything");
         page
+    }
+
+    fn set_bytes(&self, gauge: &Family<Engine, Gauge>, bytes: Option<u64>) {
+        let labels = Engine {
+            engine_id: self.engine_id.clone(),
+        };
+        if let Some(bytes) = bytes.and_then(|it| i64::try_from(it).ok()) {
+            gauge.get_or_create(&labels).set(bytes);
+        }
     }
 
     fn observe(&self, durations: &Histograms<Transfer>, time: Duration) {
@@ -213,6 +271,22 @@ impl Registration {
         family
     }
 
+    /// `{name}_seconds_total`.
+    fn time<L: Labels>(&mut self, name: &str, help: &str) -> Family<L, Counter<f64, AtomicU64>> {
+        let family = Family::default();
+        self.0
+            .register(format!("{name}_seconds"), help, family.clone());
+        family
+    }
+
+    /// `{name}_bytes`.
+    fn bytes<L: Labels>(&mut self, name: &str, help: &str) -> Family<L, Gauge> {
+        let family = Family::default();
+        self.0
+            .register(format!("{name}_bytes"), help, family.clone());
+        family
+    }
+
     /// `{name}_seconds`.
     fn times<L: Labels>(&mut self, name: &str, help: &str) -> Histograms<L> {
         self.histogram(format!("{name}_seconds"), help, &SECONDS)
@@ -238,6 +312,16 @@ impl Registration {
         self.0.register(name, help, family.clone());
         family
     }
+}
+
+/// Main memory of this process; `None` where the system does not say.
+fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(1024 * kib)
 }
 
 /// What a set of labels can do.
@@ -293,6 +377,18 @@ struct Engine {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Step {
+    engine_id: String,
+    step: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Failure {
+    engine_id: String,
+    kind: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Recognition {
     engine_id: String,
     model: String,
@@ -317,6 +413,14 @@ mod tests {
         metrics.model_loaded(Some("a/b"), "cpu", second);
         metrics.recognized(Some("a/b"), "cpu", second, Some(4.0));
         metrics.batch_filled(0.5);
+        metrics.stepped("search", second);
+        metrics.stepped("search", second / 2);
+        metrics.task_failed(ErrorKind::Input);
+        metrics.engine_is(&EngineHealth {
+            gpu_memory_used_bytes: Some(3),
+            gpu_memory_total_bytes: Some(5),
+            ..EngineHealth::default()
+        });
         let page = metrics.text();
         let of_engine = r#"engine_id="speech",execution_profile="container""#;
         let of_model = r#"engine_id="speech",model="a/b",device="cpu""#;
@@ -333,9 +437,34 @@ mod tests {
             format!("recognize_seconds_count{{{of_model}}} 1"),
             format!("realtime_factor_ratio_sum{{{of_model}}} 0.25"),
             r#"batch_fill_ratio_sum{engine_id="speech"} 0.5"#.to_owned(),
+            r#"step_seconds_total{engine_id="speech",step="search"} 1.5"#.to_owned(),
+            r#"task_failures_total{engine_id="speech",kind="input"} 1"#.to_owned(),
+            r#"gpu_memory_bytes{engine_id="speech"} 3"#.to_owned(),
+            r#"gpu_memory_size_bytes{engine_id="speech"} 5"#.to_owned(),
         ] {
             let line = format!("\ndalston_engine_{line}\n");
             assert!(page.contains(&line), "{line} is not in\n{page}");
         }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn memory_is_read_when_it_is_asked_for() {
+        let held = |metrics: &Metrics| {
+            let page = metrics.text();
+            let mut lines = page.lines();
+            let line = lines.find_map(|it| it.strip_prefix("dalston_engine_memory_bytes{"));
+            let value = line.and_then(|it| it.rsplit(' ').next()?.parse().ok());
+            value.unwrap_or_else(|| panic!("no memory in\n{page}"))
+        };
+        let metrics = Metrics::new("speech");
+        let before: u64 = held(&metrics);
+        let more = std::hint::black_box(vec![1_u8; 50_000_000]);
+        let after = held(&metrics);
+        assert!(
+            after > before + 40_000_000,
+            "{before} before, {after} with {}",
+            more.len()
+        );
     }
 }

@@ -13,7 +13,7 @@ use crate::engine::{Client, Engine, Error, Transcript};
 use crate::language::Language;
 use crate::output::{Label, wire};
 use crate::source::Source;
-use crate::stats::{Batches, Stats};
+use crate::stats::Stats;
 use crate::task_config::TranscribeConfig;
 
 /// Transcribes a task, and with it those that come meanwhile and agree with it on their terms. Returns
@@ -41,9 +41,10 @@ pub(super) fn transcribe(worker: &mut Worker, tasks: &mut Tasks, task: Task) -> 
         at_work: BTreeMap::new(),
         n_begun: 0,
         stranger: None,
-        told: Batches::default(),
+        told: Stats::default(),
     };
-    engine.transcribe(&mut company);
+    let stats = engine.transcribe(&mut company);
+    company.tell(&stats);
     company.stranger
 }
 
@@ -59,8 +60,8 @@ struct Company<'a> {
     n_begun: usize,
     /// A task of other terms, which waits for the end of these.
     stranger: Option<Task>,
-    /// The batches that were told of.
-    told: Batches,
+    /// What was told of already.
+    told: Stats,
 }
 
 /// What tasks agree on that share batches: the model, and every setting that changes what is heard or
@@ -138,6 +139,21 @@ impl Company<'_> {
     fn finish(&mut self, task: Task, output: Result<TaskOutput, TaskError>) {
         self.tasks.finish(task, output, self.worker.health());
     }
+
+    /// Tells what was done since it was last told.
+    fn tell(&mut self, stats: &Stats) {
+        let told = &self.told;
+        let n_batches = stats.batches.n - told.batches.n;
+        if n_batches > 0 {
+            let n_chunks = stats.batches.n_chunks - told.batches.n_chunks;
+            let room = n_batches * self.engine.settings.batch_size.get();
+            self.tasks.batch(n_chunks, room);
+        }
+        for ((step, time), (_, before)) in stats.steps().into_iter().zip(told.steps()) {
+            self.tasks.step(step, time - before);
+        }
+        self.told = stats.clone();
+    }
 }
 
 impl Client for Company<'_> {
@@ -157,13 +173,7 @@ impl Client for Company<'_> {
     }
 
     fn proceed(&mut self, stats: &Stats) -> ControlFlow<()> {
-        let n_batches = stats.batches.n - self.told.n;
-        if n_batches > 0 {
-            let n_chunks = stats.batches.n_chunks - self.told.n_chunks;
-            let room = n_batches * self.engine.settings.batch_size.get();
-            self.tasks.batch(n_chunks, room);
-            self.told = stats.batches;
-        }
+        self.tell(stats);
         ControlFlow::Continue(())
     }
 

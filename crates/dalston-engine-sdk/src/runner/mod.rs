@@ -204,6 +204,7 @@ impl Runner {
                         self.metrics.model_loaded(model, &health.device, load_time);
                         tracing::info!(load_time = load_time.as_secs_f64(), "engine_ready");
                     }
+                    self.metrics.engine_is(&health);
                     self.status.engine_ready(health);
                 }
                 EngineState::Broken(err) => return err,

@@ -91,7 +91,9 @@ impl Runner {
             }
             Err(err) if err.kind() == ErrorKind::Unavailable => {
                 tracing::warn!(error = err.chain(), "task_put_back");
-                self.tell(claim, Step::PutBack).await?;
+                if self.tell(claim, Step::PutBack).await? == Ended::Here {
+                    self.metrics.redelivered(stage, RedeliveryReason::Deferred);
+                }
                 Ok(Ended::PutBack)
             }
             Err(err) => {
@@ -102,6 +104,7 @@ impl Runner {
                     .await;
                 self.metrics
                     .task_ended(Outcome::Failed, None, began.elapsed());
+                self.metrics.task_failed(err.kind());
                 told
             }
         }

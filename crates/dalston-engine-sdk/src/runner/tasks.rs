@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::Span;
@@ -105,6 +106,12 @@ impl Tasks {
     /// Says how full a batch of the engine is: `n` items where there is room for `room`.
     pub fn batch(&self, n: usize, room: usize) {
         self.metrics.batch_filled(n as f64 / room.max(1) as f64);
+    }
+
+    /// Says how much more time the engine spent in a step of its work, such as `encode`: where a worker's
+    /// time goes is a metric.
+    pub fn step(&self, name: &'static str, time: Duration) {
+        self.metrics.stepped(name, time);
     }
 
     /// Waits until a task is at hand; false if none will be.

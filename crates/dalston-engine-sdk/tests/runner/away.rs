@@ -50,6 +50,8 @@ async fn a_task_waits_for_a_store_that_is_away_and_then_completes() {
             "completed two"
         ]
     );
+    let put_back = world.figure("task_redelivery_total{stage=\"transcribe\",reason=\"deferred\"}");
+    assert!((put_back - 1.0).abs() < 0.1, "{put_back}");
 }
 
 /// In memory, and away when a test says so.

@@ -41,14 +41,8 @@ async fn the_time_in_the_queue_is_counted_where_the_pipeline_says_when_it_began(
     world.queue("unsaid");
     world.start();
     world.hear(2).await;
-    let figures = world.metrics.text();
-    let value = |name: &str| {
-        let line = figures.lines().find(|line| line.contains(name));
-        let value = line.and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
-        value.unwrap_or_else(|| panic!("no {name} in {figures}"))
-    };
-    assert!(value("queue_wait_seconds_sum") >= 60.0);
-    assert!((value("queue_wait_seconds_count") - 1.0).abs() < 0.1);
+    assert!(world.figure("queue_wait_seconds_sum") >= 60.0);
+    assert!((world.figure("queue_wait_seconds_count") - 1.0).abs() < 0.1);
 }
 
 #[tokio::test]
@@ -60,6 +54,8 @@ async fn a_panic_fails_its_task_and_the_next_one_is_done() {
     let told = world.hear(4).await;
     assert_eq!(told[1], "failed bad: the engine broke down on this task");
     assert_eq!(told[3], "completed good");
+    let by_fault = world.figure("task_failures_total{engine_id=\"scripted\",kind=\"engine\"}");
+    assert!((by_fault - 1.0).abs() < 0.1, "{by_fault}");
     assert_eq!(
         world.engine.n_loads.load(Ordering::SeqCst),
         2,
@@ -141,6 +137,8 @@ async fn a_task_that_cannot_be_done_fails_with_its_reason_and_is_not_tried_again
     );
     assert_eq!(told[6], "completed good");
     assert_eq!(world.engine.n_processed.load(Ordering::SeqCst), 2);
+    let by_fault = world.figure("task_failures_total{engine_id=\"scripted\",kind=\"input\"}");
+    assert!((by_fault - 3.0).abs() < 0.1, "{by_fault}");
 }
 
 #[tokio::test]

@@ -197,6 +197,18 @@ impl World {
         Some(serde_json::from_slice(&object.bytes().await.unwrap()).unwrap())
     }
 
+    /// The value of a metric, by the beginning of its line behind the prefix that all have.
+    #[track_caller]
+    pub(crate) fn figure(&self, name: &str) -> f64 {
+        let page = self.metrics.text();
+        let lines = page
+            .lines()
+            .filter_map(|it| it.strip_prefix("dalston_engine_"));
+        let line = lines.into_iter().find(|line| line.starts_with(name));
+        let value = line.and_then(|line| line.rsplit(' ').next()?.parse().ok());
+        value.unwrap_or_else(|| panic!("no {name} in {page}"))
+    }
+
     /// What was told, as `completed one`, or `failed one: the reason`.
     pub(crate) fn told(&self) -> Vec<String> {
         let events = self.broker.events().into_iter().map(|event| {
