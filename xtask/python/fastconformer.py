@@ -11,15 +11,16 @@ nothing: float32 gives the same bits with any.
 """
 
 import math
-from typing import Optional, Tuple
+from typing import Tuple
 
 import torch
 from torch import Tensor, nn
 
 from architecture import Encoder
+from linear import Linear
 from slabs import in_slabs, past_end, slab
 from subsampling import Subsampling
-from weights import Weights, constant, linear
+from weights import Weights, constant
 
 STREAM_SCALE = 2.0**-6
 LAYER_NORM_EPS = 1e-5
@@ -60,7 +61,7 @@ class FastConformer(nn.Module):
         n_columns = self.n_columns(t)
         x, n_frames = self.subsampling(features, n_features, n_columns)
         n_keys = max(int(n_frames.max()), 1)
-        key_mask: Optional[Tensor] = None
+        key_mask: Tensor | None = None
         # Utterances of one length need no mask.
         if int(n_frames.min()) < n_keys:
             n_keys = n_columns
@@ -98,7 +99,7 @@ class ConformerLayer(nn.Module):
         self,
         x: Tensor,
         n_keys: int,
-        key_mask: Optional[Tensor],
+        key_mask: Tensor | None,
         rows_past_end: Tensor,
         signal: Tensor,
     ) -> Tensor:
@@ -153,7 +154,7 @@ class RelativeAttention(nn.Module):
         bias = torch.cat([part.bias if sizes.bias else torch.zeros(width) for part in parts])
         # q + u comes straight out of the product; q + v is one addition more.
         bias[:width] += content_bias.flatten()
-        self.query_key_value = linear(weight, bias)
+        self.query_key_value = Linear(weight, bias)
         self.position_bias = constant(position_bias - content_bias)
         self.out = scaled(source.linear("linear_out", width, width, sizes.bias), STREAM_SCALE)
 
@@ -164,7 +165,7 @@ class RelativeAttention(nn.Module):
         table = nn.functional.pad(table, [0, 0, 0, n_rows - table.size(1)])
         self.positions = constant(table.contiguous())
 
-    def forward(self, x: Tensor, n_keys: int, key_mask: Optional[Tensor]) -> Tensor:
+    def forward(self, x: Tensor, n_keys: int, key_mask: Tensor | None) -> Tensor:
         """(N, T', D) to (N, T', D). Seen are the first `n_keys` keys, and of them those where
         `key_mask` (N, 1, 1, n_keys) is 0 and not -inf."""
         n, t, width = x.shape
@@ -179,7 +180,9 @@ class RelativeAttention(nn.Module):
         distances = self.positions[:, self.max_frames - t : self.max_frames - t + row]
         by_distance = torch.bmm(query_v, distances.transpose(1, 2))
         # Row i of the answer starts T' - 1 - i columns into row i: a view, not a copy.
-        by_key = by_distance.as_strided([n, h, t, n_keys], [t * row, n * t * row, row - 1, 1], t - 1)
+        by_key = by_distance.as_strided(
+            [n, h, t, n_keys], [t * row, n * t * row, row - 1, 1], t - 1
+        )
         if key_mask is not None:
             by_key = by_key + key_mask
 
@@ -250,9 +253,9 @@ def round_up(n: int) -> int:
     return (n + 7) // 8 * 8
 
 
-def scaled(layer: nn.Linear, scale: float) -> nn.Linear:
+def scaled(layer: Linear, scale: float) -> Linear:
     """The layer with its output scaled."""
-    return linear(layer.weight * scale, None if layer.bias is None else layer.bias * scale)
+    return Linear(layer.weight * scale, None if layer.bias is None else layer.bias * scale)
 
 
 def scale_norm(norm: nn.LayerNorm, scale: float) -> None:

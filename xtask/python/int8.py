@@ -8,6 +8,8 @@ quantisation has one scale for a whole tensor.)
 import torch
 from torch import Tensor, nn
 
+from linear import Linear
+
 # A row of zeros has a scale, too.
 SMALLEST = 1e-30
 
@@ -17,7 +19,7 @@ def quantised(layers: nn.Module) -> dict[str, "Int8Linear"]:
     return {
         name: Int8Linear(layer)
         for name, layer in layers.named_modules()
-        if isinstance(layer, nn.Linear)
+        if isinstance(layer, Linear)
     }
 
 
@@ -29,7 +31,7 @@ class Int8Linear(nn.Module):
     bias: Tensor
     zero_points: Tensor
 
-    def __init__(self, layer: nn.Linear) -> None:
+    def __init__(self, layer: Linear) -> None:
         super().__init__()
         scale = layer.weight.abs().amax(dim=1).clamp(min=SMALLEST) / 127.0
         weight = (layer.weight / scale.unsqueeze(1)).round()

@@ -3,10 +3,11 @@
 from dataclasses import replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from architecture import Architecture, Encoder, FrontEnd, Predictor
 from errors import ExportError
+from linear import Linear
 from parakeet import Parakeet
 
 # Layers, width, heads and subsampling channels of FastConformers; the published ones have 256.
@@ -119,7 +120,7 @@ def ctc_scores(model: Parakeet, encoded: Tensor) -> Tensor:
     return model.head.classes(encoded)
 
 
-def standardise(layer: nn.Linear, encoded: Tensor) -> None:
+def standardise(layer: Linear, encoded: Tensor) -> None:
     """Gives each output mean 0 and deviation 1 over these frames (N, T', D)."""
     deviation, mean = torch.std_mean(layer(encoded), dim=(0, 1))
     layer.weight /= deviation.unsqueeze(1)

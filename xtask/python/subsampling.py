@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from architecture import Encoder
+from linear import Linear
 from slabs import in_slabs, past_end, slab
-from weights import Weights, constant, linear
+from weights import Weights, constant
 
 
 class Subsampling(nn.Module):
@@ -43,7 +44,7 @@ class Subsampling(nn.Module):
         out = weights.linear("out", channels * n_bands, width)
         # The checkpoint counts channels first, then bands.
         weight = out.weight.view(width, channels, n_bands).mT.reshape(width, -1)
-        self.out = linear(weight * scale, out.bias * scale)
+        self.out = Linear(weight * scale, out.bias * scale)
 
     def forward(
         self, features: Tensor, n_features: Tensor, n_columns: int

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from architecture import Architecture
 from architecture import Predictor as PredictorSizes
-from weights import Weights, constant, linear
+from linear import Linear
+from weights import Weights, constant
 
 # Longest window that is scored at once, in encoder frames.
 MAX_WINDOW = 1024
@@ -125,9 +126,9 @@ class Predictor(nn.Module):
             states.append(lstm.take(f"weight_hh_l{i}", 4 * width, width))
         # The first layer's input is one of V + 1 vectors: its product is looked up.
         self.first_gates = constant(torch.addmm(inputs[0][1], embedding, inputs[0][0].T))
-        self.first_state = linear(states[0], None)
-        self.later_inputs = nn.ModuleList(linear(*layer) for layer in inputs[1:])
-        self.later_states = nn.ModuleList(linear(state, None) for state in states[1:])
+        self.first_state = Linear(states[0], None)
+        self.later_inputs = nn.ModuleList(Linear(*layer) for layer in inputs[1:])
+        self.later_states = nn.ModuleList(Linear(state, None) for state in states[1:])
 
     def zero_state(self, n: int) -> Tuple[Tensor, Tensor]:
         """Hidden and cell (L, N, H) before anything was fed."""
@@ -144,9 +145,7 @@ class Predictor(nn.Module):
         hidden[0].index_copy_(0, rows, output)
         cell[0].index_copy_(0, rows, state)
         for i, (by_input, by_state) in enumerate(zip(self.later_inputs, self.later_states), 1):
-            output, state = lstm_step(
-                by_input(output), by_state(hidden_before[i]), cell_before[i]
-            )
+            output, state = lstm_step(by_input(output), by_state(hidden_before[i]), cell_before[i])
             hidden[i].index_copy_(0, rows, output)
             cell[i].index_copy_(0, rows, state)
         return output

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from errors import ExportError
+from linear import Linear
 
 
 class Weights(ABC):
@@ -41,15 +42,15 @@ class Weights(ABC):
     def scope(self, prefix: str) -> "Weights":
         """The same source with `prefix` put before every name."""
 
-    def linear(self, name: str, n_in: int, n_out: int, bias: bool = True) -> nn.Linear:
+    def linear(self, name: str, n_in: int, n_out: int, bias: bool = True) -> Linear:
         """A linear layer."""
         weight = self.take(f"{name}.weight", n_out, n_in)
-        return linear(weight, self.take(f"{name}.bias", n_out) if bias else None)
+        return Linear(weight, self.take(f"{name}.bias", n_out) if bias else None)
 
-    def conv1x1(self, name: str, n_in: int, n_out: int, bias: bool = True) -> nn.Linear:
+    def conv1x1(self, name: str, n_in: int, n_out: int, bias: bool = True) -> Linear:
         """A convolution over time of kernel 1, as the linear layer that it is."""
         weight = self.take(f"{name}.weight", n_out, n_in, 1).squeeze(2)
-        return linear(weight, self.take(f"{name}.bias", n_out) if bias else None)
+        return Linear(weight, self.take(f"{name}.bias", n_out) if bias else None)
 
     def layer_norm(self, name: str, width: int, eps: float) -> nn.LayerNorm:
         """A layer norm over the last dimension."""
@@ -131,12 +132,3 @@ class RandomWeights(Weights):
 def constant(tensor: Tensor) -> nn.Parameter:
     """A parameter that takes no gradient."""
     return nn.Parameter(tensor, requires_grad=False)
-
-
-def linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
-    """A linear layer (n_out, n_in) that holds these very tensors."""
-    layer = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None, device="meta")
-    layer.weight = constant(weight)
-    if bias is not None:
-        layer.bias = constant(bias)
-    return layer
