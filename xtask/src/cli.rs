@@ -49,6 +49,13 @@ pub(crate) enum Command {
     /// Installs NeMo into .venv-nemo first (several gigabytes, once).
     Parity(ParityArguments),
 
+    /// Time ours and its peers, NeMo and onnx-asr, on the same recordings and weights, in turn
+    ///
+    /// On the CPU, with a random rnnt-0.6b of true size that speaks. Installs the peers first (several
+    /// gigabytes, once), and needs 24 GB of memory and 15 of disk. An hour on two cores, which nothing
+    /// else should use; `-- --tasks "30 s"` takes some minutes, `-- --help` lists more.
+    Bench(BenchArguments),
+
     /// Build the image with the tiny model, try it, print its parts; write models as archives
     ///
     /// With docker; without it with buildah, on a Debian that mmdebstrap makes (as root).
@@ -156,6 +163,13 @@ pub(crate) struct ParityArguments {
     /// Compare these random models alone; xtask/python/nemo_config.py lists them
     #[arg(long, value_name = "NAME,...")]
     pub(crate) models: Option<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct BenchArguments {
+    /// Options of benches/compare.py, after `--`
+    #[arg(last = true, value_name = "OPTION")]
+    pub(crate) more: Vec<String>,
 }
 
 #[derive(Args)]

@@ -6,6 +6,7 @@
 #[cfg(not(unix))]
 compile_error!("the engine builds on Linux and macOS; on Windows use WSL");
 
+mod bench;
 mod cli;
 mod demo;
 mod export;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         Command::ExportModel(arguments) => export::run(&project, &arguments),
         Command::Parity(arguments) => parity::run(&project, &arguments),
         Command::Verify(arguments) => verify::run(&project, &arguments),
+        Command::Bench(arguments) => bench::run(&project, &arguments),
         Command::Package(arguments) => package::run(&project, &arguments),
         Command::Schema(arguments) => schema::run(&project, &arguments),
         Command::Fuzz(arguments) => fuzz::run(&project, &arguments),

@@ -12,7 +12,7 @@ use crate::setup;
 use crate::venv::Venv;
 
 /// The oracle, kept apart from `.venv`: exporting needs none of it.
-const NEMO: Venv = Venv {
+pub(crate) const NEMO: Venv = Venv {
     folder: ".venv-nemo",
     packages: &["torch==2.11.0", "nemo_toolkit[asr]==2.7.3"],
     download: "NeMo 2.7.3 with PyTorch, about 4 GB to download",

@@ -1,0 +1,234 @@
+"""Runs ours and the peers on the same recordings and weights, in turn, and prints a table.
+
+Called by `cargo xtask bench`, which installs the peers. The contestants of a heat are loaded once
+and wait while the others work; each round asks each of them once, and the first round is not
+counted. A figure is the median of the rounds, a ratio the median of the rounds' ratios: what
+disturbs a machine for a while disturbs both sides of it. All in one heat would not fit 24 GB of
+memory.
+"""
+
+import argparse
+import json
+import signal
+import statistics
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+# Per second of audio, in chunks of 30 s: what the encoder of a 0.6B has to multiply and add.
+FLOP_PER_SECOND = 15.6e9
+# Matrices of 2048 rows are past the size from which a CPU's rate no longer grows.
+MATRIX_ROWS = 2048
+OURS, NEMO, ONNX = "parakeet", "NeMo", "onnx-asr"
+HEATS = [
+    [
+        (OURS, "float32"),
+        (OURS, "bfloat16"),
+        (NEMO, "float32"),
+        (NEMO, "bfloat16"),
+        (ONNX, "float32"),
+    ],
+    [(OURS, "bfloat16"), (OURS, "int8"), (NEMO, "int8"), (ONNX, "int8")],
+]
+
+
+@dataclass
+class Contestant:
+    """A program that transcribes what it is told by line."""
+
+    program: str
+    kind: str
+    command: list[str]
+    log: Path
+    process: Any = None
+    # By task: the answers of the counted rounds.
+    answers: dict[str, list[dict]] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """What it is called in the tables."""
+        return f"{self.program} {self.kind}"
+
+    def start(self) -> None:
+        """Starts it; it prints a line as soon as it is loaded."""
+        self.process = subprocess.Popen(
+            self.command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.log.open("w"),
+            text=True,
+        )
+        loaded = self.read()
+        print(f"{self.name}: loaded in {loaded['load']:.1f} s", file=sys.stderr, flush=True)
+
+    def ask(self, question: Any) -> dict:
+        """Puts a question and waits for the answer."""
+        try:
+            self.process.stdin.write(json.dumps(question) + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass  # Reading says why.
+        return self.read()
+
+    def read(self) -> dict:
+        """The next line."""
+        line = self.process.stdout.readline()
+        if not line:
+            code = self.process.wait()
+            hint = ", out of memory perhaps" if code == -signal.SIGKILL else ""
+            sys.exit(f"error: {self.name} ended with {code}{hint}; see {self.log}")
+        return json.loads(line)
+
+
+@dataclass(frozen=True)
+class Task:
+    """Recordings that are transcribed together."""
+
+    name: str
+    seconds: int
+    n_files: int
+    n_rounds: int
+
+    def files(self, work: Path) -> list[str]:
+        """Their paths."""
+        return [str(work / f"{self.seconds}.wav")] * self.n_files
+
+
+def main() -> None:
+    """Prints progress on standard error and the tables on standard output."""
+    arguments = parse_arguments()
+    work: Path = arguments.work
+    tasks = [
+        Task("30 s", 30, 1, arguments.rounds),
+        Task("8 x 30 s", 30, 8, arguments.long_rounds),
+        Task("10 min", 600, 1, arguments.long_rounds),
+    ]
+    tasks = [task for task in tasks if arguments.tasks is None or task.name in arguments.tasks]
+    prepare(arguments, sorted({task.seconds for task in tasks}))
+    figures = []
+    for heat in HEATS:
+        names = [name for name in heat if is_wanted(name, arguments.only)]
+        contestants = [make_contestant(*name, arguments) for name in names]
+        figures.append(run_heat(contestants, tasks, work))
+        (work / "bench.json").write_text(json.dumps(figures, indent=1))
+
+
+def run_heat(contestants: list[Contestant], tasks: list[Task], work: Path) -> dict:
+    """Runs the tasks with these contestants and prints their tables; all figures."""
+    for contestant in contestants:
+        contestant.start()
+    rates = {
+        it.kind: it.ask(MATRIX_ROWS)["matrix_rate"] for it in contestants if it.program == NEMO
+    }
+    for task in tasks:
+        run(task, contestants, work)
+        report(task, contestants, rates)
+    for contestant in contestants:
+        contestant.process.terminate()
+        contestant.process.wait()
+    return {it.name: it.answers for it in contestants} | {"matrix_rates": rates}
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--contestant", type=Path, required=True, help="our program")
+    parser.add_argument("--nemo", type=Path, required=True, help="Python with NeMo")
+    parser.add_argument("--onnx", type=Path, required=True, help="Python with onnx-asr")
+    parser.add_argument(
+        "--work", type=Path, required=True, help="folder for the model and the audio"
+    )
+    parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--long-rounds", type=int, default=3, help="rounds of the longer tasks")
+    parser.add_argument("--only", nargs="+", help="parts of contestants' names")
+    parser.add_argument("--tasks", nargs="+", help="names of tasks")
+    return parser.parse_args()
+
+
+def prepare(arguments: argparse.Namespace, seconds: list[int]) -> None:
+    """Has the model and the recordings made."""
+    maker = Path(__file__).parent / "peers/random_model.py"
+    command = [arguments.nemo, "-W", "ignore", maker, arguments.work, "--seconds"]
+    subprocess.run([*map(str, command), *map(str, seconds)], check=True, stdout=sys.stderr)
+
+
+def make_contestant(program: str, kind: str, arguments: argparse.Namespace) -> Contestant:
+    """One of ours or of the peers, not started yet."""
+    peers, work = Path(__file__).parent / "peers", arguments.work
+    commands = {
+        OURS: [arguments.contestant, "--device", "cpu", "--model", work / "bundle"],
+        NEMO: [arguments.nemo, "-W", "ignore", peers / "peer_nemo.py", work / "rnnt-0.6b.nemo"],
+        ONNX: [arguments.onnx, peers / "peer_onnx.py", work / "onnx"],
+    }
+    command = [*map(str, commands[program]), "--compute-type", kind]
+    command += ["--threads", str(arguments.threads)]
+    return Contestant(program, kind, command, work / f"{program}-{kind}.log")
+
+
+def is_wanted(name: tuple[str, str], only: list[str] | None) -> bool:
+    """Whether it is asked for; all are if none is named."""
+    return only is None or any(part in " ".join(name) for part in only)
+
+
+def run(task: Task, contestants: list[Contestant], work: Path) -> None:
+    """The rounds of a task."""
+    for a_round in range(task.n_rounds + 1):
+        for contestant in contestants:
+            answer = contestant.ask(task.files(work))
+            print(
+                f"{task.name}, round {a_round}: {contestant.name} {answer['seconds']:.2f} s",
+                file=sys.stderr,
+                flush=True,
+            )
+            if a_round > 0:
+                contestant.answers.setdefault(task.name, []).append(answer)
+
+
+def report(task: Task, contestants: list[Contestant], rates: dict[str, float]) -> None:
+    """Prints the table of a task."""
+    ours = [it for it in contestants if it.program == OURS]
+    heads = ["seconds", "least to most", "RTFx", "of matrix rate", "encode", "search", "tokens"]
+    heads += [f"x {it.name}" for it in ours]
+    measured = ", ".join(f"{kind} {rate / 1e9:.0f}" for kind, rate in rates.items())
+    print(f"\n{task.name}, {task.n_rounds} rounds; matrix rate in GFLOP/s: {measured}\n")
+    print("| | " + " | ".join(heads) + " |")
+    print("|---" * (1 + len(heads)) + "|")
+    for contestant in contestants:
+        print(row(contestant, task, ours, rates), flush=True)
+
+
+def row(contestant: Contestant, task: Task, ours: list[Contestant], rates: dict[str, float]) -> str:
+    """A contestant's line: its figures, and how many times as long as ours it takes."""
+    answers = contestant.answers[task.name]
+    times = [it["seconds"] for it in answers]
+    middle, audio = statistics.median(times), answers[0]["audio"]
+    rate = rates.get(contestant.kind)
+
+    def part(name: str) -> str:
+        if name not in answers[0]:
+            return ""
+        return f"{statistics.median(it[name] / it['seconds'] for it in answers):.0%}"
+
+    def ratio(other: Contestant) -> str:
+        pairs = zip(times, (it["seconds"] for it in other.answers[task.name]))
+        return f"{statistics.median(mine / theirs for mine, theirs in pairs):.2f}"
+
+    cells = [
+        contestant.name,
+        f"{middle:.2f}",
+        f"{min(times):.2f} to {max(times):.2f}",
+        f"{audio / middle:.1f}",
+        f"{FLOP_PER_SECOND * audio / middle / rate:.0%}" if rate else "",
+        part("encode"),
+        part("search"),
+        str(answers[0].get("n_tokens", "")),
+        *map(ratio, ours),
+    ]
+    return "| " + " | ".join(cells) + " |"
+
+
+if __name__ == "__main__":
+    main()

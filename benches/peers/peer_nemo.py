@@ -1,0 +1,112 @@
+"""NeMo 2.7.3 as a contestant of `cargo xtask bench`, on a CPU: loaded once, told by line what to
+hear.
+
+Reads lines, each a JSON list of 16 kHz recordings, which become one batch; a single number instead
+asks for the matrix rate of so many rows. Answers each with a line of JSON.
+
+Front end and search run in float32, as NeMo runs them; the encoder in the given type. int8 is
+PyTorch's dynamic quantisation of the encoder's linear layers. Words come without times or
+confidence, which NeMo would have to search for with more work.
+"""
+
+import argparse
+import ctypes
+import gc
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import soundfile
+import torch
+from nemo.collections.asr.models import EncDecRNNTBPEModel
+from nemo.utils import logging
+
+N_PRODUCTS = 20
+
+
+def main() -> None:
+    """Loads the checkpoint and answers until the input ends."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("--compute-type", choices=("float32", "bfloat16", "int8"), required=True)
+    parser.add_argument("--threads", type=int, required=True)
+    arguments = parser.parse_args()
+    # NeMo and its libraries print to standard output; the answers go there alone.
+    answers, sys.stdout = sys.stdout, sys.stderr
+    logging.setLevel(logging.ERROR)
+    torch.set_num_threads(arguments.threads)
+    begun = time.perf_counter()
+    model = load(arguments.checkpoint, arguments.compute_type)
+    print(json.dumps({"load": time.perf_counter() - begun}), file=answers, flush=True)
+    for line in sys.stdin:
+        question = json.loads(line)
+        if isinstance(question, int):
+            answer = {"matrix_rate": matrix_rate(question, arguments.compute_type)}
+        else:
+            answer = transcribe(model, question, arguments.compute_type)
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+def load(checkpoint: Path, compute_type: str) -> Any:
+    """The checkpoint, with its encoder in this type."""
+    model: Any = EncDecRNNTBPEModel.restore_from(str(checkpoint), map_location="cpu")
+    model.eval().float()
+    if compute_type == "bfloat16":
+        model.encoder.bfloat16()
+    if compute_type == "int8":
+        torch.backends.quantized.engine = "onednn"
+        model.encoder = torch.ao.quantization.quantize_dynamic(
+            model.encoder, {torch.nn.Linear}, dtype=torch.qint8
+        )
+    # Restoring leaves as much again behind, which others need.
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    return model
+
+
+@torch.inference_mode()
+def transcribe(model: Any, files: list[str], compute_type: str) -> dict:
+    """From files to words."""
+    begun = time.perf_counter()
+    recordings = [torch.from_numpy(soundfile.read(it, dtype="float32")[0]) for it in files]
+    n_samples = torch.tensor([len(it) for it in recordings])
+    audio = torch.nn.utils.rnn.pad_sequence(recordings, batch_first=True)
+    encoding = time.perf_counter()
+    features, n_features = model.preprocessor(input_signal=audio, length=n_samples)
+    if compute_type == "bfloat16":
+        features = features.bfloat16()
+    encoded, n_frames = model.encoder(audio_signal=features, length=n_features)
+    searching = time.perf_counter()
+    hypotheses = model.decoding.rnnt_decoder_predictions_tensor(encoded.float(), n_frames)
+    end = time.perf_counter()
+    return {
+        "texts": [it.text for it in hypotheses],
+        "audio": int(n_samples.sum()) / 16_000,
+        "seconds": end - begun,
+        "encode": searching - encoding,
+        "search": end - searching,
+        "n_tokens": sum(len(it.y_sequence) for it in hypotheses),
+    }
+
+
+def matrix_rate(size: int, compute_type: str) -> float:
+    """Operations per second of the best of some products of square matrices."""
+    kinds = {"float32": torch.float32, "bfloat16": torch.bfloat16, "int8": torch.int8}
+    if compute_type == "int8":
+        a, b = (torch.randint(-128, 128, (size, size), dtype=torch.int8) for _ in range(2))
+        multiply = torch._int_mm
+    else:
+        a, b = (torch.randn(size, size).to(kinds[compute_type]) for _ in range(2))
+        multiply = torch.mm
+    best = float("inf")
+    for _ in range(N_PRODUCTS):
+        begun = time.perf_counter()
+        multiply(a, b)
+        best = min(best, time.perf_counter() - begun)
+    return 2 * size**3 / best
+
+
+if __name__ == "__main__":
+    main()

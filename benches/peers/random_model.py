@@ -1,0 +1,98 @@
+"""Makes what `cargo xtask bench` compares on: a random rnnt-0.6b of true size that speaks, as NeMo
+checkpoint, as NeMo's ONNX export and as our bundle, and recordings of real and synthetic speech.
+
+Runs in the NeMo environment; 12 GB of memory, 9 GB of disk, some minutes.
+"""
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import soundfile
+import torch
+
+EXPORTER = Path(__file__).parents[2] / "xtask/python"
+sys.path.insert(0, str(EXPORTER))
+
+from full_size import FULL_SHAPES  # noqa: E402
+from nemo.collections.asr.models import EncDecRNNTBPEModel  # noqa: E402
+from nemo.utils import logging  # noqa: E402
+from nemo_config import config  # noqa: E402
+from omegaconf import OmegaConf  # noqa: E402
+from parity_audio import SAMPLE_RATE_HZ, speech  # noqa: E402
+from random_nemo import scatter, train_tokenizer  # noqa: E402
+from steady_speech import make_speak_steadily  # noqa: E402
+
+MODEL = "rnnt-0.6b"
+TYPES = "float32,bfloat16,int8"
+
+
+def main() -> None:
+    """Writes everything that is not there yet."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--seconds", type=int, nargs="+", required=True)
+    arguments = parser.parse_args()
+    logging.setLevel(logging.ERROR)
+    folder: Path = arguments.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    for seconds in arguments.seconds:
+        path = folder / f"{seconds}.wav"
+        if not path.exists():
+            soundfile.write(path, speech(seconds).numpy(), SAMPLE_RATE_HZ, subtype="PCM_16")
+    checkpoint = folder / f"{MODEL}.nemo"
+    make(checkpoint, write_checkpoint)
+    make(folder / "onnx", lambda path: export_onnx(checkpoint, path))
+    make(folder / "bundle", lambda path: export_bundle(checkpoint, path))
+
+
+def make(path: Path, write_to: Any) -> None:
+    """Has something written that is not there, under its name only when it is whole."""
+    if path.exists():
+        return
+    unfinished = path.with_name(f"unfinished-{path.name}")
+    if unfinished.is_dir():
+        shutil.rmtree(unfinished)
+    print(f"making {path.name}", file=sys.stderr, flush=True)
+    write_to(unfinished)
+    unfinished.rename(path)
+
+
+def write_checkpoint(path: Path) -> None:
+    """NeMo's own model with random weights that speak."""
+    torch.manual_seed(1)
+    shape = FULL_SHAPES[MODEL]
+    with tempfile.TemporaryDirectory() as folder:
+        train_tokenizer(shape, Path(folder), seed=1)
+        content = OmegaConf.create(config(shape, Path(folder)))
+        model: Any = EncDecRNNTBPEModel(cfg=content).eval()
+        scatter(model)
+        make_speak_steadily(model, shape, [speech(30)])
+        model.save_to(str(path))
+
+
+def export_onnx(checkpoint: Path, folder: Path) -> None:
+    """NeMo's own export, with the files that onnx-asr reads beside it."""
+    folder.mkdir()
+    model: Any = EncDecRNNTBPEModel.restore_from(str(checkpoint), map_location="cpu")
+    model.eval().float().export(str(folder / "model.onnx"))
+    pieces = [*model.tokenizer.vocab, "<blk>"]
+    lines = [f"{piece} {index}\n" for index, piece in enumerate(pieces)]
+    (folder / "vocab.txt").write_text("".join(lines), encoding="utf-8")
+    settings = {"model_type": "nemo-conformer-rnnt", "features_size": 80, "subsampling_factor": 8}
+    (folder / "config.json").write_text(json.dumps(settings))
+
+
+def export_bundle(checkpoint: Path, folder: Path) -> None:
+    """Ours."""
+    exporter = [sys.executable, str(EXPORTER / "export.py"), str(checkpoint)]
+    subprocess.run([*exporter, "--out", str(folder), "--dtype", TYPES], check=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+//! The engine as `cargo xtask bench` runs it beside its peers: loaded once, told by line what to hear.
+
+use std::io::{self, BufRead as _, Write as _};
+use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use clap::Parser;
+use parakeet_model::{ComputeType, Device, ParakeetModel, set_threads};
+use parakeet_worker::engine::{Engine, Settings};
+use parakeet_worker::source::Source;
+use parakeet_worker::stats::Stats;
+use serde_json::json;
+
+/// Reads lines, each a JSON list of files, and answers each with a line of JSON: the texts, and what it
+/// took in seconds. The first line it prints says that the model is loaded.
+#[derive(Parser)]
+struct Arguments {
+    /// A bundle's folder.
+    #[arg(long, value_name = "DIR")]
+    model: PathBuf,
+    /// auto, cpu or cuda.
+    #[arg(long, default_value = "auto")]
+    device: Device,
+    /// float32, bfloat16, float16, int8 or auto.
+    #[arg(long, default_value = "auto")]
+    compute_type: ComputeType,
+    /// Chunks in one encoder batch, if not as many as the worker takes.
+    #[arg(long)]
+    batch_size: Option<NonZeroUsize>,
+    /// CPU threads of one network operation.
+    #[arg(long)]
+    threads: Option<NonZeroUsize>,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    set_threads(arguments.threads);
+    let begun = Instant::now();
+    let model = ParakeetModel::load(&arguments.model, arguments.device, arguments.compute_type)?;
+    let mut settings = Settings::of(&model, None);
+    settings.batch_size = arguments.batch_size.unwrap_or(settings.batch_size);
+    let engine = Engine {
+        model: Arc::new(model),
+        settings,
+    };
+    say(&json!({
+        "load": seconds(begun.elapsed()),
+        "device": engine.model.device().name(),
+        "compute_type": engine.model.compute_type().name(),
+        "batch_size": engine.settings.batch_size,
+    }))?;
+    for line in io::stdin().lock().lines() {
+        let files: Vec<PathBuf> = serde_json::from_str(&line?)?;
+        let sources: Vec<_> = files.into_iter().map(Source::from).collect();
+        say(&transcribe(&engine, &sources)?)?;
+    }
+    Ok(())
+}
+
+fn transcribe(engine: &Engine, sources: &[Source]) -> Result<serde_json::Value> {
+    let mut texts = Vec::new();
+    let mut failure = None;
+    let Stats {
+        wall,
+        audio_s,
+        encode,
+        search,
+        searched,
+        ..
+    } = engine.transcribe_list(
+        sources,
+        |_| ControlFlow::Continue(()),
+        |_, transcript| match transcript {
+            Ok(transcript) => {
+                let segments = transcript.segments.iter();
+                let words = segments.flat_map(|it| it.words.iter().map(|word| word.text.as_str()));
+                texts.push(words.collect::<Vec<_>>().join(" "));
+                ControlFlow::Continue(())
+            }
+            Err(why) => {
+                failure = Some(why);
+                ControlFlow::Break(())
+            }
+        },
+    );
+    if let Some(why) = failure {
+        return Err(why.into());
+    }
+    Ok(json!({
+        "texts": texts,
+        "audio": audio_s,
+        "seconds": seconds(wall),
+        "encode": seconds(encode),
+        "search": seconds(search),
+        "n_tokens": searched.n_tokens,
+        "joint_calls": searched.score_calls,
+        "predictor_calls": searched.advance_calls,
+    }))
+}
+
+fn say(line: &serde_json::Value) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{line}")?;
+    out.flush()
+}
+
+fn seconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e4).round() / 1e4
+}

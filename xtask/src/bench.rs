@@ -1,0 +1,57 @@
+//! `cargo xtask bench`: the engine timed beside its peers.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use crate::cli::BenchArguments;
+use crate::parity::NEMO;
+use crate::process::run as run_command;
+use crate::project::Project;
+use crate::setup;
+use crate::venv::Venv;
+
+/// The peer that runs NeMo's ONNX export; `onnx` quantises it.
+const ONNX: Venv = Venv {
+    folder: ".venv-onnx",
+    packages: &[
+        "onnx-asr==0.12.0",
+        "onnxruntime==1.32.0",
+        "onnx==1.23.2",
+        "soundfile==0.14.0",
+    ],
+    download: "onnx-asr with ONNX Runtime, 60 MB to download",
+    needed_gb: 15,
+};
+
+/// Where the random model, its exports and the recordings are kept.
+const WORK: &str = "target/bench";
+
+/// Builds our contestant and hands it to the comparison in Python, which runs it beside the others.
+///
+/// # Errors
+///
+/// When a contestant fails; the comparison's own words are above.
+pub(crate) fn run(project: &Project, arguments: &BenchArguments) -> Result<()> {
+    setup::ensure(project)?;
+    NEMO.ensure(project)?;
+    ONNX.ensure(project)?;
+    project.announce("building the contestant");
+    run_command(&mut project.cargo("build --release --package benches --bin contestant"))?;
+    let target_dir = project.environment.target_dir.as_deref();
+    let target_dir = project.path(target_dir.unwrap_or(Path::new("target")));
+
+    project.announce("timing, each in turn");
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut comparison = NEMO.python(project);
+    comparison.arg("benches/compare.py");
+    comparison
+        .arg("--contestant")
+        .arg(target_dir.join("release/contestant"));
+    comparison.args(["--nemo", &format!("{}/bin/python", NEMO.folder)]);
+    comparison.args(["--onnx", &format!("{}/bin/python", ONNX.folder)]);
+    comparison.args(["--work", WORK]);
+    comparison.args(["--threads", &threads.to_string()]);
+    comparison.args(&arguments.more);
+    run_command(&mut comparison)
+}
