@@ -28,8 +28,8 @@ pub(crate) enum Command {
 
     /// Run every check and every test; ends with `N passed, N failed`
     ///
-    /// In order: formatting, tidy, clippy, docs, the exporter's Python tests, then all Rust tests
-    /// and doc tests. With CI=true a skipped test is a failure.
+    /// In order: formatting, tidy, licences and sources of dependencies, the Python tests, clippy, docs,
+    /// then all Rust tests and doc tests. With CI=true a skipped test is a failure.
     Test(TestArguments),
 
     /// Turn a NeMo checkpoint, yours or the hub's, into a bundle that parakeet-worker loads
@@ -68,7 +68,7 @@ pub(crate) enum Command {
     Fuzz(FuzzArguments),
 
     /// Hold the licences of what the worker links to the list in deny.toml; with --out, write notices
-    /// and a bill of materials (CycloneDX 1.6)
+    /// and a bill of materials (CycloneDX 1.6); with --advisories, ask for known faults
     Supply(SupplyArguments),
 
     /// Check the rules that hold the code base together; see ARCHITECTURE.md
@@ -239,6 +239,10 @@ pub(crate) struct SupplyArguments {
     /// Folder to write THIRD_PARTY.txt and parakeet-worker.cdx.json to
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
+
+    /// Ask RustSec's database on GitHub for known faults of what Cargo.lock names
+    #[arg(long)]
+    pub(crate) advisories: bool,
 
     /// Model bundles that the bill lists, folders
     #[arg(value_name = "BUNDLE", requires = "out")]

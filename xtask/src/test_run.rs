@@ -44,6 +44,7 @@ fn everything(project: &Project, totals: &mut Totals) -> Result<()> {
     run_command(&mut project.cargo("fmt --all --check"))?;
     tidy::run(project)?;
     supply::check(project)?;
+    supply::deny(project, &["licenses", "bans", "sources"])?;
     setup::ensure(project)?;
     servers::ensure(project)?;
     python_tests(project, totals)?;

