@@ -84,14 +84,14 @@ impl Metrics {
             queue_wait: new.times("queue_wait", "From a task's enqueuing to its claim"),
             s3_download: new.times("s3_download", "Fetching a task's request and files"),
             s3_upload: new.times("s3_upload", "Storing a task's result"),
-            redeliveries: new.counter("task_redelivery", "Tasks that came again"),
+            redeliveries: new.counter("task_redelivery", "Tasks that came again, or were put back"),
             skipped_cancelled: new.counter("tasks_skipped_cancelled", "Tasks of cancelled jobs"),
             model_load: new.times("model_load", "Loading a model"),
             recognize: new.times("recognize", "The engine's work on a task"),
             realtime_factor: new.ratio("realtime_factor", "Work per second of audio", &FACTORS),
             batch_fill: new.ratio("batch_fill", "How full the engine's batches are", &SHARES),
             step: new.time("step", "Time in each step of the engine's work"),
-            task_failures: new.counter("task_failures", "Tasks that failed"),
+            task_failures: new.counter("task_failures", "Tasks that failed, by whose fault"),
             memory: new.bytes("memory", "Main memory that the worker holds"),
             gpu_memory: new.bytes("gpu_memory", "Memory of the GPU that is in use"),
             gpu_memory_total: new.bytes("gpu_memory_size", "Memory of the GPU"),
@@ -150,7 +150,7 @@ impl Metrics {
         self.observe(&self.s3_upload, time);
     }
 
-    /// A task came that had been delivered before, or will be.
+    /// A task came that had been delivered before, or was put back.
     pub fn redelivered(&self, stage: &str, reason: RedeliveryReason) {
         let redelivery = Redelivery {
             stage: stage.to_owned(),
@@ -396,75 +396,4 @@ struct Recognition {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_and_labels_are_those_of_dalston() {
-        let metrics = Metrics::new("speech");
-        let second = Duration::from_secs(1);
-        metrics.task_ended(Outcome::Completed, Some("a/b"), second);
-        metrics.task_ended(Outcome::Failed, None, second);
-        metrics.queue_waited(second);
-        metrics.downloaded(second);
-        metrics.uploaded(second);
-        metrics.redelivered("transcribe", RedeliveryReason::EngineCrash);
-        metrics.skipped_cancelled("transcribe");
-        metrics.model_loaded(Some("a/b"), "cpu", second);
-        metrics.recognized(Some("a/b"), "cpu", second, Some(4.0));
-        metrics.batch_filled(0.5);
-        metrics.stepped("search", second);
-        metrics.stepped("search", second / 2);
-        metrics.task_failed(ErrorKind::Input);
-        metrics.engine_is(&EngineHealth {
-            gpu_memory_used_bytes: Some(3),
-            gpu_memory_total_bytes: Some(5),
-            ..EngineHealth::default()
-        });
-        let page = metrics.text();
-        let of_engine = r#"engine_id="speech",execution_profile="container""#;
-        let of_model = r#"engine_id="speech",model="a/b",device="cpu""#;
-        for line in [
-            r#"tasks_processed_total{engine_id="speech",model="a/b",status="completed",execution_profile="container"} 1"#.to_owned(),
-            r#"tasks_processed_total{engine_id="speech",model="",status="failed",execution_profile="container"} 1"#.to_owned(),
-            r#"task_duration_seconds_count{engine_id="speech",model="a/b",execution_profile="container"} 1"#.to_owned(),
-            format!("queue_wait_seconds_count{{{of_engine}}} 1"),
-            format!("s3_download_seconds_count{{{of_engine}}} 1"),
-            format!("s3_upload_seconds_count{{{of_engine}}} 1"),
-            r#"task_redelivery_total{stage="transcribe",reason="engine_crash"} 1"#.to_owned(),
-            r#"tasks_skipped_cancelled_total{stage="transcribe"} 1"#.to_owned(),
-            format!("model_load_seconds_count{{{of_model}}} 1"),
-            format!("recognize_seconds_count{{{of_model}}} 1"),
-            format!("realtime_factor_ratio_sum{{{of_model}}} 0.25"),
-            r#"batch_fill_ratio_sum{engine_id="speech"} 0.5"#.to_owned(),
-            r#"step_seconds_total{engine_id="speech",step="search"} 1.5"#.to_owned(),
-            r#"task_failures_total{engine_id="speech",kind="input"} 1"#.to_owned(),
-            r#"gpu_memory_bytes{engine_id="speech"} 3"#.to_owned(),
-            r#"gpu_memory_size_bytes{engine_id="speech"} 5"#.to_owned(),
-        ] {
-            let line = format!("\ndalston_engine_{line}\n");
-            assert!(page.contains(&line), "{line} is not in\n{page}");
-        }
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn memory_is_read_when_it_is_asked_for() {
-        let held = |metrics: &Metrics| {
-            let page = metrics.text();
-            let mut lines = page.lines();
-            let line = lines.find_map(|it| it.strip_prefix("dalston_engine_memory_bytes{"));
-            let value = line.and_then(|it| it.rsplit(' ').next()?.parse().ok());
-            value.unwrap_or_else(|| panic!("no memory in\n{page}"))
-        };
-        let metrics = Metrics::new("speech");
-        let before: u64 = held(&metrics);
-        let more = std::hint::black_box(vec![1_u8; 50_000_000]);
-        let after = held(&metrics);
-        assert!(
-            after > before + 40_000_000,
-            "{before} before, {after} with {}",
-            more.len()
-        );
-    }
-}
+mod tests;
