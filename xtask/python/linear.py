@@ -1,7 +1,7 @@
 """Linear layers whose weights a CPU lays out once for its kernels.
 
 oneDNN multiplies float32 a quarter faster than MKL and bfloat16 a tenth faster when it need not
-reorder the weights at every call; a step of the predictor on one thread takes half as long.
+reorder the weights at every call; a step of the predictor takes 0.3 to 0.6 of its time.
 """
 
 from typing import Final

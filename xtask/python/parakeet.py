@@ -25,7 +25,8 @@ def build(sizes: Architecture, max_frames: int, weights: Weights) -> "Parakeet":
 
 
 def freeze(model: "Parakeet") -> torch.jit.ScriptModule:
-    """The archive's module: scripted, since lengths vary, with the weights as constants."""
+    """The archive's module: scripted, since lengths vary, with the weights as constants,
+    but for those that a CPU packs."""
     methods = TRANSDUCER_METHODS if isinstance(model, TransducerParakeet) else METHODS
     return torch.jit.freeze(torch.jit.script(model.eval()), preserved_attrs=methods)
 

@@ -119,10 +119,12 @@ pub enum Error {
     },
 
     /// The archive cannot be read by libtorch, although its digest is right.
-    #[error("cannot load the network from {}", path.display())]
+    #[error("cannot load the network from {}{hint}", path.display())]
     Load {
         /// The archive.
         path: PathBuf,
+        /// What to do about it, where that is known.
+        hint: &'static str,
         /// What libtorch says.
         source: Cause,
     },

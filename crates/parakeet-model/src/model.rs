@@ -22,6 +22,7 @@ pub struct ParakeetModel {
     manifest: ModelManifest,
     vocabulary: Vocabulary,
     compute_type: ComputeType,
+    archive_bytes: u64,
     on_cuda: bool,
     network: Network,
 }
@@ -48,8 +49,9 @@ impl ParakeetModel {
     /// (N, S), turned into log-mel (N, n_mels, T) and encoded to T' = ceil(T / subsampling) frames.
     /// Padding changes no result: an utterance encodes alone as in a batch, to within the noise of its
     /// compute type; in int8 exactly, since there one is encoded after the other. An utterance shorter
-    /// than one hop, even an empty one, has no encoder frames and decodes to nothing. On a CPU no more
-    /// than 30 s are encoded at once: what it gains from a batch is the search of several utterances.
+    /// than one hop, even an empty one, has no encoder frames and decodes to nothing. On a CPU utterances
+    /// share a pass of at most [`pass_samples`](Self::pass_samples): what it gains from a batch is the
+    /// search of several.
     ///
     /// # Errors
     ///
@@ -82,19 +84,19 @@ impl ParakeetModel {
             return Err(Error::EmptyBatch);
         }
         let at_least = self.manifest.stride_samples();
-        let passes = passes(utterances, self.pass_samples());
+        let passes = passes(utterances, at_least, self.pass_samples());
         let passes = passes.map(|pass| self.network.upload_audio(pass, at_least));
         Ok(Uploaded(passes.collect::<Result<_, _>>()?))
     }
 
-    /// How many samples, padding included, go through the encoder at once.
-    fn pass_samples(&self) -> usize {
+    /// How many samples, padding included, go through the encoder at once; a longer utterance goes alone.
+    pub fn pass_samples(&self) -> usize {
         match (self.device(), self.compute_type) {
             (Device::Cuda, _) => usize::MAX,
             // The products of bytes are the same in any batch, the bfloat16 around them is not.
             (_, ComputeType::Int8) => 0,
-            // 30 s: with more, what a layer hands to the next leaves a CPU's caches. Four chunks of 30 s
-            // take 1.2 times as long in float32 and 1.07 times in bfloat16 when they go together.
+            // 30 s: with more, what a layer hands to the next leaves a CPU's caches; see
+            // docs/decisions/0004-encoder-on-a-cpu.md for what that costs.
             _ => 480_000,
         }
     }
@@ -178,6 +180,11 @@ impl ParakeetModel {
         self.compute_type
     }
 
+    /// Size of the loaded archive: what its weights take of memory, to within the words around them.
+    pub fn archive_bytes(&self) -> u64 {
+        self.archive_bytes
+    }
+
     /// Where the network runs, never [`Device::Auto`].
     pub fn device(&self) -> Device {
         if self.on_cuda {
@@ -188,13 +195,15 @@ impl ParakeetModel {
     }
 }
 
-/// Parts utterances into runs of at most `limit` samples when all are padded to the longest, or of one.
+/// Parts utterances into runs of at most `limit` samples when all are padded to the longest, which is
+/// `at_least` so long, or of one.
 fn passes<'a, 'b>(
     mut rest: &'a [&'b [f32]],
+    at_least: usize,
     limit: usize,
 ) -> impl Iterator<Item = &'a [&'b [f32]]> {
     iter::from_fn(move || {
-        let mut longest = 0;
+        let mut longest = at_least;
         let fits = |(n, samples): (usize, &&[f32])| {
             longest = longest.max(samples.len());
             n == 0 || longest.saturating_mul(n + 1) <= limit
@@ -279,6 +288,7 @@ impl<'a> Archive<'a> {
         let model = ParakeetModel {
             vocabulary,
             compute_type: self.compute_type,
+            archive_bytes: self.record.bytes,
             on_cuda: self.device.is_cuda(),
             network: Network::load(&path, self.device)?,
             manifest: self.manifest,
@@ -293,7 +303,7 @@ mod tests {
     use super::*;
 
     fn lengths(utterances: &[&[f32]], limit: usize) -> Vec<Vec<usize>> {
-        passes(utterances, limit)
+        passes(utterances, 2, limit)
             .map(|pass| pass.iter().map(|it| it.len()).collect())
             .collect()
     }
@@ -301,14 +311,14 @@ mod tests {
     #[test]
     fn a_pass_holds_what_fits_and_one_utterance_at_least() {
         let silence = [0.0; 10];
-        let utterances = [2, 3, 3, 10, 1].map(|n| &silence[..n]);
-        assert_eq!(lengths(&utterances, usize::MAX), [[2, 3, 3, 10, 1]]);
+        let utterances = [2, 3, 3, 10, 1, 0].map(|n| &silence[..n]);
+        assert_eq!(lengths(&utterances, usize::MAX), [[2, 3, 3, 10, 1, 0]]);
         assert_eq!(
             lengths(&utterances, 9),
-            [vec![2, 3, 3], vec![10], vec![1]],
+            [vec![2, 3, 3], vec![10], vec![1, 0]],
             "padding counts"
         );
-        assert_eq!(lengths(&utterances, 0), [[2], [3], [3], [10], [1]]);
-        assert_eq!(lengths(&[&[], &[]], 0), [[0, 0]], "nothing fits anywhere");
+        assert_eq!(lengths(&utterances, 3), [[2], [3], [3], [10], [1], [0]]);
+        assert_eq!(lengths(&utterances, 0), [[2], [3], [3], [10], [1], [0]]);
     }
 }

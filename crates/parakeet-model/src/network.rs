@@ -37,6 +37,10 @@ pub(crate) struct State {
     cell: Tensor,
 }
 
+/// Linux has it, a Mac has not.
+const WITHOUT_ONEDNN: &str = ", which was exported for a libtorch with oneDNN, and this one is without: \
+    `cargo xtask export-model` on this machine writes one that it can read";
+
 impl Network {
     /// Loads the archive at `path` straight to `device`, in the compute type it was exported in.
     pub(crate) fn load(path: &Path, device: tch::Device) -> Result<Self, Error> {
@@ -50,6 +54,10 @@ impl Network {
             Ok(module) => Ok(Self { module, device }),
             Err(why) => Err(Error::Load {
                 path: path.to_owned(),
+                hint: match why.to_string().contains("mkldnn::") {
+                    true => WITHOUT_ONEDNN,
+                    false => "",
+                },
                 source: why.into(),
             }),
         }
