@@ -144,6 +144,7 @@ impl Engine {
                             let n_skipped = recordings.open(loaded.file, waveform, chunks);
                             arrivals.release(n_skipped);
                             stats.heard_s += seconds(n_skipped);
+                            stats.held_s = stats.held_s.max(seconds(recordings.n_held()));
                         }
                         Err(why) => recordings.fail(loaded.file, why.into()),
                     }

@@ -99,6 +99,11 @@ impl Recordings {
         self.waiting.len()
     }
 
+    /// Samples of the open recordings, which are in memory until the last of them is heard.
+    pub(crate) fn n_held(&self) -> usize {
+        self.open.values().map(|it| it.waveform.samples.len()).sum()
+    }
+
     /// The open recordings, each with the share of it that is done, from 0 to 1.
     pub(crate) fn shares_done(&self) -> Vec<(usize, f64)> {
         let share = |(&file, it): (&usize, &Recording)| {

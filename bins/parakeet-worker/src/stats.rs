@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use rnnt_decode::{SearchStats, Window};
 
+use crate::memory::MemoryPlan;
+
 /// Times and counts of one run.
 #[derive(Debug, Clone, Default)]
 pub struct Stats {
@@ -16,6 +18,10 @@ pub struct Stats {
     pub audio_s: f64,
     /// How much of it was heard or skipped as silence, in seconds.
     pub heard_s: f64,
+    /// The most that open recordings held at once, in seconds.
+    pub held_s: f64,
+    /// What this should take of memory on a CPU.
+    pub planned: Option<MemoryPlan>,
     /// Decoding audio, on a thread of its own.
     pub audio_decode: Duration,
     /// Finding the places where recordings are cut.
@@ -26,7 +32,7 @@ pub struct Stats {
     pub search: Duration,
     /// Words, segments and printing.
     pub words: Duration,
-    /// The encoder's calls.
+    /// What went through the encoder together.
     pub batches: Batches,
     /// How many frames a lane scores per joint call.
     pub window: Window,
@@ -101,9 +107,9 @@ impl fmt::Display for Stats {
         line("  encode", seconds(self.encode))?;
         line("  search", seconds(self.search))?;
         line("  words and output", seconds(self.words))?;
-        line("encoder calls", n_calls.to_string())?;
+        line("batches", n_calls.to_string())?;
         line(
-            "chunks per call",
+            "chunks per batch",
             format!(
                 "{}, {largest} at most",
                 ratio(n_chunks as f64, n_calls as f64)
@@ -123,6 +129,9 @@ impl fmt::Display for Stats {
             ),
         )?;
         line("predictor calls", searched.advance_calls.to_string())?;
+        if let Some(planned) = self.planned {
+            line("planned memory", planned.to_string())?;
+        }
         match peak_memory_mib() {
             Some(peak) => line("peak memory", format!("{peak} MiB")),
             None => Ok(()),

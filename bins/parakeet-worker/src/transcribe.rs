@@ -15,6 +15,7 @@ use segmenter::SegmentRules;
 use crate::cli::TranscribeArgs;
 use crate::engine::{Engine, Settings};
 use crate::language::Language;
+use crate::memory::MemoryPlan;
 use crate::model_dir::{self, DEFAULT_MODEL, NoSuchModel};
 use crate::output::{Format, Printer};
 use crate::settings::{chunk_rules, longest_chunk};
@@ -121,6 +122,7 @@ pub fn run(args: &TranscribeArgs, environment: Environment) -> anyhow::Result<Ou
     });
     progress.finish_and_clear();
     stats.load = load_time;
+    stats.planned = MemoryPlan::of(&engine.model, &engine.settings, stats.held_s);
 
     match written {
         // The reader, `head` for example, has had enough.

@@ -288,7 +288,7 @@ fn silence_is_passed_over_unless_it_is_to_be_heard() {
         command.args(["--model", TINY, "--stats"]).args(flags);
         let Run { code, stderr, .. } = run(command.arg(path));
         assert_eq!(code, Some(0), "{stderr}");
-        let line = stderr.lines().find(|it| it.starts_with("encoder calls"));
+        let line = stderr.lines().find(|it| it.starts_with("batches"));
         let n = line.and_then(|it| it.split_whitespace().last()?.parse().ok());
         n.unwrap_or_else(|| panic!("no calls are counted in {stderr}"))
     };

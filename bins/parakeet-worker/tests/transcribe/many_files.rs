@@ -123,15 +123,13 @@ fn true_batches_print_what_single_files_print() {
         assert_eq!(single, batched);
     }
     let calls = |stats: &str| {
-        let line = stats
-            .lines()
-            .find_map(|line| line.strip_prefix("encoder calls"));
+        let line = stats.lines().find_map(|line| line.strip_prefix("batches"));
         line.and_then(|line| line.trim().parse::<usize>().ok())
-            .expect("stats count encoder calls")
+            .expect("stats count batches")
     };
     // Some recordings are longer than a chunk.
     let n_chunks = calls(&single.stderr);
-    assert!(n_chunks >= files.len(), "{n_chunks} encoder calls");
+    assert!(n_chunks >= files.len(), "{n_chunks} batches");
     assert_eq!(calls(&batched.stderr), n_chunks.div_ceil(32));
     println!("{}", batched.stderr);
 }

@@ -282,12 +282,13 @@ fn stats_go_to_standard_error() {
         value.unwrap_or_else(|| panic!("no number behind {name} in\n{stderr}"))
     };
     assert_eq!(value("audio "), 33.0);
-    assert_eq!(value("encoder calls"), 2.0);
-    assert_eq!(value("chunks per call"), 1.5);
+    assert_eq!(value("batches"), 2.0);
+    assert_eq!(value("chunks per batch"), 1.5);
     assert!(value("joint calls per token") > 0.0);
     assert!(value("RTFx") > 0.0);
     if cfg!(target_os = "linux") {
         assert!(value("peak memory") > 1.0);
+        assert!(value("planned memory") > 1.0);
     }
 }
 

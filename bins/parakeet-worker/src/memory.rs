@@ -1,0 +1,70 @@
+//! Main memory that transcribing takes on a CPU, planned from what was measured.
+
+use std::fmt;
+
+use parakeet_model::{ComputeType, Device, ParakeetModel};
+
+use crate::engine::Settings;
+
+/// What a run holds at its peak, in bytes; see `benches/memory.py`, which holds it to what is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemoryPlan {
+    /// The program, its libraries, and what they keep for themselves.
+    pub program: u64,
+    /// The weights.
+    pub weights: u64,
+    /// What the encoder makes of the audio that it takes at once.
+    pub encoder: u64,
+    /// Samples of the recordings that are open.
+    pub recordings: u64,
+}
+
+impl MemoryPlan {
+    /// Plans a run over recordings of which `held_s` seconds are in memory at once. `None` on a GPU,
+    /// which has memory of its own.
+    pub fn of(model: &ParakeetModel, settings: &Settings, held_s: f64) -> Option<Self> {
+        let rules = &settings.chunk_rules;
+        let chunk = rules.max_frames.get() * rules.stride.get();
+        let batch = chunk * settings.batch_size.get();
+        let pass = batch.min(model.pass_samples()).max(chunk);
+        (model.device() == Device::Cpu).then(|| Self {
+            program: PROGRAM,
+            weights: model.archive_bytes(),
+            encoder: pass as u64 * bytes_per_sample(model.compute_type()),
+            recordings: (held_s * BYTES_PER_SECOND_HELD) as u64,
+        })
+    }
+
+    /// All of it.
+    pub fn total(&self) -> u64 {
+        self.program + self.weights + self.encoder + self.recordings
+    }
+}
+
+const PROGRAM: u64 = 330_000_000;
+
+/// Float32 at 16 kHz.
+const BYTES_PER_SECOND_HELD: f64 = 64_000.0;
+
+/// What the encoder takes for each sample of a chunk, at the width of 1024.
+fn bytes_per_sample(compute_type: ComputeType) -> u64 {
+    match compute_type {
+        ComputeType::Float32 => 200,
+        _ => 100,
+    }
+}
+
+impl fmt::Display for MemoryPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mib = |bytes: u64| bytes / (1 << 20);
+        write!(
+            f,
+            "{} MiB: program {}, weights {}, encoder {}, recordings {}",
+            mib(self.total()),
+            mib(self.program),
+            mib(self.weights),
+            mib(self.encoder),
+            mib(self.recordings)
+        )
+    }
+}
