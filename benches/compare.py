@@ -1,10 +1,10 @@
 """Runs ours and the peers on the same recordings and weights, in turn, and prints a table.
 
 Called by `cargo xtask bench`, which installs the peers. The contestants of a heat are loaded once
-and wait while the others work; each round asks each of them once, and the first round is not
-counted. A figure is the median of the rounds, a ratio the median of the rounds' ratios: what
-disturbs a machine for a while disturbs both sides of it. All in one heat would not fit 24 GB of
-memory.
+and wait while the others work; each round asks each of them once, and the first of the shortest
+task is not counted. A figure is the median of the rounds, a ratio the median of the rounds'
+ratios: what disturbs a machine for a while disturbs both sides of it. All in one heat would not
+fit 24 GB of memory.
 """
 
 import argparse
@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import Any
 
 # Per second of audio, in chunks of 30 s: what the encoder of a 0.6B has to multiply and add.
-FLOP_PER_SECOND = 15.6e9
-# Matrices of 2048 rows are past the size from which a CPU's rate no longer grows.
+FLOP_PER_AUDIO_S = 15.6e9
 MATRIX_ROWS = 2048
 OURS, NEMO, ONNX = "parakeet", "NeMo", "onnx-asr"
 HEATS = [
@@ -62,6 +61,11 @@ class Contestant:
         )
         loaded = self.read()
         print(f"{self.name}: loaded in {loaded['load']:.1f} s", file=sys.stderr, flush=True)
+
+    def stop(self) -> None:
+        """Ends it, and with it the memory it takes."""
+        self.process.terminate()
+        self.process.wait()
 
     def ask(self, question: Any) -> dict:
         """Puts a question and waits for the answer."""
@@ -111,23 +115,28 @@ def main() -> None:
     for heat in HEATS:
         names = [name for name in heat if is_wanted(name, arguments.only)]
         contestants = [make_contestant(*name, arguments) for name in names]
-        figures.append(run_heat(contestants, tasks, work))
+        if not contestants:
+            continue
+        figures.append(run_heat(contestants, tasks, arguments))
         (work / "bench.json").write_text(json.dumps(figures, indent=1))
 
 
-def run_heat(contestants: list[Contestant], tasks: list[Task], work: Path) -> dict:
+def run_heat(
+    contestants: list[Contestant], tasks: list[Task], arguments: argparse.Namespace
+) -> dict:
     """Runs the tasks with these contestants and prints their tables; all figures."""
-    for contestant in contestants:
-        contestant.start()
-    rates = {
-        it.kind: it.ask(MATRIX_ROWS)["matrix_rate"] for it in contestants if it.program == NEMO
-    }
+    rates: dict[str, float] = {}
+    for loaded in [[it] for it in contestants] if arguments.apart else [contestants]:
+        for contestant in loaded:
+            contestant.start()
+            if contestant.program == NEMO:
+                rates[contestant.kind] = contestant.ask(MATRIX_ROWS)["matrix_rate"]
+        for task in tasks:
+            run(task, loaded, arguments)
+        for contestant in loaded:
+            contestant.stop()
     for task in tasks:
-        run(task, contestants, work)
         report(task, contestants, rates)
-    for contestant in contestants:
-        contestant.process.terminate()
-        contestant.process.wait()
     return {it.name: it.answers for it in contestants} | {"matrix_rates": rates}
 
 
@@ -144,7 +153,14 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--long-rounds", type=int, default=3, help="rounds of the longer tasks")
     parser.add_argument("--only", nargs="+", help="parts of contestants' names")
-    parser.add_argument("--tasks", nargs="+", help="names of tasks")
+    parser.add_argument("--warm-up", type=int, default=1, help="rounds that are not counted")
+    parser.add_argument(
+        "--apart",
+        action="store_true",
+        help="load one contestant at a time: of ten minutes NeMo and onnx-asr make one pass, for "
+        "which there is no memory beside the others",
+    )
+    parser.add_argument("--tasks", nargs="+", choices=("30 s", "8 x 30 s", "10 min"))
     return parser.parse_args()
 
 
@@ -173,27 +189,28 @@ def is_wanted(name: tuple[str, str], only: list[str] | None) -> bool:
     return only is None or any(part in " ".join(name) for part in only)
 
 
-def run(task: Task, contestants: list[Contestant], work: Path) -> None:
-    """The rounds of a task."""
-    for a_round in range(task.n_rounds + 1):
+def run(task: Task, contestants: list[Contestant], arguments: argparse.Namespace) -> None:
+    """The rounds of a task. The first ones are not counted: kernels are built for new shapes."""
+    for a_round in range(-arguments.warm_up, task.n_rounds):
         for contestant in contestants:
-            answer = contestant.ask(task.files(work))
+            answer = contestant.ask(task.files(arguments.work))
             print(
-                f"{task.name}, round {a_round}: {contestant.name} {answer['seconds']:.2f} s",
+                f"{task.name}, round {a_round + 1}: {contestant.name} {answer['seconds']:.2f} s",
                 file=sys.stderr,
                 flush=True,
             )
-            if a_round > 0:
+            if a_round >= 0:
                 contestant.answers.setdefault(task.name, []).append(answer)
 
 
 def report(task: Task, contestants: list[Contestant], rates: dict[str, float]) -> None:
     """Prints the table of a task."""
     ours = [it for it in contestants if it.program == OURS]
-    heads = ["seconds", "least to most", "RTFx", "of matrix rate", "encode", "search", "tokens"]
+    heads = ["seconds", "least to most", "RTFx", "of matrix rate", "encode", "search", "words"]
     heads += [f"x {it.name}" for it in ours]
     measured = ", ".join(f"{kind} {rate / 1e9:.0f}" for kind, rate in rates.items())
-    print(f"\n{task.name}, {task.n_rounds} rounds; matrix rate in GFLOP/s: {measured}\n")
+    print(f"\n{task.name}, counted rounds: {task.n_rounds}")
+    print(f"matrix rate in GFLOP/s: {measured or 'not measured'}\n")
     print("| | " + " | ".join(heads) + " |")
     print("|---" * (1 + len(heads)) + "|")
     for contestant in contestants:
@@ -221,10 +238,10 @@ def row(contestant: Contestant, task: Task, ours: list[Contestant], rates: dict[
         f"{middle:.2f}",
         f"{min(times):.2f} to {max(times):.2f}",
         f"{audio / middle:.1f}",
-        f"{FLOP_PER_SECOND * audio / middle / rate:.0%}" if rate else "",
+        f"{FLOP_PER_AUDIO_S * audio / middle / rate:.0%}" if rate else "",
         part("encode"),
         part("search"),
-        str(answers[0].get("n_tokens", "")),
+        str(sum(len(text.split()) for text in answers[0]["texts"])),
         *map(ratio, ours),
     ]
     return "| " + " | ".join(cells) + " |"

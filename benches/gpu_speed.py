@@ -2,7 +2,8 @@
 
 Numerator: 15.6 GFLOP per second of unpadded audio for the 0.6B encoder on 30 s chunks, 27.1 for 1.1B.
 Denominator: the best of 20 products of two 8192 x 8192 matrices in the same type, after warm-up.
-Time: from samples in host memory to words, the median of 3 runs of `throughput`.
+Time: from samples in host memory to words, the median of 3 runs of `throughput`. Beside it the
+encoder alone, and the same graph run by Python; on a CPU that one does without packed weights.
 """
 
 import argparse
@@ -17,8 +18,12 @@ import torch
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "xtask/python"))
 
-from random_init import speech_like  # noqa: E402  (the folder is put on the path above)
+from parakeet import build  # noqa: E402  (the folder is put on the path above)
+from random_init import architecture, speech_like  # noqa: E402
+from weights import RandomWeights  # noqa: E402
 
+# 60 s, as in a bundle.
+MAX_FRAMES = 750
 GFLOP_PER_AUDIO_S = {"0.6b": 15.6, "1.1b": 27.1}
 COLUMNS = (
     "model compute_type batch lanes spread rtfx share wall encode search n_tokens joint_calls "
@@ -31,7 +36,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--throughput", required=True)
     parser.add_argument("--bundles", type=pathlib.Path, required=True)
-    parser.add_argument("--models", required=True, help="folders in --bundles")
+    parser.add_argument(
+        "--models", required=True, help="sizes of random_init.py, folders in --bundles"
+    )
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--json", type=pathlib.Path, required=True)
     arguments = parser.parse_args()
@@ -55,7 +62,11 @@ def main() -> None:
             row["peak_gb"] = round((row["peak_bytes"] or 0) / 1e9, 1)
             rows.append(row)
             shown = (row[column] for column in COLUMNS)
-            print(*(f"{it:.3g}" if isinstance(it, float) else it for it in shown), sep="  ", flush=True)
+            print(
+                *(f"{it:.3g}" if isinstance(it, float) else it for it in shown),
+                sep="  ",
+                flush=True,
+            )
         if done.returncode != 0:
             print(f"{model} {compute_type}: exit code {done.returncode}", flush=True)
     report = {"card": card, "torch": torch.__version__, "matrix_gflops": rates, "rows": rows}
@@ -90,37 +101,46 @@ def plan(arguments: argparse.Namespace) -> list[tuple[str, str, list[str]]]:
 
 
 def stages(arguments: argparse.Namespace) -> None:
-    """Milliseconds of the encoder's stages in one archive, by the device's own clock."""
-    if arguments.device == "cpu":
-        return
-    bundle = arguments.bundles / arguments.models.split()[0]
+    """Milliseconds of the encoder's stages in one archive, and of the same graph run by Python."""
+    device, name = arguments.device, arguments.models.split()[0]
+    bundle = arguments.bundles / name
     file = json.loads((bundle / "manifest.json").read_text())["archives"]["bfloat16"]["file"]
     torch._C._jit_set_profiling_mode(False)
     with torch.inference_mode():
-        archive = torch.jit.load(str(bundle / file), map_location="cuda")
-        for n in (1, 8, 32, 128):
-            audio = 0.1 * torch.randn(n, 476_160, device="cuda")
+        archive = torch.jit.load(str(bundle / file), map_location=device)
+        weights = RandomWeights(torch.Generator().manual_seed(1))
+        eager = build(architecture(name), MAX_FRAMES, weights).eval().cast(torch.bfloat16)
+        eager.to(device)
+        for n in (1, 8, 32, 128) if device == "cuda" else (1,):
+            audio = 0.1 * torch.randn(n, 476_160, device=device)
             n_samples = torch.full([n], 476_160)
-            features = milliseconds(lambda: archive.features(audio, n_samples))
-            encoder = milliseconds(lambda: archive.encoder_output(audio, n_samples))
-            whole = milliseconds(lambda: archive.encode(audio, n_samples))
+            features = milliseconds(device, lambda: archive.features(audio, n_samples))
+            encoder = milliseconds(device, lambda: archive.encoder_output(audio, n_samples))
+            whole = milliseconds(device, lambda: archive.encode(audio, n_samples))
+            by_python = milliseconds(device, lambda: eager.encode(audio, n_samples))
             print(
                 f"batch {n:3} of 29.76 s: front end {features:.2f} ms, encoder "
-                f"{encoder - features:.2f} ms, projection {whole - encoder:.2f} ms",
+                f"{encoder - features:.2f} ms, projection {whole - encoder:.2f} ms; eager PyTorch "
+                f"takes {by_python / whole:.2f} times as long",
                 flush=True,
             )
 
 
-def milliseconds(call) -> float:
-    """The median of 5, between events on the device."""
+def milliseconds(device: str, call) -> float:
+    """The median of 5, on a GPU between events on the device."""
     times = []
     for _ in range(7):
-        begun, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        begun.record()
-        call()
-        ended.record()
-        torch.cuda.synchronize()
-        times.append(begun.elapsed_time(ended))
+        if device == "cuda":
+            begun, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            begun.record()
+            call()
+            ended.record()
+            torch.cuda.synchronize()
+            times.append(begun.elapsed_time(ended))
+        else:
+            started = time.perf_counter()
+            call()
+            times.append(1e3 * (time.perf_counter() - started))
     return sorted(times[2:])[2]
 
 

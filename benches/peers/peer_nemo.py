@@ -93,12 +93,11 @@ def transcribe(model: Any, files: list[str], compute_type: str) -> dict:
 
 def matrix_rate(size: int, compute_type: str) -> float:
     """Operations per second of the best of some products of square matrices."""
-    kinds = {"float32": torch.float32, "bfloat16": torch.bfloat16, "int8": torch.int8}
     if compute_type == "int8":
         a, b = (torch.randint(-128, 128, (size, size), dtype=torch.int8) for _ in range(2))
         multiply = torch._int_mm
     else:
-        a, b = (torch.randn(size, size).to(kinds[compute_type]) for _ in range(2))
+        a, b = (torch.randn(size, size).to(getattr(torch, compute_type)) for _ in range(2))
         multiply = torch.mm
     best = float("inf")
     for _ in range(N_PRODUCTS):

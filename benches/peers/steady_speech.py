@@ -1,4 +1,4 @@
-"""Makes a random RNNT say as many tokens as speech has, in every compute type.
+"""Makes a random RNNT say about as many tokens as speech has, whatever the compute type.
 
 What a random head says hangs on the last bit: with a little noise it says three times as much, and
 a benchmark would compare the noise. This one alternates. A direction in the encoder's output says
@@ -15,6 +15,7 @@ from nemo_config import Shape
 from speaking import balance_joint, encode, quieten
 from torch import Tensor, nn
 
+# About what read English has of a BPE of 1024 pieces.
 TOKENS_PER_S = 3.0
 FRAMES_PER_S = 12.5
 # How far above silent tokens blank lies, in nats; a token that is due passes it by more.
@@ -26,9 +27,9 @@ INHIBITION = 100.0
 
 
 @torch.no_grad()
-def make_speak_steadily(model: Any, shape: Shape, recordings: list[Tensor]) -> None:
-    """Changes the head's weights in place; `model` is NeMo's, `recordings` are samples."""
-    encoded, n_frames = encode(model, recordings)
+def make_speak_steadily(model: Any, shape: Shape, recording: Tensor) -> None:
+    """Changes the head's weights in place; `model` is NeMo's, `recording` is samples."""
+    encoded, n_frames = encode(model, [recording])
     frames = encoded[0, :, : int(n_frames[0])].T
     output = balance_joint(model, frames, shape)
     direction = fastest_direction(frames)

@@ -1,19 +1,25 @@
 //! Tasks that share the engine's batches: each has its own words, its own settings and its own end.
 
+use std::env;
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use e2e_tests::parakeet;
 use e2e_tests::pipeline::Pipeline;
 use e2e_tests::{Contract, Worker, WorkerSettings};
+use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
 const IN_FLIGHT: usize = 6;
 
 fn settings(pipeline: &Pipeline) -> WorkerSettings {
+    settings_of(pipeline, IN_FLIGHT)
+}
+
+fn settings_of(pipeline: &Pipeline, in_flight: usize) -> WorkerSettings {
     let mut settings = parakeet::settings(pipeline, "worker");
-    let in_flight = ("DALSTON_BATCH_MAX_INFLIGHT", IN_FLIGHT.to_string());
+    let in_flight = ("DALSTON_BATCH_MAX_INFLIGHT", in_flight.to_string());
     settings.more.push(in_flight);
     settings
 }
@@ -85,6 +91,51 @@ fn a_task_of_other_settings_and_a_bad_one_change_nothing_for_the_others() {
     };
     assert!(n_segments(&short) > n_segments(&plain));
     assert_eq!(n_segments(&plain), n_segments(&again));
+}
+
+/// Twenty tasks of some five seconds; `E2E_TASKS=200` takes more, and `--nocapture` shows the times.
+#[test]
+fn many_tasks_at_a_time_say_what_one_at_a_time_says() {
+    let n_tasks = env::var("E2E_TASKS").map_or(20, |it| it.parse().expect("a number"));
+    let recordings = parakeet::recordings(1..=n_tasks);
+    let [alone, together] = [1, 16].map(|in_flight| {
+        let mut pipeline = Pipeline::start(Contract::M22);
+        let worker = parakeet::start(&settings_of(&pipeline, in_flight));
+        worker.wait_until_ready(PATIENCE);
+        let begun = Instant::now();
+        let tasks = pipeline.submit_recordings(&recordings, |task| task);
+        pipeline.check_ended_once(&tasks, 5 * PATIENCE);
+        let took = begun.elapsed().as_secs_f64();
+        println!("{n_tasks} tasks, {in_flight} at a time: {took:.2} s");
+        if in_flight > 1 {
+            let n_batches = figure(&worker, "dalston_engine_batch_fill_ratio_count");
+            assert!(n_batches < n_tasks as f64, "none shared a batch");
+        }
+        let outputs = tasks.iter().map(|task| pipeline.output(task));
+        outputs.collect::<Vec<_>>()
+    });
+    for (alone, together) in alone.iter().zip(&together) {
+        assert_eq!(alone["text"], together["text"]);
+        let (alone, together) = (words(alone), words(together));
+        assert_eq!(alone.len(), together.len());
+        assert!(!alone.is_empty(), "every recording has words");
+        for (alone, together) in alone.into_iter().zip(together) {
+            for name in ["word", "start", "end"] {
+                assert!(!alone[name].is_null(), "{alone} has no {name}");
+                assert_eq!(alone[name], together[name]);
+            }
+            let confidence = |word: &Value| word["confidence"].as_f64().expect("it has one");
+            // Padding changes what float32 sums round to.
+            assert!((confidence(alone) - confidence(together)).abs() <= 0.002);
+        }
+    }
+}
+
+/// The words of an output, one JSON object each.
+fn words(output: &Value) -> Vec<&Value> {
+    let segments = output["segments"].as_array().into_iter().flatten();
+    let words = segments.filter_map(|segment| segment["words"].as_array());
+    words.flatten().collect()
 }
 
 /// The value of a metric.

@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use crate::cli::BenchArguments;
 use crate::parity::NEMO;
+use crate::prerequisites;
 use crate::process::run as run_command;
 use crate::project::Project;
 use crate::setup;
@@ -21,7 +22,7 @@ const ONNX: Venv = Venv {
         "soundfile==0.14.0",
     ],
     download: "onnx-asr with ONNX Runtime, 60 MB to download",
-    needed_gb: 15,
+    needed_gb: 1,
 };
 
 /// Where the random model, its exports and the recordings are kept.
@@ -36,6 +37,9 @@ pub(crate) fn run(project: &Project, arguments: &BenchArguments) -> Result<()> {
     setup::ensure(project)?;
     NEMO.ensure(project)?;
     ONNX.ensure(project)?;
+    if !project.path(WORK).join("bundle").exists() {
+        prerequisites::disk_space(&project.path(""), 15)?;
+    }
     project.announce("building the contestant");
     run_command(&mut project.cargo("build --release --package benches --bin contestant"))?;
     let target_dir = project.environment.target_dir.as_deref();
