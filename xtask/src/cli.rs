@@ -28,8 +28,8 @@ pub(crate) enum Command {
 
     /// Run every check and every test; ends with `N passed, N failed`
     ///
-    /// In order: formatting, tidy, licences and sources of dependencies, the Python tests, clippy, docs,
-    /// then all Rust tests and doc tests. With CI=true a skipped test is a failure.
+    /// In order: formatting, tidy, licences and sources of dependencies, the files of deploy, the Python
+    /// tests, clippy, docs, then all Rust tests and doc tests. With CI=true a skipped test is a failure.
     Test(TestArguments),
 
     /// Turn a NeMo checkpoint, yours or the hub's, into a bundle that parakeet-worker loads

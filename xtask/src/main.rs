@@ -9,6 +9,7 @@ compile_error!("the engine builds on Linux and macOS; on Windows use WSL");
 mod bench;
 mod cli;
 mod demo;
+mod deploy;
 mod export;
 mod fuzz;
 mod hub;

