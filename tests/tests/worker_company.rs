@@ -45,7 +45,7 @@ fn tasks_that_share_batches_have_the_words_of_each_alone() {
         );
         for step in ["audio_decode", "plan", "encode", "search", "words"] {
             let name = format!(
-                "dalston_engine_step_seconds_total{{engine_id=\"parakeet\",step=\"{step}\"}}"
+                "dalston_engine_step_seconds_total{{engine_id=\"scripted\",step=\"{step}\"}}"
             );
             assert!(figure(&worker, &name) > 0.0, "{step} took no time");
         }
