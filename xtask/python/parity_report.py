@@ -17,6 +17,8 @@ from worker import Transcript
 MAX_DEVIATION = 1e-3
 # Of probabilities; the program prints four digits of a word's.
 MAX_CONFIDENCE = 1e-4
+# Of a confidence that is printed, half of its last place.
+ROUNDING = 0.5e-4
 # Seconds. The program prints milliseconds.
 MAX_TIME = 1e-3
 # Share of the frames that emit: below, little is compared; above, nothing is like speech.
@@ -123,7 +125,9 @@ class Report:
         self.spans(model, "segment", file, reference.segments, ours.segments)
         confidence = self.row(model, "confidence, words", "words", MAX_CONFIDENCE)
         for expected, actual in zip(reference.words, ours.words):
-            confidence.see(abs(expected.confidence - actual.confidence), file)
+            # What the output's four decimals round off is no difference.
+            error = abs(expected.confidence - actual.confidence) - ROUNDING
+            confidence.see(max(error, 0.0), file)
 
     def spans(
         self,
