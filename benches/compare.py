@@ -1,10 +1,9 @@
 """Runs ours and the peers on the same recordings and weights, in turn, and prints a table.
 
 Called by `cargo xtask bench`, which installs the peers. The contestants of a heat are loaded once
-and wait while the others work; each round asks each of them once, and the first of the shortest
-task is not counted. A figure is the median of the rounds, a ratio the median of the rounds'
-ratios: what disturbs a machine for a while disturbs both sides of it. All in one heat would not
-fit 24 GB of memory.
+and wait while the others work; each round asks each of them once, and the first is not counted.
+A figure is the median of the rounds, a ratio the median of the rounds' ratios: what disturbs a
+machine for a while disturbs both sides of it. All in one heat would not fit 24 GB of memory.
 """
 
 import argparse

@@ -1,7 +1,5 @@
 //! `cargo xtask bench`: the engine timed beside its peers.
 
-use std::path::Path;
-
 use anyhow::Result;
 
 use crate::cli::BenchArguments;
@@ -42,8 +40,6 @@ pub(crate) fn run(project: &Project, arguments: &BenchArguments) -> Result<()> {
     }
     project.announce("building the contestant");
     run_command(&mut project.cargo("build --release --package benches --bin contestant"))?;
-    let target_dir = project.environment.target_dir.as_deref();
-    let target_dir = project.path(target_dir.unwrap_or(Path::new("target")));
 
     project.announce("timing, each in turn");
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -51,7 +47,7 @@ pub(crate) fn run(project: &Project, arguments: &BenchArguments) -> Result<()> {
     comparison.arg("benches/compare.py");
     comparison
         .arg("--contestant")
-        .arg(target_dir.join("release/contestant"));
+        .arg(project.built("release/contestant"));
     comparison.args(["--nemo", &format!("{}/bin/python", NEMO.folder)]);
     comparison.args(["--onnx", &format!("{}/bin/python", ONNX.folder)]);
     comparison.args(["--work", WORK]);

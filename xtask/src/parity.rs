@@ -1,7 +1,5 @@
 //! `cargo xtask parity`: the engine compared with NeMo itself.
 
-use std::path::Path;
-
 use anyhow::Result;
 
 use crate::cli::ParityArguments;
@@ -33,8 +31,6 @@ pub(crate) fn run(project: &Project, arguments: &ParityArguments) -> Result<()> 
     ensure_tiny_bundle(project)?;
     project.announce("building parakeet-worker");
     run_command(&mut project.cargo("build --package parakeet-worker"))?;
-    let target_dir = project.environment.target_dir.as_deref();
-    let target_dir = project.path(target_dir.unwrap_or(Path::new("target")));
 
     project.announce("comparing with NeMo");
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -42,7 +38,7 @@ pub(crate) fn run(project: &Project, arguments: &ParityArguments) -> Result<()> 
     comparison.args(["-W", "ignore", "xtask/python/parity.py"]);
     comparison
         .arg("--worker")
-        .arg(target_dir.join("debug/parakeet-worker"));
+        .arg(project.built("debug/parakeet-worker"));
     comparison.args(["--work", WORK]);
     comparison.args(["--threads", &threads.to_string()]);
     if arguments.full {

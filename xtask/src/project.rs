@@ -53,6 +53,13 @@ impl Project {
         self.root.join(relative)
     }
 
+    /// A path in the folder where cargo builds: `release/parakeet-worker`.
+    pub(crate) fn built(&self, relative: &str) -> PathBuf {
+        let folder = self.environment.target_dir.as_deref();
+        let folder = self.root.join(folder.unwrap_or(Path::new("target")));
+        folder.join(relative)
+    }
+
     /// Where the worker looks for the bundle of a model: its id with `/` written `--`, in
     /// `DALSTON_MODEL_DIR`, else in `models`.
     pub(crate) fn bundle(&self, model_id: &str) -> PathBuf {

@@ -5,11 +5,11 @@ use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Result;
+use benches::{ModelArguments, seconds};
 use clap::Parser;
-use parakeet_model::{ComputeType, Device, ParakeetModel, set_threads};
 use parakeet_worker::engine::{Engine, Settings};
 use parakeet_worker::source::Source;
 use parakeet_worker::stats::Stats;
@@ -19,28 +19,17 @@ use serde_json::json;
 /// took in seconds. The first line it prints says that the model is loaded.
 #[derive(Parser)]
 struct Arguments {
-    /// A bundle's folder.
-    #[arg(long, value_name = "DIR")]
-    model: PathBuf,
-    /// auto, cpu or cuda.
-    #[arg(long, default_value = "auto")]
-    device: Device,
-    /// float32, bfloat16, float16, int8 or auto.
-    #[arg(long, default_value = "auto")]
-    compute_type: ComputeType,
+    #[command(flatten)]
+    model: ModelArguments,
     /// Chunks in one encoder batch, if not as many as the worker takes.
     #[arg(long)]
     batch_size: Option<NonZeroUsize>,
-    /// CPU threads of one network operation.
-    #[arg(long)]
-    threads: Option<NonZeroUsize>,
 }
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    set_threads(arguments.threads);
     let begun = Instant::now();
-    let model = ParakeetModel::load(&arguments.model, arguments.device, arguments.compute_type)?;
+    let model = arguments.model.load()?;
     let mut settings = Settings::of(&model, None);
     settings.batch_size = arguments.batch_size.unwrap_or(settings.batch_size);
     let engine = Engine {
@@ -106,8 +95,4 @@ fn say(line: &serde_json::Value) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{line}")?;
     out.flush()
-}
-
-fn seconds(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1e4).round() / 1e4
 }

@@ -7,9 +7,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use benches::{ModelArguments, seconds};
 use clap::Parser;
 use dalston_engine_sdk::audio::{self, AudioLimits, SAMPLE_RATE_HZ};
-use parakeet_model::{ComputeType, Device, ParakeetModel, Uploaded, Utterances, set_threads};
+use parakeet_model::{ParakeetModel, Uploaded, Utterances};
 use rnnt_decode::{FrameClock, SearchRules, SearchStats, search, words};
 use serde_json::{Value, json};
 
@@ -22,15 +23,8 @@ struct Arguments {
     /// Recordings to take speech from.
     #[arg(required = true, value_name = "FILE")]
     recordings: Vec<PathBuf>,
-    /// A bundle's folder.
-    #[arg(long, value_name = "DIR")]
-    model: PathBuf,
-    /// auto, cpu or cuda.
-    #[arg(long, default_value = "auto")]
-    device: Device,
-    /// float32, bfloat16, float16, int8 or auto.
-    #[arg(long, default_value = "auto")]
-    compute_type: ComputeType,
+    #[command(flatten)]
+    model: ModelArguments,
     /// Utterances in one encoder batch; several sizes with commas between.
     #[arg(long, value_delimiter = ',', default_value = "1")]
     batch: Vec<NonZeroUsize>,
@@ -49,14 +43,10 @@ struct Arguments {
     /// Runs, after one that warms up.
     #[arg(long, default_value_t = 3)]
     runs: usize,
-    /// CPU threads of one network operation.
-    #[arg(long)]
-    threads: Option<NonZeroUsize>,
 }
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    set_threads(arguments.threads);
     let mut speech = Vec::new();
     for path in &arguments.recordings {
         let waveform = audio::load(path, &AudioLimits::default());
@@ -67,7 +57,7 @@ fn main() -> Result<()> {
         );
     }
     let begun = Instant::now();
-    let model = ParakeetModel::load(&arguments.model, arguments.device, arguments.compute_type)?;
+    let model = arguments.model.load()?;
     let load = begun.elapsed();
     for &batch in &arguments.batch {
         let utterances = cut(&speech, &arguments, batch.get() * arguments.batches)?;
@@ -179,7 +169,6 @@ impl Run {
         batch: usize,
         load: Duration,
     ) -> Value {
-        let seconds = |time: Duration| (time.as_secs_f64() * 1e4).round() / 1e4;
         json!({
             "model": model.manifest().model_id,
             "device": model.device().name(),

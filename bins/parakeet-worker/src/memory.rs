@@ -2,9 +2,11 @@
 
 use std::fmt;
 
-use parakeet_model::{ComputeType, Device, ParakeetModel};
+use dalston_engine_sdk::audio::SAMPLE_RATE_HZ;
+use parakeet_model::{Device, ParakeetModel};
 
 use crate::engine::Settings;
+use crate::settings::bytes_per_second;
 
 /// What a run should hold at its peak, in bytes. `benches/memory.py` compares it with what one holds: at
 /// most 11 % apart, for rnnt-0.6b in every type and for the tiny model.
@@ -31,7 +33,8 @@ impl MemoryPlan {
         (model.device() == Device::Cpu).then(|| Self {
             program: PROGRAM,
             weights: model.archive_bytes(),
-            encoder: pass as u64 * bytes_per_sample(model.compute_type()),
+            encoder: pass as u64 * bytes_per_second(model.compute_type())
+                / u64::from(SAMPLE_RATE_HZ),
             recordings: (held_s * BYTES_PER_SECOND_HELD) as u64,
         })
     }
@@ -47,15 +50,6 @@ const PROGRAM: u64 = 330_000_000;
 
 /// Float32 at 16 kHz.
 const BYTES_PER_SECOND_HELD: f64 = 64_000.0;
-
-/// What the encoder takes for each sample that goes through it, at the width of 1024: measured as the
-/// difference between batches of other sizes.
-fn bytes_per_sample(compute_type: ComputeType) -> u64 {
-    match compute_type {
-        ComputeType::Float32 => 200,
-        _ => 100,
-    }
-}
 
 impl fmt::Display for MemoryPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

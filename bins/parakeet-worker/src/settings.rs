@@ -45,19 +45,20 @@ fn batch_size(model: &ParakeetModel, seconds: f64, vram_budget: Option<u64>) -> 
 
 /// Chunks of `seconds` that fit so many bytes of a GPU.
 fn fitting(bytes: u64, seconds: f64, compute_type: ComputeType) -> NonZeroUsize {
-    let bytes_per_s = match compute_type {
-        ComputeType::Float32 => 2 * BYTES_PER_SECOND,
-        _ => BYTES_PER_SECOND,
-    };
     // A part is left to what the search needs, and to memory in pieces that are too small.
-    let room = 0.7 * bytes as f64 / (seconds * bytes_per_s as f64);
+    let room = 0.7 * bytes as f64 / (seconds * bytes_per_second(compute_type) as f64);
     let size = (room as usize).clamp(1, LARGEST_BATCH);
     NonZeroUsize::new(size).expect("at least 1")
 }
 
-/// What encoding takes on a GPU for each second of audio in 16-bit types, at the width of 1024 that all
-/// large Parakeets have: 5.9 GB for 128 chunks of 30 s, measured on an H100.
-const BYTES_PER_SECOND: usize = 1_600_000;
+/// What encoding takes for each second of audio, at the width of 1024 that all large Parakeets have: on an
+/// H100 5.9 GB for 128 chunks of 30 s in 16-bit types, and the same for each second on a CPU.
+pub(crate) fn bytes_per_second(compute_type: ComputeType) -> u64 {
+    match compute_type {
+        ComputeType::Float32 => 3_200_000,
+        _ => 1_600_000,
+    }
+}
 
 /// A GPU is full with 128 chunks of 30 s: 64 are 1 % slower on an H100, 32 are 7 %.
 const LARGEST_BATCH: usize = 128;

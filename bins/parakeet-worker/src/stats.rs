@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use dalston_engine_sdk::memory;
 use rnnt_decode::{SearchStats, Window};
 
 use crate::memory::MemoryPlan;
@@ -132,19 +133,9 @@ impl fmt::Display for Stats {
         if let Some(planned) = self.planned {
             line("planned memory", planned.to_string())?;
         }
-        match peak_memory_mib() {
-            Some(peak) => line("peak memory", format!("{peak} MiB")),
+        match memory::peak_bytes() {
+            Some(peak) => line("peak memory", format!("{} MiB", peak >> 20)),
             None => Ok(()),
         }
     }
-}
-
-/// The most memory this process ever held; `None` where the system does not say.
-fn peak_memory_mib() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
-    Some(kib / 1024)
 }

@@ -35,6 +35,7 @@ mod engine;
 mod error;
 pub mod failpoint;
 pub mod health;
+pub mod memory;
 pub mod metrics;
 pub mod queue;
 pub mod runner;

@@ -14,6 +14,7 @@ use prometheus_client::registry::Registry;
 
 use crate::engine::EngineHealth;
 use crate::error::ErrorKind;
+use crate::memory;
 
 /// What a worker counts and measures. Cheap to update from any thread.
 #[derive(Debug)]
@@ -225,7 +226,7 @@ impl Metrics {
 
     /// All of them as text, in the format [`CONTENT_TYPE`]; main memory as it is now.
     pub fn text(&self) -> String {
-        self.set_bytes(&self.memory, resident_bytes());
+        self.set_bytes(&self.memory, memory::resident_bytes());
         let mut page = String::new();
         text::encode(&mut page, &self.registry).expect("a string takes anything");
         page
@@ -312,16 +313,6 @@ impl Registration {
         self.0.register(name, help, family.clone());
         family
     }
-}
-
-/// Main memory of this process; `None` where the system does not say.
-fn resident_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
-    Some(1024 * kib)
 }
 
 /// What a set of labels can do.

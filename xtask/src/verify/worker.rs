@@ -30,13 +30,9 @@ impl<'a> Worker<'a> {
         }
         project.announce("building parakeet-worker");
         run(&mut project.cargo("build --release --package parakeet-worker"))?;
-        let target = project.environment.target_dir.as_deref();
-        let program = target
-            .unwrap_or(Path::new("target"))
-            .join("release/parakeet-worker");
         Ok(Self {
             project,
-            program: project.path(program),
+            program: project.built("release/parakeet-worker"),
         })
     }
 

@@ -290,7 +290,7 @@ fn silence_is_passed_over_unless_it_is_to_be_heard() {
         assert_eq!(code, Some(0), "{stderr}");
         let line = stderr.lines().find(|it| it.starts_with("batches"));
         let n = line.and_then(|it| it.split_whitespace().last()?.parse().ok());
-        n.unwrap_or_else(|| panic!("no calls are counted in {stderr}"))
+        n.unwrap_or_else(|| panic!("no batches are counted in {stderr}"))
     };
     assert_eq!(n_calls(&[]), 0);
     assert!(n_calls(&["--hear-silence"]) > 0);

@@ -182,12 +182,7 @@ fn answer_parent(path: &Path) {
 
 /// The most memory that this process has held.
 fn peak_memory_kib() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmHWM:"))
-        .unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    dalston_engine_sdk::memory::peak_bytes().unwrap() / 1024
 }
 
 /// Overwrites bytes at `offset` behind the first occurrence of `name`.
