@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::ops::Range;
 
 use crate::cuts::{Pads, cut};
-use crate::loudness::{levels, places, spans};
+use crate::loudness::{Place, levels, places, spans};
 
 /// Part of the audio that is encoded in one pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,9 +43,10 @@ pub fn plan_chunks(audio: &[f32], rules: &ChunkRules) -> Vec<Chunk> {
         }],
         _ => {
             let levels = levels(audio, grid.stride);
+            let places = places(&levels, rules.pause_frames);
             let margin = rules.context_frames;
             let spans = spans(&levels, rules.skip_frames, margin);
-            let plan = |span| grid.plan(&levels, span, 0, rules);
+            let plan = |span| grid.plan(&places, span, 0, rules);
             spans.into_iter().flat_map(plan).collect()
         }
     }
@@ -55,9 +56,9 @@ pub fn plan_chunks(audio: &[f32], rules: &ChunkRules) -> Vec<Chunk> {
 /// and join its neighbours as it did.
 pub fn split_chunk(audio: &[f32], chunk: &Chunk, rules: &ChunkRules) -> Vec<Chunk> {
     let grid = Grid::new(audio, rules);
-    let levels = levels(audio, grid.stride);
+    let places = places(&levels(audio, grid.stride), rules.pause_frames);
     let span = chunk.heard.start / grid.stride..chunk.heard.end.div_ceil(grid.stride);
-    grid.plan(&levels, span, chunk.overlap, rules)
+    grid.plan(&places, span, chunk.overlap, rules)
 }
 
 /// How audio is cut. Frames are encoder frames.
@@ -128,18 +129,17 @@ impl Grid {
     /// Plans the chunks that hear `span`, of which the chunk before hears the first `overlap` samples.
     fn plan(
         &self,
-        levels: &[f32],
+        places: &[Place],
         span: Range<usize>,
         overlap: usize,
         rules: &ChunkRules,
     ) -> Vec<Chunk> {
         let pads = Pads::new(rules);
-        let places = places(levels, rules.pause_frames);
-        let cuts = cut(&places, &span, &pads, rules.wanted_frames.get());
+        let cuts = cut(places, &span, &pads, rules.wanted_frames.get());
         let mut covered = span.start * self.stride + overlap;
         let mut chunks: Vec<Chunk> = Vec::with_capacity(cuts.len());
         for edges in cuts.windows(2) {
-            let [before, after] = [edges[0], edges[1]].map(|at| pads.overlap(&places, &span, at));
+            let [before, after] = [edges[0], edges[1]].map(|at| pads.overlap(places, &span, at));
             let heard =
                 edges[0].saturating_sub(before).max(span.start)..(edges[1] + after).min(span.end);
             let encoded = heard.start.saturating_sub(pads.context)

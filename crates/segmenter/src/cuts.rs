@@ -17,16 +17,20 @@ const STEP: f64 = 0.5;
 ///
 /// No chunk encodes more than [`Pads::max`] frames, and no other choice costs less.
 pub(crate) fn cut(places: &[Place], span: &Range<usize>, pads: &Pads, wanted: usize) -> Vec<usize> {
+    let longest = pads.max.min(span.len());
+    let length_costs: Vec<_> = (0..=longest).map(|it| length_cost(it, wanted)).collect();
     // Of the cheapest cuts from the span's start to each border: their cost, and the last of them.
     let mut best = vec![(0.0, span.start)];
     for end in span.start + 1..=span.end {
         let first = span.start.max(end.saturating_sub(pads.max));
-        let cost = |start: usize| best[start - span.start].0 + length_cost(end - start, wanted);
-        let (cost, start) = (first..end)
-            .filter(|&start| pads.fits(places, span, start..end))
-            .map(|start| (cost(start), start))
-            .min_by(|a, b| a.0.total_cmp(&b.0))
-            .unwrap_or((f64::INFINITY, span.start));
+        let (mut cost, mut start) = (f64::INFINITY, span.start);
+        for (earlier, &(cost_before, _)) in (first..end).zip(&best[first - span.start..]) {
+            let total = cost_before + length_costs[end - earlier];
+            // `fits` takes longest and is asked last: this is the innermost loop.
+            if total < cost && pads.fits(places, span, earlier..end) {
+                (cost, start) = (total, earlier);
+            }
+        }
         let at_end = if end == span.end {
             0.0
         } else {

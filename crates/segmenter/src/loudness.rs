@@ -164,8 +164,7 @@ pub(crate) fn spans(
 /// The level of each frame in dB, from [`SILENCE_DB`] up; never NaN.
 pub(crate) fn levels(audio: &[f32], stride: usize) -> Vec<f32> {
     let level = |frame: &[f32]| {
-        let energy: f64 = frame.iter().map(|&x| f64::from(x).powi(2)).sum();
-        let db = 10.0 * (energy / frame.len() as f64).log10();
+        let db = 10.0 * (sum_of_squares(frame) / frame.len() as f64).log10();
         // Neither digital silence nor a sample that is no number has a logarithm.
         if db.is_nan() {
             SILENCE_DB
@@ -174,6 +173,19 @@ pub(crate) fn levels(audio: &[f32], stride: usize) -> Vec<f32> {
         }
     };
     audio.chunks(stride).map(level).collect()
+}
+
+/// Adds up the squares, in eight sums: the order of a single one would forbid vector instructions.
+fn sum_of_squares(samples: &[f32]) -> f64 {
+    let (eights, rest) = samples.as_chunks::<8>();
+    let mut sums = [0.0; 8];
+    for eight in eights {
+        for (sum, &x) in sums.iter_mut().zip(eight) {
+            *sum += f64::from(x) * f64::from(x);
+        }
+    }
+    let rest = rest.iter().map(|&x| f64::from(x) * f64::from(x));
+    sums.into_iter().chain(rest).sum()
 }
 
 /// What the quiet and the loud frames lie at: one in ten is quieter, one in ten louder.
