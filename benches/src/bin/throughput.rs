@@ -187,6 +187,7 @@ impl Run {
             "n_tokens": self.searched.n_tokens,
             "n_words": self.n_words,
             "joint_calls": self.searched.score_calls,
+            "predictor_calls": self.searched.advance_calls,
             "joint_calls_per_token": self.searched.score_calls_per_token(),
             "mean_window": self.searched.mean_window(),
             "peak_bytes": model.device_memory().map(|memory| memory.peak),
