@@ -156,8 +156,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--apart",
         action="store_true",
-        help="load one contestant at a time: of ten minutes NeMo and onnx-asr make one pass, for "
-        "which there is no memory beside the others",
+        help="load one contestant at a time, where memory is short",
     )
     parser.add_argument("--tasks", nargs="+", choices=("30 s", "8 x 30 s", "10 min"))
     return parser.parse_args()

@@ -1,42 +1,24 @@
-//! What the programs here share.
+//! What the programs and benchmarks here share.
 
-use std::num::NonZeroUsize;
-use std::path::PathBuf;
-use std::time::Duration;
+#[cfg(feature = "engine")]
+mod model;
+mod seams;
+mod search;
 
-use clap::Args;
-use parakeet_model::{ComputeType, Device, Error, ParakeetModel, set_threads};
+#[cfg(feature = "engine")]
+pub use model::{ModelArguments, seconds};
 
-/// Which model is measured, and on what.
-#[derive(Debug, Args)]
-pub struct ModelArguments {
-    /// A bundle's folder.
-    #[arg(long, value_name = "DIR")]
-    model: PathBuf,
-    /// auto, cpu or cuda.
-    #[arg(long, default_value = "auto")]
-    device: Device,
-    /// float32, bfloat16, float16, int8 or auto.
-    #[arg(long, default_value = "auto")]
-    compute_type: ComputeType,
-    /// CPU threads of one network operation.
-    #[arg(long)]
-    threads: Option<NonZeroUsize>,
+/// Work of the pure-Rust parts that is the same each time.
+pub struct Work {
+    /// What is done, and to what.
+    pub name: &'static str,
+    /// How many frames, tokens or seconds of audio it is done to.
+    pub n_items: usize,
+    /// Makes what does it once.
+    pub prepare: fn() -> Box<dyn FnMut()>,
 }
 
-impl ModelArguments {
-    /// Loads it.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`ParakeetModel::load`].
-    pub fn load(&self) -> Result<ParakeetModel, Error> {
-        set_threads(self.threads);
-        ParakeetModel::load(&self.model, self.device, self.compute_type)
-    }
-}
-
-/// A time as it is printed: seconds with four decimals.
-pub fn seconds(time: Duration) -> f64 {
-    (time.as_secs_f64() * 1e4).round() / 1e4
+/// All of it: the search of a batch, the words of a chunk, and the cutting and joining of ten minutes.
+pub fn pure_work() -> impl Iterator<Item = &'static Work> {
+    search::WORK.iter().chain(&seams::WORK)
 }

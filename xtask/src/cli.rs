@@ -28,8 +28,9 @@ pub(crate) enum Command {
 
     /// Run every check and every test; ends with `N passed, N failed`
     ///
-    /// In order: formatting, tidy, licences and sources of dependencies, the files of deploy, the Python
-    /// tests, clippy, docs, then all Rust tests and doc tests. With CI=true a skipped test is a failure.
+    /// In order: formatting, tidy, licences and sources of dependencies, the files of deploy, counts of
+    /// instructions, the Python tests, clippy, docs, then all Rust tests and doc tests. With CI=true a
+    /// skipped test is a failure.
     Test(TestArguments),
 
     /// Turn a NeMo checkpoint, yours or the hub's, into a bundle that parakeet-worker loads
@@ -55,6 +56,11 @@ pub(crate) enum Command {
     /// gigabytes, once), and needs 24 GB of memory and 15 of disk. An hour on two cores, which nothing
     /// else should use; `-- --tasks "30 s"` takes some minutes, `-- --help` lists more.
     Bench(BenchArguments),
+
+    /// Count the instructions of search, words and cutting; fails if there are more or fewer than before
+    ///
+    /// Under valgrind's callgrind, on x86-64 Linux. benches/instructions.tsv has what there were.
+    Instructions(InstructionArguments),
 
     /// Build the image with the tiny model, try it, print its parts; write models as archives
     ///
@@ -170,6 +176,13 @@ pub(crate) struct BenchArguments {
     /// Options of benches/compare.py, after `--`
     #[arg(last = true, value_name = "OPTION")]
     pub(crate) more: Vec<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct InstructionArguments {
+    /// Write the counts instead of comparing with them
+    #[arg(long)]
+    pub(crate) write: bool,
 }
 
 #[derive(Args)]

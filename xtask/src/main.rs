@@ -13,11 +13,13 @@ mod deploy;
 mod export;
 mod fuzz;
 mod hub;
+mod instructions;
 mod libtorch;
 mod package;
 mod parity;
 mod prerequisites;
 mod process;
+mod programs;
 mod project;
 mod schema;
 mod servers;
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         Command::Parity(arguments) => parity::run(&project, &arguments),
         Command::Verify(arguments) => verify::run(&project, &arguments),
         Command::Bench(arguments) => bench::run(&project, &arguments),
+        Command::Instructions(arguments) => instructions::run(&project, &arguments),
         Command::Package(arguments) => package::run(&project, &arguments),
         Command::Schema(arguments) => schema::run(&project, &arguments),
         Command::Fuzz(arguments) => fuzz::run(&project, &arguments),

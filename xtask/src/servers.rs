@@ -6,11 +6,11 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::process::{capture, run};
+use crate::process::capture;
+use crate::programs::{self, on_path};
 use crate::project::Project;
 use crate::venv::Venv;
 
@@ -65,22 +65,7 @@ fn redis(project: &Project) -> Result<PathBuf> {
         Ok(program) => return Ok(program),
         Err(error) => project.announce(&format!("Valkey cannot be installed: {error:#}")),
     }
-    let user = capture(Command::new("id").arg("-u"))?;
-    ensure!(
-        user.trim() == "0" && on_path("apt-get").is_some(),
-        "there is no redis-server on the PATH, and only root on Debian may install one"
-    );
-    project.announce("installing Debian's redis-server");
-    // RUNLEVEL: the package must not start a server of its own.
-    run(Command::new("apt-get")
-        .args([
-            "install",
-            "--yes",
-            "--no-install-recommends",
-            "redis-server",
-        ])
-        .envs([("RUNLEVEL", "1"), ("DEBIAN_FRONTEND", "noninteractive")]))?;
-    on_path("redis-server").context("the package redis-server brought no redis-server")
+    programs::install(project, "redis-server")
 }
 
 fn valkey(project: &Project) -> Result<PathBuf> {
@@ -105,14 +90,6 @@ fn ensure_link(link: &Path, find: impl FnOnce() -> Result<PathBuf>) -> Result<()
         .with_context(|| format!("cannot link {} to {}", link.display(), program.display()))
 }
 
-/// The program that a shell would start under this name.
-fn on_path(name: &str) -> Option<PathBuf> {
-    let script = format!("command -v {name}");
-    let output = Command::new("sh").args(["-c", &script]).output().ok()?;
-    let path = String::from_utf8(output.stdout).ok()?;
-    output.status.success().then(|| PathBuf::from(path.trim()))
-}
-
 #[cfg(test)]
 mod tests {
     use anyhow::bail;
@@ -134,12 +111,6 @@ mod tests {
         fn drop(&mut self) {
             let _ = fs::remove_dir_all(&self.0);
         }
-    }
-
-    #[test]
-    fn a_program_is_found_where_the_shell_finds_it() {
-        assert!(on_path("sh").is_some_and(|path| path.is_absolute()));
-        assert_eq!(on_path("no-such-program"), None);
     }
 
     #[test]

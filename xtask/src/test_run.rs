@@ -9,7 +9,7 @@ use crate::export::ensure_tiny_bundle;
 use crate::process::{run as run_command, watch};
 use crate::project::Project;
 use crate::totals::Totals;
-use crate::{deploy, hub, servers, setup, supply, tidy};
+use crate::{deploy, hub, instructions, servers, setup, supply, tidy};
 
 /// Runs what the arguments ask for; the last line it prints is `N passed, N failed`.
 ///
@@ -48,6 +48,7 @@ fn everything(project: &Project, totals: &mut Totals) -> Result<()> {
     deploy::check(project)?;
     setup::ensure(project)?;
     servers::ensure(project)?;
+    instructions::test(project, totals)?;
     python_tests(project, totals)?;
     ensure_tiny_bundle(project)?;
     project.announce("checking with clippy");
