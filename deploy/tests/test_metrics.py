@@ -7,6 +7,7 @@ import unittest
 import repository
 
 SOURCE = "crates/dalston-engine-sdk/src/metrics.rs"
+LABELS = "crates/dalston-engine-sdk/src/metrics/labels.rs"
 DASHBOARD = "deploy/grafana/parakeet.json"
 ALERTS = "deploy/prometheus/alerts.yaml"
 
@@ -25,7 +26,8 @@ QUERIED = re.compile(r"(dalston_engine_\w+)(?:\{(.*?)\})?")
 def metrics() -> list[list[str]]:
     """Name, kind, labels and meaning of every metric, in the order in which they are registered."""
     source = repository.text(SOURCE)
-    structs = dict(re.findall(r"^struct (\w+) \{\n(.*?)^\}", source, re.DOTALL | re.MULTILINE))
+    struct = r"^pub\(super\) struct (\w+) \{\n(.*?)^\}"
+    structs = dict(re.findall(struct, repository.text(LABELS), re.DOTALL | re.MULTILINE))
     labels_of = dict(
         re.findall(r"^    (\w+): (?:Family|Histograms)<(\w+)[,>]", source, re.MULTILINE)
     )
@@ -33,7 +35,7 @@ def metrics() -> list[list[str]]:
     registered = r'^            (\w+): new\.(\w+)\("(\w+)", "(.*?)"(?:, &\w+)?\)'
     for field, kind, name, meaning in re.findall(registered, source, re.MULTILINE):
         ending, kind = KINDS[kind]
-        labels = ", ".join(re.findall(r"^    (\w+):", structs[labels_of[field]], re.MULTILINE))
+        labels = ", ".join(re.findall(r"(\w+):", structs[labels_of[field]]))
         rows.append([f"dalston_engine_{name}_{ending}", kind, labels, meaning])
     return rows
 

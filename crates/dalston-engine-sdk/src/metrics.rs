@@ -1,11 +1,11 @@
 //! Prometheus metrics under the names that Dalston's dashboards and alerts know.
 
-use std::fmt::Debug;
-use std::hash::Hash;
+mod labels;
+
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
 use prometheus_client::metrics::gauge::Gauge;
@@ -15,6 +15,9 @@ use prometheus_client::registry::Registry;
 use crate::engine::EngineHealth;
 use crate::error::ErrorKind;
 use crate::memory;
+use labels::{
+    Engine, Failure, Labels, Processed, Recognition, Redelivery, Stage, Step, Task, Transfer,
+};
 
 /// What a worker counts and measures. Cheap to update from any thread.
 #[derive(Debug)]
@@ -315,11 +318,6 @@ impl Registration {
     }
 }
 
-/// What a set of labels can do.
-trait Labels: EncodeLabelSet + Clone + Debug + Eq + Hash + Send + Sync + 'static {}
-
-impl<L: EncodeLabelSet + Clone + Debug + Eq + Hash + Send + Sync + 'static> Labels for L {}
-
 /// Makes the histograms of a family.
 #[derive(Clone)]
 struct Buckets(&'static [f64]);
@@ -328,62 +326,6 @@ impl MetricConstructor<Histogram> for Buckets {
     fn new_metric(&self) -> Histogram {
         Histogram::new(self.0.iter().copied())
     }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Processed {
-    engine_id: String,
-    model: String,
-    status: &'static str,
-    execution_profile: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Task {
-    engine_id: String,
-    model: String,
-    execution_profile: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Transfer {
-    engine_id: String,
-    execution_profile: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Redelivery {
-    stage: String,
-    reason: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Stage {
-    stage: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Engine {
-    engine_id: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Step {
-    engine_id: String,
-    step: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Failure {
-    engine_id: String,
-    kind: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Recognition {
-    engine_id: String,
-    model: String,
-    device: String,
 }
 
 #[cfg(test)]
