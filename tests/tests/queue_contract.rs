@@ -11,7 +11,7 @@ use e2e_tests::RedisServer;
 /// A backend with the server it lives on.
 struct Served {
     backend: RedisBackend,
-    _server: RedisServer,
+    server: RedisServer,
 }
 
 #[async_trait]
@@ -33,7 +33,7 @@ async fn list(engine_id: &str) -> Option<Served> {
     let server = RedisServer::start();
     Some(Served {
         backend: RedisBackend::list(&server.url(), engine_id).await,
-        _server: server,
+        server,
     })
 }
 
@@ -41,12 +41,34 @@ async fn stream(engine_id: &str) -> Option<Served> {
     let server = RedisServer::start();
     Some(Served {
         backend: RedisBackend::streams(&server.url(), engine_id).await,
-        _server: server,
+        server,
     })
 }
 
 mod on_a_list {
+    use std::time::Duration;
+
+    use dalston_engine_sdk::queue::testsuite::Backend as _;
+    use redis::Commands as _;
+
     dalston_engine_sdk::queue_contract!(super::list);
+
+    #[tokio::test]
+    async fn a_task_that_is_handed_out_after_its_worker_left_is_not_lost() {
+        let backend = super::list("late").await.expect("it is always there");
+        let leaving = backend.connect("leaving");
+        leaving.join().await.unwrap();
+        leaving.leave().await.unwrap();
+        // What a server does that has not seen yet that the connection is closed.
+        let mut server = backend.server.connect();
+        let _: usize = server
+            .lpush("dalston:processing:late:leaving", "one")
+            .unwrap();
+        let other = backend.connect("other");
+        other.join().await.unwrap();
+        let found = other.claim(Duration::ZERO).await.unwrap();
+        assert_eq!(found.map(|claim| claim.task_id).as_deref(), Some("one"));
+    }
 
     #[tokio::test]
     async fn workers_that_come_and_go_at_random_complete_each_task_once() {
@@ -56,7 +78,49 @@ mod on_a_list {
 }
 
 mod on_a_stream {
+    use std::time::Duration;
+
+    use dalston_engine_sdk::queue::testsuite::Backend as _;
+    use redis::Commands as _;
+
     dalston_engine_sdk::queue_contract!(super::stream);
+
+    #[tokio::test]
+    async fn a_server_that_forgot_everything_ends_no_worker() {
+        let backend = super::stream("forgot").await.expect("it is always there");
+        let worker = backend.connect("a");
+        worker.join().await.unwrap();
+        backend.push("one").await;
+        let held = worker.claim(Duration::ZERO).await.unwrap();
+        let waiting = async {
+            let other = backend.connect("b");
+            other.join().await.unwrap();
+            other.claim(Duration::from_millis(400)).await
+        };
+        let forgetting = async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            let mut server = backend.server.connect();
+            let mut destroy = redis::cmd("XGROUP");
+            destroy
+                .arg("DESTROY")
+                .arg("dalston:stream:forgot")
+                .arg("engines");
+            let _: usize = destroy.query(&mut server).unwrap();
+        };
+        let (waited, ()) = tokio::join!(waiting, forgetting);
+        // The group is made anew, from the beginning of the stream.
+        let waited = waited.unwrap();
+        assert_eq!(waited.map(|claim| claim.task_id).as_deref(), Some("one"));
+
+        let mut server = backend.server.connect();
+        let _: usize = server.del("dalston:stream:forgot").unwrap();
+        let lost = worker.renew().await.unwrap();
+        assert_eq!(lost.len(), 1, "it is told that its task is gone");
+        drop(held);
+        backend.push("two").await;
+        let next = worker.claim(Duration::ZERO).await.unwrap();
+        assert_eq!(next.map(|claim| claim.task_id).as_deref(), Some("two"));
+    }
 
     #[tokio::test]
     async fn workers_that_come_and_go_at_random_complete_each_task_once() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
-use object_store::aws::AmazonS3Builder;
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::path::Path;
 use object_store::{
     Attribute, Attributes, BackoffConfig, ClientOptions, ObjectStore, ObjectStoreExt, PutOptions,
@@ -47,6 +47,9 @@ const MAX_FILE_BYTES: u64 = 4 << 30;
 /// Largest document that is read. Earlier stages' outputs are a part of a request: two hours of words
 /// with characters and phonemes are some 20 MB.
 const MAX_DOCUMENT_BYTES: u64 = 64 << 20;
+
+/// Characters of a store's own words that are kept.
+const MAX_WORDS: usize = 300;
 
 impl Artifacts {
     /// The objects of `bucket`, which is what `store` holds.
@@ -93,7 +96,8 @@ impl Artifacts {
         }
         if let Some(endpoint) = &config.endpoint {
             builder = builder
-                .with_endpoint(endpoint)
+                // Of all endpoints that the environment may name, this one is taken first.
+                .with_config(AmazonS3ConfigKey::S3Endpoint, endpoint)
                 .with_virtual_hosted_style_request(false);
         }
         let store = builder.build()?;
@@ -109,7 +113,7 @@ impl Artifacts {
     pub async fn read(&self, key: &Path) -> Result<Option<Bytes>, TaskError> {
         let object = match self.heard(self.store.get(key)).await? {
             Ok(object) => object,
-            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            Err(err) if is_missing(&err) => return Ok(None),
             Err(err) => return Err(self.fault(key, err).await),
         };
         let size = object.meta.size;
@@ -170,7 +174,7 @@ impl Artifacts {
             ObjectUri::parse(uri, &self.bucket).map_err(|err| TaskError::input(err.to_string()))?;
         let object = match self.heard(self.store.get(uri.key())).await? {
             Ok(object) => object,
-            Err(object_store::Error::NotFound { .. }) => {
+            Err(err) if is_missing(&err) => {
                 return Err(TaskError::input(format!("there is no object {uri}")));
             }
             Err(err) => return Err(self.fault(uri.key(), err).await),
@@ -202,7 +206,8 @@ impl Artifacts {
     ///
     /// `Unavailable` if it does not.
     pub async fn ping(&self) -> Result<(), TaskError> {
-        let key = Path::from("dalston-worker-ping");
+        // Where the objects of tasks are: a worker may be allowed nothing else.
+        let key = Path::from("jobs/dalston-worker-ping");
         match self.heard(self.store.head(&key)).await? {
             Ok(_) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(err) => Err(away(err)),
@@ -217,7 +222,7 @@ impl Artifacts {
         let is_refusal = matches!(err, PermissionDenied { .. } | Unauthenticated { .. });
         if is_refusal && self.ping().await.is_ok() {
             let message = format!("the store refuses this worker the object {key}");
-            return TaskError::engine(message).caused_by(err.to_string());
+            return TaskError::engine(message).caused_by(words_of(&err));
         }
         away(err)
     }
@@ -239,9 +244,22 @@ fn too_large(key: &Path, size: u64, limit: u64) -> TaskError {
     ))
 }
 
-/// The store's own words hold their causes already, so that only the words are kept.
 fn away(err: object_store::Error) -> TaskError {
-    TaskError::unavailable("the store does not answer as it should").caused_by(err.to_string())
+    TaskError::unavailable("the store does not answer as it should").caused_by(words_of(&err))
+}
+
+/// The store's own words hold their causes already. Of long ones the beginning says it; the rest may quote
+/// the request, a session's token included.
+fn words_of(err: &object_store::Error) -> String {
+    let words = err.to_string();
+    let end = words.char_indices().nth(MAX_WORDS);
+    end.map_or(words.clone(), |(end, _)| format!("{}...", &words[..end]))
+}
+
+/// Whether there is no such object. Where there is no such bucket the worker is set up wrongly, which no
+/// task can be blamed for.
+fn is_missing(err: &object_store::Error) -> bool {
+    matches!(err, object_store::Error::NotFound { .. }) && !err.to_string().contains("NoSuchBucket")
 }
 
 fn disk(err: std::io::Error) -> TaskError {

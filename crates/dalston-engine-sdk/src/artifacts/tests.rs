@@ -104,6 +104,11 @@ async fn a_store_that_says_nothing_or_is_away_is_given_up_and_no_fault_of_the_ta
 
 /// A store that refuses what `refuses` says of the request's first line, and has nothing of the rest.
 async fn store_that(refuses: fn(&str) -> bool) -> Artifacts {
+    store_that_says("", refuses).await
+}
+
+/// The same with more words.
+async fn store_that_says(words: &'static str, refuses: fn(&str) -> bool) -> Artifacts {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("an address").port();
     tokio::spawn(async move {
@@ -117,8 +122,10 @@ async fn store_that(refuses: fn(&str) -> bool) -> Artifacts {
                 true => "403 Forbidden",
                 false => "404 Not Found",
             };
-            let answer =
-                format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            let n_bytes = words.len();
+            let answer = format!(
+                "HTTP/1.1 {status}\r\nContent-Length: {n_bytes}\r\nConnection: close\r\n\r\n{words}"
+            );
             let _ = stream.write_all(answer.as_bytes()).await;
         }
     });
@@ -162,4 +169,34 @@ async fn an_object_that_is_refused_alone_is_not_asked_for_again() {
         err.to_string(),
         "the store refuses this worker the object a"
     );
+}
+
+#[tokio::test]
+async fn a_bucket_that_is_not_there_is_no_fault_of_the_task() {
+    let artifacts = store_that_says("<Error><Code>NoSuchBucket</Code></Error>", |_| false).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("audio");
+    for result in [
+        artifacts.read(&key("a")).await.map(drop),
+        artifacts.download("s3://bucket/a", &file).await.map(drop),
+        artifacts.write(&key("a"), Vec::new()).await,
+    ] {
+        let err = result.expect_err("there is no bucket");
+        assert_eq!(err.kind(), ErrorKind::Unavailable);
+        assert!(err.chain().contains("NoSuchBucket"), "{}", err.chain());
+    }
+}
+
+#[tokio::test]
+async fn of_what_a_store_says_the_log_gets_the_beginning() {
+    let words = concat!(
+        "<Error><Code>SignatureDoesNotMatch</Code>                                                  ",
+        "                                                                                           ",
+        "                                                                                           ",
+        "                                                                                           ",
+        "x-amz-security-token:hunter2</Error>"
+    );
+    let artifacts = store_that_says(words, |_| true).await;
+    let err = artifacts.read(&key("a")).await.expect_err("refused");
+    assert!(!err.chain().contains("hunter2"), "{}", err.chain());
 }

@@ -101,11 +101,14 @@ impl Runner {
                 let sentence = err.to_string();
                 let told = self
                     .tell(claim, Step::Finish(News::Failed(&sentence)))
-                    .await;
-                self.metrics
-                    .task_ended(Outcome::Failed, None, began.elapsed());
-                self.metrics.task_failed(err.kind());
-                told
+                    .await?;
+                // A task that went to another worker has not failed.
+                if told == Ended::Here {
+                    let took = began.elapsed();
+                    self.metrics.task_ended(Outcome::Failed, None, took);
+                    self.metrics.task_failed(err.kind());
+                }
+                Ok(told)
             }
         }
     }
@@ -152,9 +155,11 @@ impl Runner {
             tracing::info!("output_found");
             return Ok(None);
         }
-        let (request, input, _folder) = self.fetch(claim).await?;
-        reach("fetched");
+        let mut request = self.request(claim).await?;
         let context = TaskContext::with_deadline(request.deadline.map(instant));
+        context.check()?;
+        let (input, _folder) = self.fetch(claim, &mut request).await?;
+        reach("fetched");
         context.check()?;
         let _entry = self.at_work.enter(claim.receipt.as_str(), context.clone());
         tracing::info!("task_processing");
@@ -175,9 +180,8 @@ impl Runner {
         Ok(output.model)
     }
 
-    /// Brings the request and its files here, into a folder that goes when it is dropped.
-    async fn fetch(&self, claim: &Claim) -> Result<(Request, TaskInput, TempDir), TaskError> {
-        let began = Instant::now();
+    /// What is asked for.
+    async fn request(&self, claim: &Claim) -> Result<Request, TaskError> {
         let key = self.dialect.request_key(claim)?;
         let body = self.of_store(self.artifacts.read(&key).await)?;
         let body = body.ok_or_else(|| {
@@ -185,7 +189,17 @@ impl Runner {
                 "the task's request is missing: there is no object {key}"
             ))
         })?;
-        let mut request = self.dialect.read_request(claim, &body)?;
+        self.dialect.read_request(claim, &body)
+    }
+
+    /// Brings the request's files here, into a folder that goes when it is dropped. What only the engine
+    /// needs of the request goes with them.
+    async fn fetch(
+        &self,
+        claim: &Claim,
+        request: &mut Request,
+    ) -> Result<(TaskInput, TempDir), TaskError> {
+        let began = Instant::now();
         let folder = tempfile::Builder::new()
             .prefix("task-")
             .tempdir_in(&self.settings.scratch)
@@ -204,7 +218,7 @@ impl Runner {
             input.files.insert(slot.clone(), file);
         }
         self.metrics.downloaded(began.elapsed());
-        Ok((request, input, folder))
+        Ok((input, folder))
     }
 
     /// Takes note whether the store answered.

@@ -79,7 +79,8 @@ impl ListQueue {
         })
     }
 
-    /// Takes what is there, without waiting.
+    /// Takes what is there, without waiting. After an outage nobody is taken for dead at once: the living
+    /// renew their leases first.
     async fn take(&self, looked_after: &mut Option<Instant>) -> Result<Option<Claim>, QueueError> {
         let due = looked_after.is_none_or(|last| last.elapsed() >= self.lease.length / 3);
         let mut claim = self.scripts.claim.prepare_invoke();
@@ -94,8 +95,11 @@ impl ListQueue {
         for id in self.held.ids() {
             claim.arg(&*id);
         }
-        let taken: Option<(String, u32, BTreeMap<String, String>)> =
-            self.server.run(&claim).await?;
+        let taken: Option<(String, u32, BTreeMap<String, String>)> = self
+            .server
+            .run(&claim)
+            .await
+            .inspect_err(|_| *looked_after = Some(Instant::now()))?;
         if due {
             *looked_after = Some(Instant::now());
         }
@@ -144,7 +148,8 @@ impl Queue for ListQueue {
         let mut wait = redis::cmd("BLMOVE");
         wait.arg(&self.keys.queue).arg(&self.keys.processing);
         wait.arg("RIGHT").arg("LEFT").arg(patience.as_secs_f64());
-        self.server.wait(&wait, patience).await?;
+        let answer = self.server.wait(&wait, patience).await;
+        answer.inspect_err(|_| *looked_after = Some(Instant::now()))?;
         self.take(&mut looked_after).await
     }
 

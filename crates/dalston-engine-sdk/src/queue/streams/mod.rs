@@ -94,7 +94,8 @@ impl StreamQueue {
         })
     }
 
-    /// Takes what is there, without waiting.
+    /// Takes what is there, without waiting. After an outage nobody is taken for dead at once: the living
+    /// renew their leases first.
     async fn take(&self, looked_after: &mut Option<Instant>) -> Result<Option<Claim>, QueueError> {
         let due = looked_after.is_none_or(|last| last.elapsed() >= self.lease.length / 3);
         let mut claim = self.scripts.claim.prepare_invoke();
@@ -107,7 +108,11 @@ impl StreamQueue {
         for id in self.held.ids() {
             claim.arg(&*id);
         }
-        let taken: Option<Taken> = self.server.run(&claim).await?;
+        let taken: Option<Taken> = self
+            .server
+            .run(&claim)
+            .await
+            .inspect_err(|_| *looked_after = Some(Instant::now()))?;
         // One of the dead's tasks at a time; the others are somebody's as soon as he has a hand free.
         if due && taken.is_none() {
             *looked_after = Some(Instant::now());
@@ -176,7 +181,14 @@ impl Queue for StreamQueue {
         wait.arg("COUNT").arg(1);
         wait.arg("BLOCK").arg(patience.as_millis() as u64);
         wait.arg("STREAMS").arg(&self.stream).arg(">");
-        self.server.wait(&wait, patience).await?;
+        match self.server.wait(&wait, patience).await {
+            // The group is gone, and made anew by `take`.
+            Ok(()) | Err(QueueError::NotHeld) => {}
+            Err(err) => {
+                *looked_after = Some(Instant::now());
+                return Err(err);
+            }
+        }
         self.take(&mut looked_after).await
     }
 

@@ -11,7 +11,8 @@ redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now - 86400)
 local lost = {}
 for i = 5, #ARGV do
   -- Looked up first: XCLAIM would steal back an entry that another worker has taken over.
-  local pending = redis.call('XPENDING', KEYS[2], ARGV[4], ARGV[i], ARGV[i], 1)[1]
+  -- Where there is no such group any more the answer is an error, and the entry lost.
+  local pending = redis.pcall('XPENDING', KEYS[2], ARGV[4], ARGV[i], ARGV[i], 1)[1]
   if pending and pending[2] == ARGV[3] then
     redis.call('XCLAIM', KEYS[2], ARGV[4], ARGV[3], 0, ARGV[i], 'JUSTID')
   else
