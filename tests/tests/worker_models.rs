@@ -74,7 +74,7 @@ fn a_model_is_the_default_of_a_foreign_name_and_refused_where_a_bundle_is_missin
             "compute_type",
             "float16",
             "the bundle of parakeet-rnnt-tiny has no float16 archive, only float32; `cargo xtask \
-             export-model parakeet-rnnt-tiny --dtype float16` makes one",
+             export-model parakeet-rnnt-tiny --dtype float32,float16` writes it and those anew",
         ),
     ] {
         let with = |task: Task| task.with(key, value);

@@ -76,10 +76,7 @@ impl<'a, E: Ears> Hearing<'a, E> {
         let mut n_done = 0;
         for (chunk, hypothesis) in batch.into_iter().zip(heard) {
             match hypothesis {
-                Some(hypothesis) => {
-                    n_done += chunk.n_new();
-                    recordings.put(chunk, stride, hypothesis);
-                }
+                Some(hypothesis) => n_done += recordings.put(chunk, stride, hypothesis),
                 None => recordings.put_back(chunk),
             }
         }

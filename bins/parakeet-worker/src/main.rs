@@ -10,9 +10,14 @@ use parakeet_worker::transcribe::{self, Environment, Outcome, UsageError};
 use parakeet_worker::{engine_manifest, health, run};
 
 fn main() -> ExitCode {
+    // Of an empty variable compose files make one that is not set.
     let environment = Environment {
-        model_dir: env::var_os("DALSTON_MODEL_DIR").map(Into::into),
-        default_model: env::var("DALSTON_DEFAULT_MODEL").ok(),
+        model_dir: env::var_os("DALSTON_MODEL_DIR")
+            .filter(|it| !it.is_empty())
+            .map(Into::into),
+        default_model: env::var("DALSTON_DEFAULT_MODEL")
+            .ok()
+            .filter(|it| !it.is_empty()),
     };
     let outcome = match Cli::parse().command {
         Command::Transcribe(args) => transcribe::run(&args, environment),

@@ -186,14 +186,23 @@ impl Recordings {
         }
     }
 
-    /// Puts back what was heard in a chunk that was taken.
+    /// Puts back what was heard in a chunk that was taken; how many samples that makes. When one failed,
+    /// those of its recording that wait are not heard any more.
     pub(crate) fn put(
         &mut self,
         ChunkOf { file, chunk }: ChunkOf,
         stride: usize,
         heard: Result<Hypothesis, parakeet_model::Error>,
-    ) {
-        let n_new = n_new(&chunk);
+    ) -> usize {
+        let mut n_new = n_new(&chunk);
+        let mut n_chunks = 1;
+        if heard.is_err() {
+            let waiting = self.waiting.extract_if(.., |chunk| chunk.file == file);
+            for chunk in waiting {
+                n_new += chunk.n_new();
+                n_chunks += 1;
+            }
+        }
         let mut entry = match self.open.entry(file) {
             Entry::Occupied(entry) => entry,
             Entry::Vacant(_) => unreachable!("a recording is open while a chunk of it is missing"),
@@ -209,11 +218,12 @@ impl Recordings {
             (all @ Ok(_), Err(why)) => *all = Err(why.into()),
             (Err(_), _) => {}
         }
-        recording.n_missing -= 1;
+        recording.n_missing -= n_chunks;
         recording.n_done += n_new;
         if recording.n_missing == 0 {
             self.done.push_back((file, entry.remove().close()));
         }
+        n_new
     }
 
     /// Hands out a recording that is done.

@@ -1,8 +1,9 @@
 //! Where a recording comes from.
 
 use std::fmt;
-use std::io::{self, Cursor, Read as _};
-use std::path::PathBuf;
+use std::fs::{self, File};
+use std::io::{self, Cursor, Read};
+use std::path::{Path, PathBuf};
 
 use dalston_engine_sdk::audio::{self, AudioError, AudioLimits, Waveform};
 
@@ -18,16 +19,27 @@ pub enum Source {
 impl Source {
     pub(crate) fn load(&self, limits: &AudioLimits) -> Result<Waveform, AudioError> {
         match self {
-            Self::File(path) => audio::load(path, limits),
-            Self::Stdin => {
-                // One byte over the limit, so that the limit is seen to be passed.
-                let mut bytes = Vec::new();
-                let mut input = io::stdin().lock().take(limits.max_bytes.saturating_add(1));
-                input.read_to_end(&mut bytes).map_err(AudioError::Io)?;
-                audio::read(Cursor::new(bytes), limits)
+            Self::File(path) if is_pipe(path) => {
+                read_whole(File::open(path).map_err(AudioError::Io)?, limits)
             }
+            Self::File(path) => audio::load(path, limits),
+            Self::Stdin => read_whole(io::stdin().lock(), limits),
         }
     }
+}
+
+/// Whether a path leads to something that can be read once, from its start to its end: what a shell makes
+/// of `<(...)`, for example.
+fn is_pipe(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|it| !it.is_file() && !it.is_dir())
+}
+
+fn read_whole(input: impl Read, limits: &AudioLimits) -> Result<Waveform, AudioError> {
+    // One byte over the limit, so that the limit is seen to be passed.
+    let mut input = input.take(limits.max_bytes.saturating_add(1));
+    let mut bytes = Vec::new();
+    input.read_to_end(&mut bytes).map_err(AudioError::Io)?;
+    audio::read(Cursor::new(bytes), limits)
 }
 
 impl From<PathBuf> for Source {
@@ -47,5 +59,33 @@ impl fmt::Display for Source {
             Self::File(path) => path.display().fmt(f),
             Self::Stdin => f.write_str("-"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::os::fd::AsRawFd as _;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn a_pipe_is_heard_as_the_file_that_comes_through_it() {
+        let file = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../tests/data/speech/jfk.wav"
+        );
+        let bytes = fs::read(file).expect("it is in the repository");
+        let (reader, mut writer) = io::pipe().expect("a pipe");
+        let path = format!("/dev/fd/{}", reader.as_raw_fd());
+        let limits = AudioLimits::default();
+        thread::scope(|scope| {
+            scope.spawn(move || writer.write_all(&bytes));
+            let piped = Source::from(PathBuf::from(path)).load(&limits);
+            let whole = Source::from(PathBuf::from(file)).load(&limits);
+            let samples = |it: Result<Waveform, AudioError>| it.expect("it is audio").samples;
+            assert!(samples(piped) == samples(whole));
+        });
     }
 }

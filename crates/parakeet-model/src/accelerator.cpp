@@ -25,14 +25,16 @@ int parakeet_release_cache() {
   return guarded([] { at::accelerator::emptyCache(); });
 }
 
-// Free and total bytes of the current device; the most that tensors have held of it at once since the
+// Bytes of the current device that tensors can still have, those that the allocator keeps for later
+// included, and all there are; the most that tensors have held of it at once since the
 // last call, and what they hold now.
 int parakeet_memory(uint64_t* free, uint64_t* total, uint64_t* peak, uint64_t* held) {
   return guarded([&] {
     const auto device = at::accelerator::getDeviceIndex();
     const auto info = at::accelerator::getMemoryInfo(device);
     const auto stats = at::accelerator::getDeviceStats(device);
-    *free = info.first;
+    const auto reserved = stats.reserved_bytes[0].current - stats.allocated_bytes[0].current;
+    *free = info.first + static_cast<uint64_t>(reserved);
     *total = info.second;
     *peak = static_cast<uint64_t>(stats.allocated_bytes[0].peak);
     *held = static_cast<uint64_t>(stats.allocated_bytes[0].current);

@@ -64,7 +64,7 @@ impl FromStr for Device {
 /// Memory of a GPU, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeviceMemory {
-    /// What nobody has taken; what libtorch keeps for later counts as taken.
+    /// What nobody has taken, and what libtorch keeps for later.
     pub free: u64,
     /// All there is.
     pub total: u64,

@@ -87,9 +87,10 @@ pub enum Error {
 
     /// The bundle holds no archive of this compute type.
     #[error(
-        "the bundle of {model_id} has no {asked} archive, only {available}; add one with \
-         `cargo xtask export-model {model_id} --out {} --dtype {asked}`",
-        dir.display()
+        "the bundle of {model_id} has no {asked} archive, only {available}; `cargo xtask \
+         export-model {model_id} --out {} --dtype {}` writes it and those anew",
+        dir.display(),
+        format!("{available},{asked}").replace(' ', "")
     )]
     ComputeTypeNotInBundle {
         /// The compute type that is missing.
@@ -149,6 +150,18 @@ pub enum Error {
     /// The device's memory is full: worth one retry with a smaller batch.
     #[error("out of memory in {method}({arguments})")]
     OutOfMemory {
+        /// The network's method.
+        method: &'static str,
+        /// Shapes of its arguments.
+        arguments: String,
+        /// What libtorch says.
+        source: Cause,
+    },
+
+    /// The device is lost to this process: whatever is asked of it from now on fails. Another process may
+    /// have it again.
+    #[error("the GPU was lost in {method}({arguments})")]
+    DeviceLost {
         /// The network's method.
         method: &'static str,
         /// Shapes of its arguments.

@@ -150,10 +150,22 @@ impl ParakeetModel {
     fn warm_up(&self) -> Result<(), Error> {
         // On a GPU enough rows for both lengths of slab in every convolution (`xtask/python/slabs.py`):
         // a plan is compiled for each, and kernels are loaded as they are met.
-        let (n, n_samples) = match self.on_cuda {
+        let (mut n, n_samples) = match self.on_cuda {
             true => (14, self.manifest.max_samples.min(28 * 16_000)),
             false => (1, 0),
         };
+        loop {
+            match self.warm_up_with(n, n_samples) {
+                Err(Error::OutOfMemory { .. }) if n > 1 => {
+                    self.release_memory();
+                    n /= 2;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    fn warm_up_with(&self, n: usize, n_samples: usize) -> Result<(), Error> {
         let silence = vec![0.0; n_samples];
         let mut utterances = self.encode(&vec![silence.as_slice(); n])?;
         let lane = |utterance| Lane {

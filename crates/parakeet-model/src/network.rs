@@ -242,9 +242,20 @@ fn shape(argument: &IValue) -> String {
 fn failure(method: &'static str, arguments: String, why: TchError) -> Error {
     let text = why.to_string();
     let source = why.into();
-    // The words of libtorch's CUDA and CPU allocators; it has no error code for them.
-    if text.contains("out of memory") || text.contains("can't allocate memory") {
+    // The words of libtorch's CUDA and CPU allocators, and of its calls of CUDA; there are no codes.
+    let is_full = [
+        "out of memory",
+        "can't allocate memory",
+        "STATUS_ALLOC_FAILED",
+    ];
+    if is_full.iter().any(|words| text.contains(words)) {
         Error::OutOfMemory {
+            method,
+            arguments,
+            source,
+        }
+    } else if text.contains("CUDA error") {
+        Error::DeviceLost {
             method,
             arguments,
             source,
@@ -255,5 +266,27 @@ fn failure(method: &'static str, arguments: String, why: TchError) -> Error {
             arguments,
             source,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_memory_and_a_lost_gpu_are_told_from_a_network_that_fails() {
+        let sorted = |text: &str| failure("encode", String::new(), TchError::Torch(text.into()));
+        for text in [
+            "CUDA out of memory. Tried to allocate 2.00 GiB.",
+            "CUDA error: out of memory",
+            "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+            "DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes.",
+        ] {
+            assert!(matches!(sorted(text), Error::OutOfMemory { .. }), "{text}");
+        }
+        let lost = sorted("CUDA error: an illegal memory access was encountered");
+        assert!(matches!(lost, Error::DeviceLost { .. }), "{lost}");
+        let refused = sorted("mat1 and mat2 shapes cannot be multiplied (3x4 and 5x6)");
+        assert!(matches!(refused, Error::Network { .. }), "{refused}");
     }
 }

@@ -183,7 +183,8 @@ fn most_words(left: &[Spoken], right: &[Spoken], overlap: &Range<usize>) -> (usi
             right.partition_point(starts_before),
         )
     };
-    let cuts = overlap.clone().map(|cut| (parted(cut), cut));
+    // Behind its last frame, too: a word may start there.
+    let cuts = (overlap.start..=overlap.end).map(|cut| (parted(cut), cut));
     let best = cuts.min_by_key(|&((n_left, n_right), cut)| {
         (n_right as isize - n_left as isize, cut.abs_diff(middle))
     });

@@ -136,6 +136,7 @@ fn chunks_that_agree_on_nothing_are_cut_between_two_words() {
 fn what_one_chunk_alone_heard_is_kept() {
     check("a@5 b@25 c@35", "a@50", "a@5 b@25 c@35 a@50");
     check("a@5", "b@25 c@35 a@50", "a@5 b@25 c@35 a@50");
+    check("a@5 b@39", "c@60", "a@5 b@39 c@60");
     check("", "", "");
 }
 

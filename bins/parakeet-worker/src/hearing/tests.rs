@@ -211,3 +211,24 @@ fn a_chunk_at_fault_fails_its_recording_and_no_other() {
     let outcomes: Vec<_> = done.values().map(Result::is_ok).collect();
     assert_eq!(outcomes, [true, false, true]);
 }
+
+#[test]
+fn of_a_recording_that_failed_no_more_is_heard() {
+    let script = Script {
+        broken: Some(170),
+        ..Script::default()
+    };
+    let rules = ChunkRules::of_length(STRIDE, NonZeroUsize::new(200).expect("200 is not 0"));
+    let mut recordings = Recordings::default();
+    let waveform = recording(90_000);
+    let n_samples = waveform.samples.len();
+    let chunks = plan_chunks(&waveform.samples, &rules);
+    recordings.open(0, waveform, chunks);
+    let mut hearing = Hearing::new(&script, NonZeroUsize::new(8).expect("8 is not 0"), &rules);
+    let step = || hearing.step(&mut recordings, &mut Stats::default());
+    let n_done: usize = std::iter::from_fn(step).sum();
+    assert_eq!(n_done, n_samples, "all of it may be let go");
+    assert!(script.n_calls.get() <= 15, "{} calls", script.n_calls.get());
+    let (_, heard) = recordings.next_done().expect("it is done");
+    assert!(heard.is_err());
+}

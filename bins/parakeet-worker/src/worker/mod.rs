@@ -28,6 +28,8 @@ pub struct Worker {
     vram_budget: Option<u64>,
     /// Present once [`load`](dalston_engine_sdk::Engine::load) has returned.
     models: Option<Models>,
+    /// Whether the GPU is lost to this process, which is to end then.
+    is_device_lost: bool,
     /// Settings of other engines that were told about in the log.
     ignored: BTreeSet<String>,
 }
@@ -58,6 +60,7 @@ impl Worker {
             max_in_flight: config.max_in_flight,
             vram_budget: config.vram_budget_mb.map(|mb| mb * 1_000_000),
             models: None,
+            is_device_lost: false,
             ignored: BTreeSet::new(),
         }
     }
@@ -109,6 +112,7 @@ impl BatchEngine for Worker {
     /// trusted.
     fn load(&mut self) -> Result<(), TaskError> {
         self.models = None;
+        self.is_device_lost = false;
         self.models = Some(Models::open(&self.settings)?);
         Ok(())
     }
@@ -117,6 +121,9 @@ impl BatchEngine for Worker {
         let mut next = None;
         while let Some(task) = next.take().or_else(|| tasks.take()) {
             next = company::transcribe(self, tasks, task);
+            // The runner loads the engine anew, which fails if the GPU does not come back: then the
+            // process ends, and the next one has it again.
+            assert!(!self.is_device_lost, "the GPU is lost");
         }
     }
 
@@ -151,6 +158,10 @@ fn fault(why: Error) -> TaskError {
             "there is not enough memory for this audio; a smaller config.batch_size needs less",
         )
         .caused_by(why),
+        // Any other worker can do it.
+        Error::Model(why @ parakeet_model::Error::DeviceLost { .. }) => {
+            TaskError::unavailable("the GPU does not answer any more").caused_by(why)
+        }
         Error::Model(why) => {
             TaskError::engine("the network cannot transcribe this audio").caused_by(why)
         }
@@ -177,6 +188,12 @@ mod tests {
             source: "2 GiB".into(),
         };
         assert_eq!(kind(full.into()), ErrorKind::Engine);
+        let lost = parakeet_model::Error::DeviceLost {
+            method: "encode",
+            arguments: String::new(),
+            source: "CUDA error".into(),
+        };
+        assert_eq!(kind(lost.into()), ErrorKind::Unavailable);
     }
 
     #[test]

@@ -180,7 +180,8 @@ fn fault(id: &str, why: StoreError<Error>) -> TaskError {
             asked, available, ..
         } => TaskError::input(format!(
             "the bundle of {id} has no {asked} archive, only {available}; `cargo xtask export-model \
-             {id} --dtype {asked}` makes one"
+             {id} --dtype {}` writes it and those anew",
+            format!("{available},{asked}").replace(' ', "")
         )),
         Error::ComputeTypeUnsupported { .. } => TaskError::input(cause.to_string()),
         Error::CudaUnavailable { .. } => TaskError::engine(

@@ -180,7 +180,7 @@ fn a_compute_type_that_the_bundle_lacks_names_the_command() {
         &[
             "has no float16 archive",
             "cargo xtask export-model",
-            "--dtype float16",
+            "--dtype float32,float16",
         ],
     );
 }

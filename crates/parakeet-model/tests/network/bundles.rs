@@ -157,8 +157,8 @@ fn a_compute_type_that_is_not_there_names_the_command_that_adds_it() {
     let text = why.expect("it has no bfloat16").to_string();
     assert_eq!(
         text.replace(&bundle.path().display().to_string(), "DIR"),
-        "the bundle of nvidia/x has no bfloat16 archive, only float32; add one with `cargo xtask \
-         export-model nvidia/x --out DIR --dtype bfloat16`"
+        "the bundle of nvidia/x has no bfloat16 archive, only float32; `cargo xtask \
+         export-model nvidia/x --out DIR --dtype float32,bfloat16` writes it and those anew"
     );
 }
 
