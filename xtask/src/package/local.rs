@@ -75,8 +75,8 @@ fn export(project: &Project, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// As the image's build does it: the same flags, and paths as they are there, so that the same sources
-/// give the same program in any checkout.
+/// As the image's build does it: the same flags, and paths as they are there. In another folder the same
+/// sources give the same program, but for the order in which the linker lays out constant strings.
 fn compile(project: &Project, folder: &Path) -> Result<()> {
     project.announce("compiling the worker (the first time takes minutes)");
     let root = project.path("");
