@@ -38,7 +38,11 @@ fn batch_size(model: &ParakeetModel, seconds: f64, vram_budget: Option<u64>) -> 
         None => const { NonZeroUsize::new(4).expect("4 is not 0") },
         Some(memory) => {
             let left = vram_budget.map_or(u64::MAX, |budget| budget.saturating_sub(memory.held));
-            fitting(memory.free.min(left), seconds, model.compute_type())
+            fitting(
+                (memory.free + memory.kept).min(left),
+                seconds,
+                model.compute_type(),
+            )
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Cursor, Read};
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
 use dalston_engine_sdk::audio::{self, AudioError, AudioLimits, Waveform};
@@ -28,10 +29,10 @@ impl Source {
     }
 }
 
-/// Whether a path leads to something that can be read once, from its start to its end: what a shell makes
-/// of `<(...)`, for example.
+/// Whether a path leads to a pipe, which is read once, from its start to its end: what a shell makes of
+/// `<(...)`, for example.
 fn is_pipe(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|it| !it.is_file() && !it.is_dir())
+    fs::metadata(path).is_ok_and(|it| it.file_type().is_fifo())
 }
 
 fn read_whole(input: impl Read, limits: &AudioLimits) -> Result<Waveform, AudioError> {

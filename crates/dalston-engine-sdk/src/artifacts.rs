@@ -48,8 +48,11 @@ const MAX_FILE_BYTES: u64 = 4 << 30;
 /// with characters and phonemes are some 20 MB.
 const MAX_DOCUMENT_BYTES: u64 = 64 << 20;
 
-/// Characters of a store's own words that are kept.
-const MAX_WORDS: usize = 300;
+/// With what object_store begins what a server said.
+const ANSWERED: &str = "Server returned";
+
+/// Characters of a server's answer that are kept.
+const MAX_ANSWER: usize = 300;
 
 impl Artifacts {
     /// The objects of `bucket`, which is what `store` holds.
@@ -248,12 +251,17 @@ fn away(err: object_store::Error) -> TaskError {
     TaskError::unavailable("the store does not answer as it should").caused_by(words_of(&err))
 }
 
-/// The store's own words hold their causes already. Of long ones the beginning says it; the rest may quote
-/// the request, a session's token included.
+/// The store's own words hold their causes already: first what was asked for, then, after [`ANSWERED`], what
+/// the server said. Of a long answer the beginning says it; the rest may quote the request, a session's
+/// token included.
 fn words_of(err: &object_store::Error) -> String {
     let words = err.to_string();
-    let end = words.char_indices().nth(MAX_WORDS);
-    end.map_or(words.clone(), |(end, _)| format!("{}...", &words[..end]))
+    let (asked, answered) = words.split_at(words.find(ANSWERED).unwrap_or(0));
+    let end = answered.char_indices().nth(MAX_ANSWER);
+    match end {
+        Some((end, _)) => format!("{asked}{}...", &answered[..end]),
+        None => words,
+    }
 }
 
 /// Whether there is no such object. Where there is no such bucket the worker is set up wrongly, which no

@@ -25,17 +25,16 @@ int parakeet_release_cache() {
   return guarded([] { at::accelerator::emptyCache(); });
 }
 
-// Bytes of the current device that tensors can still have, those that the allocator keeps for later
-// included, and all there are; the most that tensors have held of it at once since the
+// Free and total bytes of the current device, and those that the allocator keeps for later; the most that tensors have held of it at once since the
 // last call, and what they hold now.
-int parakeet_memory(uint64_t* free, uint64_t* total, uint64_t* peak, uint64_t* held) {
+int parakeet_memory(uint64_t* free, uint64_t* total, uint64_t* kept, uint64_t* peak, uint64_t* held) {
   return guarded([&] {
     const auto device = at::accelerator::getDeviceIndex();
     const auto info = at::accelerator::getMemoryInfo(device);
     const auto stats = at::accelerator::getDeviceStats(device);
-    const auto reserved = stats.reserved_bytes[0].current - stats.allocated_bytes[0].current;
-    *free = info.first + static_cast<uint64_t>(reserved);
+    *free = info.first;
     *total = info.second;
+    *kept = static_cast<uint64_t>(stats.reserved_bytes[0].current - stats.allocated_bytes[0].current);
     *peak = static_cast<uint64_t>(stats.allocated_bytes[0].peak);
     *held = static_cast<uint64_t>(stats.allocated_bytes[0].current);
     at::accelerator::resetPeakStats(device);

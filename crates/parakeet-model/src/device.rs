@@ -64,10 +64,12 @@ impl FromStr for Device {
 /// Memory of a GPU, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeviceMemory {
-    /// What nobody has taken, and what libtorch keeps for later.
+    /// What nobody has taken; what libtorch keeps for later counts as taken.
     pub free: u64,
     /// All there is.
     pub total: u64,
+    /// What libtorch keeps for later: tensors can have it.
+    pub kept: u64,
     /// The most that tensors held at once since this was last asked.
     pub peak: u64,
     /// What tensors hold now.
@@ -77,12 +79,13 @@ pub struct DeviceMemory {
 /// The memory of the GPU that [`Device::resolve`] opened; `None` if libtorch does not say.
 #[expect(unsafe_code, reason = "tch binds no call for memory")]
 pub(crate) fn memory() -> Option<DeviceMemory> {
-    let [mut free, mut total, mut peak, mut held] = [0; 4];
-    // SAFETY: the four pointers are valid for writes, and the call catches every exception.
-    let failed = unsafe { parakeet_memory(&mut free, &mut total, &mut peak, &mut held) };
+    let [mut free, mut total, mut kept, mut peak, mut held] = [0; 5];
+    // SAFETY: the five pointers are valid for writes, and the call catches every exception.
+    let failed = unsafe { parakeet_memory(&mut free, &mut total, &mut kept, &mut peak, &mut held) };
     (failed == 0).then_some(DeviceMemory {
         free,
         total,
+        kept,
         peak,
         held,
     })
@@ -98,7 +101,13 @@ pub(crate) fn release_cache() {
 
 #[expect(unsafe_code, reason = "the C++ shim, src/accelerator.cpp")]
 unsafe extern "C" {
-    fn parakeet_memory(free: *mut u64, total: *mut u64, peak: *mut u64, held: *mut u64) -> i32;
+    fn parakeet_memory(
+        free: *mut u64,
+        total: *mut u64,
+        kept: *mut u64,
+        peak: *mut u64,
+        held: *mut u64,
+    ) -> i32;
     fn parakeet_release_cache() -> i32;
 }
 

@@ -52,6 +52,9 @@ impl Network {
         let module = settled.and_then(|()| CModule::load_on_device(path, device));
         match module {
             Ok(module) => Ok(Self { module, device }),
+            Err(why) if is_lost(&why.to_string()) => {
+                Err(failure("load", path.display().to_string(), why))
+            }
             Err(why) => Err(Error::Load {
                 path: path.to_owned(),
                 hint: match why.to_string().contains("mkldnn::") {
@@ -254,7 +257,7 @@ fn failure(method: &'static str, arguments: String, why: TchError) -> Error {
             arguments,
             source,
         }
-    } else if text.contains("CUDA error") {
+    } else if is_lost(&text) {
         Error::DeviceLost {
             method,
             arguments,
@@ -267,6 +270,13 @@ fn failure(method: &'static str, arguments: String, why: TchError) -> Error {
             source,
         }
     }
+}
+
+/// Whether every later call would fail like this one. Calls that CUDA or its libraries refuse as invalid
+/// leave the GPU as it was.
+fn is_lost(text: &str) -> bool {
+    let is_refusal = ["invalid", "CUBLAS_STATUS"];
+    text.contains("CUDA error") && !is_refusal.iter().any(|words| text.contains(words))
 }
 
 #[cfg(test)]
@@ -286,7 +296,12 @@ mod tests {
         }
         let lost = sorted("CUDA error: an illegal memory access was encountered");
         assert!(matches!(lost, Error::DeviceLost { .. }), "{lost}");
-        let refused = sorted("mat1 and mat2 shapes cannot be multiplied (3x4 and 5x6)");
-        assert!(matches!(refused, Error::Network { .. }), "{refused}");
+        for text in [
+            "mat1 and mat2 shapes cannot be multiplied (3x4 and 5x6)",
+            "CUDA error: invalid configuration argument",
+            "CUDA error: CUBLAS_STATUS_NOT_SUPPORTED when calling `cublasGemmEx`",
+        ] {
+            assert!(matches!(sorted(text), Error::Network { .. }), "{text}");
+        }
     }
 }

@@ -161,7 +161,7 @@ impl Client for Company<'_> {
         if let Some((task, order)) = self.first.take() {
             return Some(self.begin(task, order));
         }
-        while self.stranger.is_none() && !self.worker.is_device_lost {
+        while self.stranger.is_none() {
             let task = self.tasks.take()?;
             match task.span.in_scope(|| Order::read(self.worker, &task)) {
                 Ok(order) if order.terms == self.terms => return Some(self.begin(task, order)),
@@ -196,9 +196,6 @@ impl Client for Company<'_> {
             is_requested,
             warning,
         } = self.at_work.remove(&number).expect("it is delivered once");
-        let lost =
-            |why: &Error| matches!(why, Error::Model(parakeet_model::Error::DeviceLost { .. }));
-        self.worker.is_device_lost |= transcript.as_ref().is_err_and(lost);
         let manifest = self.engine.model.manifest();
         let output = transcript.map_err(fault).map(|mut transcript| {
             transcript.warnings.extend(warning);

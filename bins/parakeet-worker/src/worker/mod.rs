@@ -28,8 +28,6 @@ pub struct Worker {
     vram_budget: Option<u64>,
     /// Present once [`load`](dalston_engine_sdk::Engine::load) has returned.
     models: Option<Models>,
-    /// Whether the GPU is lost to this process, which is to end then.
-    is_device_lost: bool,
     /// Settings of other engines that were told about in the log.
     ignored: BTreeSet<String>,
 }
@@ -60,7 +58,6 @@ impl Worker {
             max_in_flight: config.max_in_flight,
             vram_budget: config.vram_budget_mb.map(|mb| mb * 1_000_000),
             models: None,
-            is_device_lost: false,
             ignored: BTreeSet::new(),
         }
     }
@@ -112,7 +109,6 @@ impl BatchEngine for Worker {
     /// trusted.
     fn load(&mut self) -> Result<(), TaskError> {
         self.models = None;
-        self.is_device_lost = false;
         self.models = Some(Models::open(&self.settings)?);
         Ok(())
     }
@@ -121,9 +117,6 @@ impl BatchEngine for Worker {
         let mut next = None;
         while let Some(task) = next.take().or_else(|| tasks.take()) {
             next = company::transcribe(self, tasks, task);
-            // The runner loads the engine anew, which fails if the GPU does not come back: then the
-            // process ends, and the next one has it again.
-            assert!(!self.is_device_lost, "the GPU is lost");
         }
     }
 
@@ -158,14 +151,22 @@ fn fault(why: Error) -> TaskError {
             "there is not enough memory for this audio; a smaller config.batch_size needs less",
         )
         .caused_by(why),
-        // Any other worker can do it.
-        Error::Model(why @ parakeet_model::Error::DeviceLost { .. }) => {
-            TaskError::unavailable("the GPU does not answer any more").caused_by(why)
-        }
+        Error::Model(why @ parakeet_model::Error::DeviceLost { .. }) => give_up(&why),
         Error::Model(why) => {
             TaskError::engine("the network cannot transcribe this audio").caused_by(why)
         }
     }
+}
+
+/// After this nothing can be done in this process. The runner treats it as any breakdown of the engine: it
+/// loads it anew, and if the GPU is not back then, the process ends and the next one has it. Every task at
+/// work is tried again, but no task for ever.
+fn give_up(why: &parakeet_model::Error) -> ! {
+    let cause = std::error::Error::source(why);
+    panic!(
+        "{why}: {}",
+        cause.map(ToString::to_string).unwrap_or_default()
+    )
 }
 
 #[cfg(test)]
@@ -188,12 +189,17 @@ mod tests {
             source: "2 GiB".into(),
         };
         assert_eq!(kind(full.into()), ErrorKind::Engine);
+    }
+
+    #[test]
+    #[should_panic(expected = "the GPU was lost in encode")]
+    fn a_lost_gpu_breaks_the_engine_down() {
         let lost = parakeet_model::Error::DeviceLost {
             method: "encode",
             arguments: String::new(),
             source: "CUDA error".into(),
         };
-        assert_eq!(kind(lost.into()), ErrorKind::Unavailable);
+        fault(lost.into());
     }
 
     #[test]

@@ -183,6 +183,7 @@ fn fault(id: &str, why: StoreError<Error>) -> TaskError {
              {id} --dtype {}` writes it and those anew",
             format!("{available},{asked}").replace(' ', "")
         )),
+        Error::DeviceLost { .. } => super::give_up(&cause),
         Error::ComputeTypeUnsupported { .. } => TaskError::input(cause.to_string()),
         Error::CudaUnavailable { .. } => TaskError::engine(
             "DALSTON_DEVICE is cuda, and no GPU can be used; auto or cpu runs without one",

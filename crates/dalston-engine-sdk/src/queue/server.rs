@@ -1,7 +1,8 @@
 //! One Redis server: a pool of connections, a time-out on every call, and errors sorted.
 
 use std::fmt;
-use std::time::Duration;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
 
 use deadpool_redis::{Connection, Manager, Pool, PoolError, Runtime};
 use redis::aio::MultiplexedConnection;
@@ -26,6 +27,8 @@ pub(super) struct Server {
     /// For commands that wait for a task; kept out of the pool, because a waiting connection answers
     /// nothing else.
     waiting: Mutex<Option<MultiplexedConnection>>,
+    /// When a call that waits for no task last got no answer.
+    silent_at: std::sync::Mutex<Option<Instant>>,
 }
 
 impl Server {
@@ -53,6 +56,7 @@ impl Server {
         Ok(Self {
             pool,
             waiting: Mutex::new(None),
+            silent_at: std::sync::Mutex::new(None),
         })
     }
 
@@ -61,20 +65,36 @@ impl Server {
         &self,
         script: &ScriptInvocation<'_>,
     ) -> Result<T, QueueError> {
-        limited(async {
+        let answer = limited(async {
             let mut server = self.pool.get().await.map_err(unconnected)?;
             script.invoke_async(&mut server).await.map_err(sorted)
-        })
-        .await
+        });
+        self.noted(answer.await)
     }
 
     /// Runs several commands, all or nothing.
     pub(super) async fn run_all(&self, commands: &Pipeline) -> Result<(), QueueError> {
-        limited(async {
+        let answer = limited(async {
             let mut server = self.pool.get().await.map_err(unconnected)?;
             commands.exec_async(&mut server).await.map_err(sorted)
-        })
-        .await
+        });
+        self.noted(answer.await)
+    }
+
+    /// Whether no call has failed to get an answer for so long. Before that the living may not have renewed
+    /// their leases.
+    pub(super) fn is_steady_for(&self, time: Duration) -> bool {
+        let silent_at = self.silent_at.lock();
+        let silent_at = silent_at.unwrap_or_else(PoisonError::into_inner);
+        silent_at.is_none_or(|at| at.elapsed() >= time)
+    }
+
+    fn noted<T>(&self, answer: Result<T, QueueError>) -> Result<T, QueueError> {
+        if let Err(QueueError::Unavailable { .. }) = answer {
+            let silent_at = self.silent_at.lock();
+            *silent_at.unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        }
+        answer
     }
 
     /// Runs a command that waits for a task up to `patience`. When the future is dropped, the

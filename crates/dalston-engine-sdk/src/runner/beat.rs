@@ -21,7 +21,7 @@ impl Runner {
                 Ok(()) => (lease / 3).min(LONGEST_PAUSE),
                 Err(err @ QueueError::Unavailable { .. }) => {
                     self.queue_is_away(&err);
-                    lease / 10
+                    (lease / 10).min(LONGEST_PAUSE)
                 }
                 Err(err) => return err,
             };

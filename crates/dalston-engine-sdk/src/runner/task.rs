@@ -155,10 +155,12 @@ impl Runner {
             tracing::info!("output_found");
             return Ok(None);
         }
+        let began = Instant::now();
         let mut request = self.request(claim).await?;
         let context = TaskContext::with_deadline(request.deadline.map(instant));
         context.check()?;
         let (input, _folder) = self.fetch(claim, &mut request).await?;
+        self.metrics.downloaded(began.elapsed());
         reach("fetched");
         context.check()?;
         let _entry = self.at_work.enter(claim.receipt.as_str(), context.clone());
@@ -199,7 +201,6 @@ impl Runner {
         claim: &Claim,
         request: &mut Request,
     ) -> Result<(TaskInput, TempDir), TaskError> {
-        let began = Instant::now();
         let folder = tempfile::Builder::new()
             .prefix("task-")
             .tempdir_in(&self.settings.scratch)
@@ -217,7 +218,6 @@ impl Runner {
             self.of_store(self.artifacts.download(uri, &file).await)?;
             input.files.insert(slot.clone(), file);
         }
-        self.metrics.downloaded(began.elapsed());
         Ok((input, folder))
     }
 

@@ -79,10 +79,10 @@ impl ListQueue {
         })
     }
 
-    /// Takes what is there, without waiting. After an outage nobody is taken for dead at once: the living
-    /// renew their leases first.
+    /// Takes what is there, without waiting. For a lease after an outage nobody is taken for dead.
     async fn take(&self, looked_after: &mut Option<Instant>) -> Result<Option<Claim>, QueueError> {
-        let due = looked_after.is_none_or(|last| last.elapsed() >= self.lease.length / 3);
+        let due = looked_after.is_none_or(|last| last.elapsed() >= self.lease.length / 3)
+            && self.server.is_steady_for(self.lease.length);
         let mut claim = self.scripts.claim.prepare_invoke();
         claim.key(&self.lease.heartbeat).key(&self.keys.queue);
         claim.key(&self.keys.processing).key(&self.lease.workers);
@@ -95,11 +95,8 @@ impl ListQueue {
         for id in self.held.ids() {
             claim.arg(&*id);
         }
-        let taken: Option<(String, u32, BTreeMap<String, String>)> = self
-            .server
-            .run(&claim)
-            .await
-            .inspect_err(|_| *looked_after = Some(Instant::now()))?;
+        let taken: Option<(String, u32, BTreeMap<String, String>)> =
+            self.server.run(&claim).await?;
         if due {
             *looked_after = Some(Instant::now());
         }
@@ -148,8 +145,7 @@ impl Queue for ListQueue {
         let mut wait = redis::cmd("BLMOVE");
         wait.arg(&self.keys.queue).arg(&self.keys.processing);
         wait.arg("RIGHT").arg("LEFT").arg(patience.as_secs_f64());
-        let answer = self.server.wait(&wait, patience).await;
-        answer.inspect_err(|_| *looked_after = Some(Instant::now()))?;
+        self.server.wait(&wait, patience).await?;
         self.take(&mut looked_after).await
     }
 

@@ -94,10 +94,10 @@ impl StreamQueue {
         })
     }
 
-    /// Takes what is there, without waiting. After an outage nobody is taken for dead at once: the living
-    /// renew their leases first.
+    /// Takes what is there, without waiting. For a lease after an outage nobody is taken for dead.
     async fn take(&self, looked_after: &mut Option<Instant>) -> Result<Option<Claim>, QueueError> {
-        let due = looked_after.is_none_or(|last| last.elapsed() >= self.lease.length / 3);
+        let due = looked_after.is_none_or(|last| last.elapsed() >= self.lease.length / 3)
+            && self.server.is_steady_for(self.lease.length);
         let mut claim = self.scripts.claim.prepare_invoke();
         claim.key(&self.lease.heartbeat).key(&self.stream);
         claim.key(&self.lease.workers);
@@ -108,11 +108,7 @@ impl StreamQueue {
         for id in self.held.ids() {
             claim.arg(&*id);
         }
-        let taken: Option<Taken> = self
-            .server
-            .run(&claim)
-            .await
-            .inspect_err(|_| *looked_after = Some(Instant::now()))?;
+        let taken: Option<Taken> = self.server.run(&claim).await?;
         // One of the dead's tasks at a time; the others are somebody's as soon as he has a hand free.
         if due && taken.is_none() {
             *looked_after = Some(Instant::now());
@@ -184,10 +180,7 @@ impl Queue for StreamQueue {
         match self.server.wait(&wait, patience).await {
             // The group is gone, and made anew by `take`.
             Ok(()) | Err(QueueError::NotHeld) => {}
-            Err(err) => {
-                *looked_after = Some(Instant::now());
-                return Err(err);
-            }
+            Err(err) => return Err(err),
         }
         self.take(&mut looked_after).await
     }
