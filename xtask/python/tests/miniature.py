@@ -17,6 +17,9 @@ from weights import RandomWeights
 
 torch.set_num_threads(1)
 
+# Whether this CPU sums products of bytes in 32 bits (AVX-512 VNNI). In torch 2.11 the question is private.
+MULTIPLIES_BYTES = torch.cpu._is_vnni_supported()
+
 SIZES = Architecture(
     head="rnnt",
     vocabulary_size=16,
