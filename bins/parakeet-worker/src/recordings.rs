@@ -114,10 +114,14 @@ impl Recordings {
 
     /// Forgets a recording; how many of its samples will not be heard. Nothing is handed out for it.
     pub(crate) fn forget(&mut self, file: usize) -> usize {
-        let missing = self.waiting.extract_if(.., |chunk| chunk.file == file);
-        let n_missing = missing.map(|chunk| chunk.n_new()).sum();
         self.open.remove(&file);
-        n_missing
+        self.drop_waiting(file).1
+    }
+
+    /// Drops the chunks of a recording that wait: how many they are, and how many samples they make.
+    fn drop_waiting(&mut self, file: usize) -> (usize, usize) {
+        let waiting = self.waiting.extract_if(.., |chunk| chunk.file == file);
+        waiting.fold((0, 0), |(n, n_new), chunk| (n + 1, n_new + chunk.n_new()))
     }
 
     /// Takes up to `size` chunks, or fewer if they would be more than `max_samples` samples when all
@@ -194,15 +198,11 @@ impl Recordings {
         stride: usize,
         heard: Result<Hypothesis, parakeet_model::Error>,
     ) -> usize {
-        let mut n_new = n_new(&chunk);
-        let mut n_chunks = 1;
-        if heard.is_err() {
-            let waiting = self.waiting.extract_if(.., |chunk| chunk.file == file);
-            for chunk in waiting {
-                n_new += chunk.n_new();
-                n_chunks += 1;
-            }
-        }
+        let (n_dropped, n_unheard) = match heard {
+            Ok(_) => (0, 0),
+            Err(_) => self.drop_waiting(file),
+        };
+        let n_new = n_new(&chunk) + n_unheard;
         let mut entry = match self.open.entry(file) {
             Entry::Occupied(entry) => entry,
             Entry::Vacant(_) => unreachable!("a recording is open while a chunk of it is missing"),
@@ -218,7 +218,7 @@ impl Recordings {
             (all @ Ok(_), Err(why)) => *all = Err(why.into()),
             (Err(_), _) => {}
         }
-        recording.n_missing -= n_chunks;
+        recording.n_missing -= 1 + n_dropped;
         recording.n_done += n_new;
         if recording.n_missing == 0 {
             self.done.push_back((file, entry.remove().close()));

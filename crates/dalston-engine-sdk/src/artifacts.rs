@@ -256,7 +256,7 @@ fn away(err: object_store::Error) -> TaskError {
 /// token included.
 fn words_of(err: &object_store::Error) -> String {
     let words = err.to_string();
-    let (asked, answered) = words.split_at(words.find(ANSWERED).unwrap_or(0));
+    let (asked, answered) = words.split_at(words.find(ANSWERED).unwrap_or(words.len()));
     let end = answered.char_indices().nth(MAX_ANSWER);
     match end {
         Some((end, _)) => format!("{asked}{}...", &answered[..end]),

@@ -25,9 +25,10 @@ int parakeet_release_cache() {
   return guarded([] { at::accelerator::emptyCache(); });
 }
 
-// Free and total bytes of the current device, and those that the allocator keeps for later; the most that tensors have held of it at once since the
-// last call, and what they hold now.
-int parakeet_memory(uint64_t* free, uint64_t* total, uint64_t* kept, uint64_t* peak, uint64_t* held) {
+// Free and total bytes of the current device, and those that the allocator keeps for later; the most that
+// tensors have held of it at once since the last call, and what they hold now.
+int parakeet_memory(uint64_t* free, uint64_t* total, uint64_t* kept, uint64_t* peak,
+                    uint64_t* held) {
   return guarded([&] {
     const auto device = at::accelerator::getDeviceIndex();
     const auto info = at::accelerator::getMemoryInfo(device);

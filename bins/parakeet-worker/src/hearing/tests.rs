@@ -77,9 +77,9 @@ fn recording(n_frames: usize) -> Waveform {
     waveform(frames.collect())
 }
 
-/// Hears recordings in batches of 8 chunks of at most 200 frames. Each must come back whole, and no
-/// part of it may be heard again once it was heard.
-fn check(script: &Script, lengths: &[usize]) {
+/// Hears recordings in batches of chunks of at most 200 frames: the recordings, done, and how many samples
+/// that made.
+fn hear_all(script: &Script, batch_size: usize, lengths: &[usize]) -> (Recordings, usize) {
     let rules = ChunkRules::of_length(STRIDE, NonZeroUsize::new(200).expect("200 is not 0"));
     let mut recordings = Recordings::default();
     for (file, &n_frames) in lengths.iter().enumerate() {
@@ -87,11 +87,17 @@ fn check(script: &Script, lengths: &[usize]) {
         let chunks = plan_chunks(&waveform.samples, &rules);
         recordings.open(file, waveform, chunks);
     }
-    let mut hearing = Hearing::new(script, NonZeroUsize::new(8).expect("8 is not 0"), &rules);
-    let mut n_done = 0;
-    while let Some(n_new) = hearing.step(&mut recordings, &mut Stats::default()) {
-        n_done += n_new;
-    }
+    let batch_size = NonZeroUsize::new(batch_size).expect("a batch is not empty");
+    let mut hearing = Hearing::new(script, batch_size, &rules);
+    let step = || hearing.step(&mut recordings, &mut Stats::default());
+    let n_done = std::iter::from_fn(step).sum();
+    (recordings, n_done)
+}
+
+/// Hears recordings in batches of 8 chunks. Each must come back whole, and no part of it may be heard again
+/// once it was heard.
+fn check(script: &Script, lengths: &[usize]) {
+    let (mut recordings, n_done) = hear_all(script, 8, lengths);
     assert_eq!(n_done, lengths.iter().sum::<usize>() * STRIDE.get());
 
     let mut kept = Vec::new();
@@ -175,16 +181,7 @@ fn a_device_without_room_for_anything_fails_the_recording() {
         room: 1,
         ..Script::default()
     };
-    let rules = ChunkRules::of_length(STRIDE, NonZeroUsize::new(200).expect("200 is not 0"));
-    let mut recordings = Recordings::default();
-    let waveform = recording(150);
-    let chunks = plan_chunks(&waveform.samples, &rules);
-    recordings.open(0, waveform, chunks);
-    let mut hearing = Hearing::new(&script, NonZeroUsize::MIN, &rules);
-    while hearing
-        .step(&mut recordings, &mut Stats::default())
-        .is_some()
-    {}
+    let (mut recordings, _) = hear_all(&script, 1, &[150]);
     let (_, heard) = recordings.next_done().expect("it is done");
     assert!(heard.is_err());
 }
@@ -195,18 +192,7 @@ fn a_chunk_at_fault_fails_its_recording_and_no_other() {
         broken: Some(170),
         ..Script::default()
     };
-    let rules = ChunkRules::of_length(STRIDE, NonZeroUsize::new(200).expect("200 is not 0"));
-    let mut recordings = Recordings::default();
-    for (file, n_frames) in [150, 180, 160].into_iter().enumerate() {
-        let waveform = recording(n_frames);
-        let chunks = plan_chunks(&waveform.samples, &rules);
-        recordings.open(file, waveform, chunks);
-    }
-    let mut hearing = Hearing::new(&script, NonZeroUsize::new(8).expect("8 is not 0"), &rules);
-    while hearing
-        .step(&mut recordings, &mut Stats::default())
-        .is_some()
-    {}
+    let (mut recordings, _) = hear_all(&script, 8, &[150, 180, 160]);
     let done = all_done(&mut recordings);
     let outcomes: Vec<_> = done.values().map(Result::is_ok).collect();
     assert_eq!(outcomes, [true, false, true]);
@@ -218,15 +204,8 @@ fn of_a_recording_that_failed_no_more_is_heard() {
         broken: Some(170),
         ..Script::default()
     };
-    let rules = ChunkRules::of_length(STRIDE, NonZeroUsize::new(200).expect("200 is not 0"));
-    let mut recordings = Recordings::default();
-    let waveform = recording(90_000);
-    let n_samples = waveform.samples.len();
-    let chunks = plan_chunks(&waveform.samples, &rules);
-    recordings.open(0, waveform, chunks);
-    let mut hearing = Hearing::new(&script, NonZeroUsize::new(8).expect("8 is not 0"), &rules);
-    let step = || hearing.step(&mut recordings, &mut Stats::default());
-    let n_done: usize = std::iter::from_fn(step).sum();
+    let (mut recordings, n_done) = hear_all(&script, 8, &[90_000]);
+    let n_samples = 90_000 * STRIDE.get();
     assert_eq!(n_done, n_samples, "all of it may be let go");
     assert!(script.n_calls.get() <= 15, "{} calls", script.n_calls.get());
     let (_, heard) = recordings.next_done().expect("it is done");

@@ -36,6 +36,13 @@ impl Lease {
         self.length.as_millis() as u64
     }
 
+    /// Whether the dead are to be looked after, which was done last at this time. For a lease after an outage
+    /// nobody is taken for dead: the living renew their leases first.
+    pub(super) fn is_time_for_the_dead(&self, last: Option<Instant>, server: &Server) -> bool {
+        last.is_none_or(|last| last.elapsed() >= self.length / 3)
+            && server.is_steady_for(self.length)
+    }
+
     /// Takes the worker id. One that somebody holds is watched for up to a lease: when it lapses this
     /// is the restart of a dead worker, when it is renewed this is a twin.
     pub(super) async fn take(&self, server: &Server) -> Result<(), QueueError> {

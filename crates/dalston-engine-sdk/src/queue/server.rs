@@ -65,20 +65,20 @@ impl Server {
         &self,
         script: &ScriptInvocation<'_>,
     ) -> Result<T, QueueError> {
-        let answer = limited(async {
+        self.limited(async {
             let mut server = self.pool.get().await.map_err(unconnected)?;
             script.invoke_async(&mut server).await.map_err(sorted)
-        });
-        self.noted(answer.await)
+        })
+        .await
     }
 
     /// Runs several commands, all or nothing.
     pub(super) async fn run_all(&self, commands: &Pipeline) -> Result<(), QueueError> {
-        let answer = limited(async {
+        self.limited(async {
             let mut server = self.pool.get().await.map_err(unconnected)?;
             commands.exec_async(&mut server).await.map_err(sorted)
-        });
-        self.noted(answer.await)
+        })
+        .await
     }
 
     /// Whether no call has failed to get an answer for so long. Before that the living may not have renewed
@@ -89,7 +89,13 @@ impl Server {
         silent_at.is_none_or(|at| at.elapsed() >= time)
     }
 
-    fn noted<T>(&self, answer: Result<T, QueueError>) -> Result<T, QueueError> {
+    /// Waits for an answer, but not for ever, and takes note if there is none.
+    async fn limited<T>(
+        &self,
+        answer: impl Future<Output = Result<T, QueueError>>,
+    ) -> Result<T, QueueError> {
+        let answer = timeout(PATIENCE, answer).await.map_err(unavailable);
+        let answer = answer.flatten();
         if let Err(QueueError::Unavailable { .. }) = answer {
             let silent_at = self.silent_at.lock();
             *silent_at.unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
@@ -122,11 +128,6 @@ impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server").finish_non_exhaustive()
     }
-}
-
-/// Waits for an answer, but not for ever.
-async fn limited<T>(answer: impl Future<Output = Result<T, QueueError>>) -> Result<T, QueueError> {
-    timeout(PATIENCE, answer).await.map_err(unavailable)?
 }
 
 /// Sorts what a server answers. The scripts' own refusals come as error codes.

@@ -18,14 +18,14 @@ impl Runner {
         let lease = self.queue.lease();
         loop {
             let pause = match self.beat_once().await {
-                Ok(()) => (lease / 3).min(LONGEST_PAUSE),
+                Ok(()) => lease / 3,
                 Err(err @ QueueError::Unavailable { .. }) => {
                     self.queue_is_away(&err);
-                    (lease / 10).min(LONGEST_PAUSE)
+                    lease / 10
                 }
                 Err(err) => return err,
             };
-            sleep(pause).await;
+            sleep(pause.min(LONGEST_PAUSE)).await;
         }
     }
 

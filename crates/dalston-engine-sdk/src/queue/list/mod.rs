@@ -79,10 +79,9 @@ impl ListQueue {
         })
     }
 
-    /// Takes what is there, without waiting. For a lease after an outage nobody is taken for dead.
+    /// Takes what is there, without waiting.
     async fn take(&self, looked_after: &mut Option<Instant>) -> Result<Option<Claim>, QueueError> {
-        let due = looked_after.is_none_or(|last| last.elapsed() >= self.lease.length / 3)
-            && self.server.is_steady_for(self.lease.length);
+        let due = self.lease.is_time_for_the_dead(*looked_after, &self.server);
         let mut claim = self.scripts.claim.prepare_invoke();
         claim.key(&self.lease.heartbeat).key(&self.keys.queue);
         claim.key(&self.keys.processing).key(&self.lease.workers);
