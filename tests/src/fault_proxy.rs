@@ -1,7 +1,8 @@
 //! A TCP proxy that fails on command: between the worker and its Redis or its store.
 
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -13,6 +14,8 @@ use crate::program::free_port;
 
 /// Bytes that move at once.
 const PIECE: usize = 16 * 1024;
+/// How long a port that is ours may be taken.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What the proxy does to every connection, those that exist included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +57,7 @@ impl FaultProxy {
             .build()
             .expect("a thread can be started");
         runtime.block_on(async {
-            let listener = listen(port);
+            let listener = listen(port).await;
             tokio::spawn(serve(listener, port, server, seen));
         });
         Self {
@@ -86,13 +89,16 @@ async fn serve(
         if *fault.borrow_and_update() == Fault::Refuse {
             // A socket that is bound and does not listen refuses, and keeps the port ours.
             listener = None;
-            let _bound = bind(port);
+            let _bound = bind(port).await;
             if fault.changed().await.is_err() {
                 return;
             }
             continue;
         }
-        let listening = listener.get_or_insert_with(|| listen(port));
+        let listening = match &mut listener {
+            Some(listener) => listener,
+            none => none.insert(listen(port).await),
+        };
         tokio::select! {
             changed = fault.changed() => if changed.is_err() { return },
             accepted = listening.accept() => if let Ok((client, _)) = accepted {
@@ -192,28 +198,38 @@ fn reset(stream: &TcpStream) {
     let _ = stream.set_zero_linger();
 }
 
-fn listen(port: u16) -> TcpListener {
-    bind(port).listen(1024).expect("a bound socket can listen")
+async fn listen(port: u16) -> TcpListener {
+    let bound = bind(port).await;
+    bound.listen(1024).expect("a bound socket can listen")
 }
 
-fn bind(port: u16) -> TcpSocket {
-    let socket = TcpSocket::new_v4().expect("a socket can be made");
-    // Connections that were reset a moment ago must not keep the port from us.
-    socket
-        .set_reuseaddr(true)
-        .expect("a TCP socket knows the option");
-    socket
-        .bind((Ipv4Addr::LOCALHOST, port).into())
-        .expect("the port is ours");
-    socket
+/// A socket on this port, which is ours.
+///
+/// A program that another thread starts has copies of all our sockets until it is executed, one that
+/// listened on this port and is closed here among them: so long the port is taken.
+async fn bind(port: u16) -> TcpSocket {
+    let began = Instant::now();
+    loop {
+        let socket = TcpSocket::new_v4().expect("a socket can be made");
+        // Connections that were reset a moment ago must not keep the port from us.
+        socket
+            .set_reuseaddr(true)
+            .expect("a TCP socket knows the option");
+        match socket.bind((Ipv4Addr::LOCALHOST, port).into()) {
+            Ok(()) => return socket,
+            Err(error) if error.kind() == ErrorKind::AddrInUse && began.elapsed() < PATIENCE => {
+                sleep(Duration::from_millis(1)).await;
+            }
+            Err(error) => panic!("port {port} of the proxy: {error}"),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::{ErrorKind, Read as _, Write as _};
+    use std::io::{Read as _, Write as _};
     use std::net::TcpStream;
     use std::thread;
-    use std::time::Instant;
 
     use super::*;
 
@@ -279,6 +295,26 @@ mod tests {
         let refused = TcpStream::connect(proxy.address()).map(drop);
         assert_eq!(kind(refused), ErrorKind::ConnectionRefused);
         set(&proxy, Fault::None);
+        ask(&mut connect(&proxy), 10).unwrap();
+    }
+
+    #[test]
+    fn programs_started_meanwhile_do_not_keep_the_port() {
+        let proxy = FaultProxy::start(&echo());
+        thread::scope(|scope| {
+            let programs = scope.spawn(|| {
+                for _ in 0..300 {
+                    std::process::Command::new("true").status().unwrap();
+                }
+            });
+            while !programs.is_finished() {
+                proxy.set(Fault::Refuse);
+                thread::sleep(Duration::from_millis(1));
+                proxy.set(Fault::None);
+                thread::sleep(Duration::from_millis(1));
+            }
+        });
+        thread::sleep(Duration::from_millis(50));
         ask(&mut connect(&proxy), 10).unwrap();
     }
 

@@ -3,6 +3,7 @@
 //! Ten minutes of each kind; `E2E_LONG_S=7150` makes it two hours.
 
 use std::env;
+use std::ops::AddAssign;
 use std::path::PathBuf;
 
 use e2e_tests::{Joint, LongRecording, Spoken, compare, tiny_engine, transcribe};
@@ -16,12 +17,26 @@ const NEAR: f64 = 1.0;
 /// How far around a place texts are compared, in seconds: beyond it the alignment is not disturbed.
 const AROUND: f64 = 8.0;
 
+/// How much on either side of a seam is heard again in one pass, in seconds.
+const UNCUT: f64 = 12.0;
+
 /// What differs between two texts.
 #[derive(Debug, Default, Clone, Copy)]
 struct Differences {
     lost: usize,
     added: usize,
+    /// Of the added words those that repeat the one beside them.
+    doubled: usize,
     changed: usize,
+}
+
+impl AddAssign for Differences {
+    fn add_assign(&mut self, other: Self) {
+        self.lost += other.lost;
+        self.added += other.added;
+        self.doubled += other.doubled;
+        self.changed += other.changed;
+    }
 }
 
 fn words(transcript: &Transcript) -> Vec<Word> {
@@ -39,16 +54,33 @@ fn words_alone(engine: &Engine, long: &LongRecording) -> Vec<Word> {
             .expect("it can be written");
     }
     let transcripts = transcribe(engine, &files);
-    let mut all = Vec::new();
-    for (samples, file) in long.sentences.iter().zip(&files) {
-        let offset = samples.start as f64 / 16_000.0;
-        all.extend(words(&transcripts[file]).into_iter().map(|word| Word {
-            start: word.start + offset,
-            end: word.end + offset,
-            ..word
-        }));
+    let sentences = long.sentences.iter().zip(&files);
+    sentences
+        .flat_map(|(samples, file)| later(words(&transcripts[file]), samples.start))
+        .collect()
+}
+
+/// What is heard around a place in one pass.
+fn words_uncut(engine: &Engine, long: &LongRecording, at: f64) -> Vec<Word> {
+    let dir = tempfile::tempdir().expect("a temporary folder can be made");
+    let file = dir.path().join("uncut.wav");
+    let [start, end] = [at - UNCUT, at + UNCUT].map(|time| (time.max(0.0) * 16_000.0) as usize);
+    let samples = start..end.min(long.samples.len());
+    long.write(samples, &file).expect("it can be written");
+    later(
+        words(&transcribe(engine, std::slice::from_ref(&file))[&file]),
+        start,
+    )
+}
+
+/// The words of audio that begins at a sample of a recording, in the recording's time.
+fn later(mut words: Vec<Word>, start: usize) -> Vec<Word> {
+    let offset = start as f64 / 16_000.0;
+    for word in &mut words {
+        word.start += offset;
+        word.end += offset;
     }
-    all
+    words
 }
 
 fn within(words: &[Word], at: f64, reach: f64) -> &[Word] {
@@ -61,23 +93,32 @@ fn texts(words: &[Word]) -> Vec<&str> {
     words.iter().map(|word| word.text.as_str()).collect()
 }
 
-/// Adds up the differences within a second of a place.
-fn count(expected: &[Word], heard: &[Word], at: f64, sum: &mut Differences) {
+/// The differences within a second of a place.
+fn differences(expected: &[Word], heard: &[Word], at: f64) -> Differences {
     let (expected, heard) = (within(expected, at, AROUND), within(heard, at, AROUND));
     let right = compare(&texts(expected), &texts(heard)).right;
     let is_near = |word: &Word| (word.start - at).abs() <= NEAR;
     let missing = expected.iter().enumerate().filter(|(place, word)| {
         is_near(word) && right.iter().all(|(expected, _)| expected != place)
     });
-    let extra = heard
+    let extra: Vec<_> = heard
         .iter()
         .enumerate()
-        .filter(|(place, word)| is_near(word) && right.iter().all(|(_, heard)| heard != place));
-    let (n_missing, n_extra) = (missing.count(), extra.count());
-    let changed = n_missing.min(n_extra);
-    sum.lost += n_missing - changed;
-    sum.added += n_extra - changed;
-    sum.changed += changed;
+        .filter(|(place, word)| is_near(word) && right.iter().all(|(_, heard)| heard != place))
+        .collect();
+    let repeats = extra.iter().filter(|&&(place, word)| {
+        let beside = [place.checked_sub(1), Some(place + 1)];
+        let mut beside = beside.into_iter().flatten().filter_map(|at| heard.get(at));
+        beside.any(|it| it.text == word.text)
+    });
+    let n_missing = missing.count();
+    let changed = n_missing.min(extra.len());
+    Differences {
+        lost: n_missing - changed,
+        added: extra.len() - changed,
+        doubled: repeats.count(),
+        changed,
+    }
 }
 
 /// Words wrong in all of a recording, minute by minute: texts of hours are too long to compare.
@@ -101,18 +142,8 @@ fn lateness(spoken: &[Word], heard: &[Word], middle: f64) -> f64 {
     late.sum::<f64>() / right.len() as f64
 }
 
-/// What may differ at the seams.
-enum Allowed {
-    /// In ten minutes no word may be lost or added; in two hours one in 50 seams, since the network hears
-    /// a word now and then differently with other neighbours, in the middle of chunks as well.
-    Hardly,
-    /// No more than in the middle of chunks, where nothing is joined, and three: speech without
-    /// pauses or in noise is heard a little differently with every neighbour.
-    AsElsewhere,
-}
-
 /// Transcribes a long recording, and compares.
-fn check(joint: Joint, allowed: Allowed) {
+fn check(joint: Joint) {
     let seconds = env::var("E2E_LONG_S").map_or(600.0, |it| it.parse().expect("seconds"));
     let long = LongRecording::new(joint, seconds);
     let dir = tempfile::tempdir().expect("a temporary folder can be made");
@@ -134,29 +165,42 @@ fn check(joint: Joint, allowed: Allowed) {
     let n_seams = chunks.len() - 1;
     let n_hard = chunks.iter().filter(|chunk| chunk.overlap > 0).count();
     let (mut seams, mut elsewhere) = (Differences::default(), Differences::default());
+    let (mut lost_by_seams, mut doubled_by_seams) = (0, 0);
     for chunk in &chunks[1..] {
-        let seam = chunk.heard.start + chunk.overlap / 2;
-        count(&alone, &heard, seam as f64 / 16_000.0, &mut seams);
-        let middle = chunk.heard.start.midpoint(chunk.heard.end);
-        count(&alone, &heard, middle as f64 / 16_000.0, &mut elsewhere);
+        let seam = (chunk.heard.start + chunk.overlap / 2) as f64 / 16_000.0;
+        let at_seam = differences(&alone, &heard, seam);
+        if at_seam.lost + at_seam.doubled > 0 {
+            // With other neighbours the network hears a word now and then differently. What it hears
+            // so without a seam, too, is not the seam's fault.
+            let uncut = differences(&words_uncut(&engine, &long, seam), &heard, seam);
+            lost_by_seams += at_seam.lost.min(uncut.lost);
+            doubled_by_seams += at_seam.doubled.min(uncut.doubled);
+        }
+        seams += at_seam;
+        let middle = chunk.heard.start.midpoint(chunk.heard.end) as f64 / 16_000.0;
+        elsewhere += differences(&alone, &heard, middle);
     }
     let end = long.samples.len() as f64 / 16_000.0;
     let drift = lateness(&spoken, &heard, end - 150.0) - lateness(&spoken, &heard, 150.0);
     println!(
-        "{}: {end:.0} s, {n_seams} seams, {n_hard} of them hard; at seams {seams:?}; in the middle of \
-         chunks {elsewhere:?}; of {} words {} wrong, alone {}; drift {drift:.3} s",
+        "{}: {end:.0} s, {n_seams} seams, {n_hard} of them hard; at seams {seams:?}, of that {lost_by_seams} \
+         lost and {doubled_by_seams} doubled by the seam; in the middle of chunks {elsewhere:?}; of {} words \
+         {} wrong, alone {}; drift {drift:.3} s",
         joint.name(),
         spoken.len(),
         n_errors(&spoken, &heard),
         n_errors(&spoken, &alone),
     );
-    let limit = match allowed {
-        Allowed::Hardly => n_seams / 50,
-        Allowed::AsElsewhere => elsewhere.lost + elsewhere.added + 3,
-    };
+    // In running speech, and beside noise, a search that starts afresh may guess.
+    let is_quiet = !matches!(joint, Joint::NoPauses | Joint::Noise);
     assert!(
-        seams.lost + seams.added <= limit,
-        "{seams:?}, elsewhere {elsewhere:?}"
+        !is_quiet || lost_by_seams + doubled_by_seams == 0,
+        "{lost_by_seams} lost and {doubled_by_seams} doubled by {n_seams} seams"
+    );
+    let hundredth = n_seams.div_ceil(100);
+    assert!(
+        seams.lost <= hundredth && seams.doubled <= hundredth,
+        "{seams:?} at {n_seams} seams"
     );
     assert!(drift.abs() < 0.08, "words start {drift} s later at the end");
     let times: Vec<_> = heard
@@ -168,25 +212,25 @@ fn check(joint: Joint, allowed: Allowed) {
 
 #[test]
 fn with_pauses_no_word_is_lost_or_doubled_at_a_seam() {
-    check(Joint::Pauses, Allowed::Hardly);
+    check(Joint::Pauses);
 }
 
 #[test]
-fn without_pauses_a_seam_costs_no_more_words_than_other_places() {
-    check(Joint::NoPauses, Allowed::AsElsewhere);
+fn without_pauses_hardly_a_word_is_lost_or_doubled_at_a_seam() {
+    check(Joint::NoPauses);
 }
 
 #[test]
 fn around_a_long_silence_no_word_is_lost_or_doubled_at_a_seam() {
-    check(Joint::LongSilence, Allowed::Hardly);
+    check(Joint::LongSilence);
 }
 
 #[test]
-fn in_noise_a_seam_costs_no_more_words_than_other_places() {
-    check(Joint::Noise, Allowed::AsElsewhere);
+fn in_noise_hardly_a_word_is_lost_or_doubled_at_a_seam() {
+    check(Joint::Noise);
 }
 
 #[test]
 fn across_steps_of_thirty_db_no_word_is_lost_or_doubled_at_a_seam() {
-    check(Joint::LevelSteps, Allowed::Hardly);
+    check(Joint::LevelSteps);
 }

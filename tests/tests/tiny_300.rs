@@ -49,7 +49,7 @@ fn word_errors(transcripts: &Transcripts) -> WordErrors {
 
 #[test]
 fn no_more_words_are_wrong_than_the_data_card_says() {
-    // 1.83 % in one pass. Cuts in quiet places cost a little where there is no pause for 10 s.
+    // 1.87 % in one pass. Cuts in quiet places cost a little where there is no pause for 10 s.
     for (name, chunk_seconds, limit) in
         [("default chunks", 30, 0.021), ("chunks of 10 s", 10, 0.025)]
     {

@@ -120,7 +120,8 @@ pub(crate) struct ExportArguments {
     #[arg(long, value_name = "TYPE,...", default_value = "float32")]
     pub(crate) dtype: String,
 
-    /// The model's name in the manifest; by default the hub's, or that of the file
+    /// The model's name in the manifest; by default the hub's, or that of the file. A published model's
+    /// name may be short: parakeet-rnnt-0.6b
     #[arg(long, value_name = "ID")]
     pub(crate) model_id: Option<String>,
 

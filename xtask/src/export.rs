@@ -26,10 +26,7 @@ const TINY_BUNDLE: [&str; 3] = ["vocabulary.json", "model.float32.pt", "manifest
 /// or when the exporter refuses the checkpoint in its own words.
 pub(crate) fn run(project: &Project, arguments: &ExportArguments) -> Result<()> {
     let source = Source::named_by(arguments)?;
-    let model_id = arguments.model_id.as_deref().or(match &source {
-        Source::Hub(repository) => Some(repository),
-        Source::File(_) | Source::Random(_) => None,
-    });
+    let model_id = source.model_id(arguments.model_id.as_deref());
     // The exporter runs in the root of the checkout, the user perhaps elsewhere.
     let out = match (&arguments.out, model_id) {
         (Some(out), _) => std::path::absolute(out)?,
@@ -136,6 +133,19 @@ impl Source {
         );
         hub::repository(checkpoint).map(Self::Hub)
     }
+
+    /// The id that the bundle gets, if it is known: what the user says, the hub's, or that of the
+    /// published model whose file this is by its name. One model has one id, however it is written:
+    /// worker and exporter look up by it where the bundle lies and which languages it hears.
+    fn model_id<'a>(&'a self, said: Option<&'a str>) -> Option<&'a str> {
+        let of_source = || match self {
+            Self::Hub(repository) => Some(repository.as_str()),
+            Self::File(path) => path.file_stem()?.to_str().and_then(hub::published),
+            Self::Random(_) => None,
+        };
+        let id = said.or_else(of_source)?;
+        Some(hub::published(id).unwrap_or(id))
+    }
 }
 
 /// When the newest Python file of a folder was written.
@@ -195,6 +205,18 @@ mod tests {
     fn an_absent_checkpoint_is_named() {
         let error = source("no/such.nemo").unwrap_err().to_string();
         assert!(error.ends_with("no/such.nemo"), "{error}");
+    }
+
+    #[test]
+    fn a_published_model_has_one_id() {
+        let file = |name: &str| Source::File(name.into());
+        let id = |source: &Source, said| source.model_id(said).map(str::to_owned);
+        let v3 = Some("nvidia/parakeet-tdt-0.6b-v3".to_owned());
+        assert_eq!(id(&file("/a/parakeet-tdt-0.6b-v3.nemo"), None), v3);
+        assert_eq!(id(&file("/a/mine.nemo"), Some("parakeet-tdt-0.6b-v3")), v3);
+        assert_eq!(id(&file("/a/mine.nemo"), None), None);
+        let said = Some("mine".to_owned());
+        assert_eq!(id(&file("/a/parakeet-0.6b.nemo"), Some("mine")), said);
     }
 
     #[test]

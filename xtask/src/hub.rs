@@ -46,12 +46,8 @@ const ALIASES: [(&str, &str); 3] = [
 ///
 /// When the name is none of these; the text lists the known models.
 pub(crate) fn repository(name: &str) -> Result<String> {
-    let alias = ALIASES.iter().find(|(alias, _)| *alias == name);
-    let known = KNOWN
-        .iter()
-        .find(|id| id.split_once('/').is_some_and(|(_, bare)| bare == name));
-    if let Some(id) = alias.map(|(_, id)| id).or(known) {
-        return Ok((*id).to_owned());
+    if let Some(id) = published(name) {
+        return Ok(id.to_owned());
     }
     ensure!(
         is_repository(name),
@@ -60,6 +56,15 @@ pub(crate) fn repository(name: &str) -> Result<String> {
         KNOWN.join("\n  ")
     );
     Ok(name.to_owned())
+}
+
+/// The id of the published model that a name means; `None` for any other.
+pub(crate) fn published(name: &str) -> Option<&'static str> {
+    let alias = ALIASES.iter().find(|(alias, _)| *alias == name);
+    let known = KNOWN
+        .iter()
+        .find(|&&id| id == name || id.split_once('/').is_some_and(|(_, bare)| bare == name));
+    alias.map(|&(_, id)| id).or(known.copied())
 }
 
 /// Fetches the checkpoint of a repository into the client's cache, or finds it there, and checks it

@@ -1,7 +1,7 @@
 """Level, noise, band and room for speech, seeded and fast enough for the inside of a training loop.
 
     augmenter = Augmenter(seed=7, babble=[int16 array, ...])
-    samples = augmenter.augment(samples, np.random.default_rng(step))
+    samples = augmenter.augment(samples, 5.0, np.random.default_rng(step))
 
 Nothing here moves a sound in time, so word times stay true: filters are symmetric and the room only
 adds echoes after the direct sound. Noise is cut from banks made once, because a random generator or
@@ -19,7 +19,7 @@ BABBLE_TALKERS = 6
 N_TAPS = 41
 
 PROBABILITY = {"noise": 0.75, "band": 0.15, "room": 0.15}
-SNR_DB = (5.0, 35.0)
+MOST_SNR_DB = 35.0
 PEAK_DB = (-30.0, -1.0)
 
 
@@ -39,8 +39,12 @@ class Augmenter:
             self.banks["babble"] = make_babble(rng, babble)
         self.filters = [make_band_filter(*band) for band in ((0, 3400), (300, 3400), (0, 5000))]
 
-    def augment(self, samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def augment(
+        self, samples: np.ndarray, least_snr_db: float, rng: np.random.Generator
+    ) -> np.ndarray:
         """Returns float32 in [-1, 1], as long as `samples` (int16, or float of any scale).
+
+        Noise is `least_snr_db` below the speech or more.
 
         `samples` must hold 10 ms or more: shorter than the filters, the answer would grow.
         """
@@ -49,7 +53,8 @@ class Augmenter:
             changed = add_room(changed, rng)
         if rng.random() < PROBABILITY["noise"]:
             name = list(self.banks)[rng.integers(len(self.banks))]
-            changed = self.add_noise(changed, name, rng.uniform(*SNR_DB), rng)
+            most_snr_db = max(MOST_SNR_DB, least_snr_db + 10.0)
+            changed = self.add_noise(changed, name, rng.uniform(least_snr_db, most_snr_db), rng)
         if rng.random() < PROBABILITY["band"]:
             kernel = self.filters[rng.integers(len(self.filters))]
             changed = np.convolve(changed, kernel, mode="same")

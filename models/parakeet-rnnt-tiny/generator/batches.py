@@ -16,8 +16,8 @@ import sentencepiece
 import torch
 
 from augment import Augmenter
+from joins import SAMPLE_RATE_HZ, Utterance, join
 
-SAMPLE_RATE_HZ = 16_000
 # One encoder frame: 10 ms hop, subsampling 8.
 FRAME_S = 0.08
 # Frames that a word's first token may stray from the word's start. One frame lets the network
@@ -34,24 +34,10 @@ LENGTHS_S = [1.1**i for i in range(48)]
 # Played faster or slower, which moves pitch and formants: eight voices become many speakers.
 SPEED_SHARE = 0.7
 SPEED = (0.87, 1.15)
-JOINED_SHARE = 0.2
 JOINED_MAX_S = 40.0
 WORDLESS_SHARE = 0.01
 # How much of a voice an epoch hears, if not all: these were learned first, long before the others.
 EPOCH_SHARE = {"espeak-us": 0.5, "espeak-gb-f2": 0.5}
-
-
-@dataclasses.dataclass
-class Utterance:
-    """One stretch of synthetic speech: `samples` int16 (S), words with times in seconds."""
-
-    samples: np.ndarray
-    words: list[tuple[str, float, float]]
-    voice: str
-
-    @property
-    def text(self) -> str:
-        return " ".join(word for word, _, _ in self.words)
 
 
 @dataclasses.dataclass
@@ -106,19 +92,6 @@ def place_tokens(
     return tokens, ranges
 
 
-def join(parts: list[Utterance], rng: np.random.Generator) -> Utterance:
-    """Joins utterances into one, with silences of up to a second between them."""
-    samples, words, offset = [], [], 0
-    for part in parts:
-        at = offset / SAMPLE_RATE_HZ
-        samples.append(part.samples)
-        words += [(word, at + start, at + end) for word, start, end in part.words]
-        gap = np.zeros(int(rng.uniform(0.0, 1.0) * SAMPLE_RATE_HZ), np.int16)
-        samples.append(gap)
-        offset += len(part.samples) + len(gap)
-    return Utterance(np.concatenate(samples), words, "joined")
-
-
 def change_speed(utterance: Utterance, rng: np.random.Generator) -> Utterance:
     """Plays most utterances at another speed; word times follow."""
     if rng.random() >= SPEED_SHARE:
@@ -127,11 +100,16 @@ def change_speed(utterance: Utterance, rng: np.random.Generator) -> Utterance:
     places = np.arange(0.0, len(utterance.samples) - 1, speed)
     samples = np.interp(places, np.arange(len(utterance.samples)), utterance.samples)
     words = [(word, start / speed, end / speed) for word, start, end in utterance.words]
-    return Utterance(samples.astype(np.int16), words, utterance.voice)
+    return dataclasses.replace(utterance, samples=samples.astype(np.int16), words=words)
 
 
-def plan_epoch(utterances: list[Utterance], rng: np.random.Generator) -> list[list[Utterance]]:
-    """Shuffles, joins some utterances, and groups the result into batches of like length."""
+def plan_epoch(
+    utterances: list[Utterance], joined_share: float, rng: np.random.Generator
+) -> list[list[Utterance]]:
+    """Shuffles, joins some utterances, and groups the result into batches of like length.
+
+    `joined_share` of what an epoch holds are joins, of four to five utterances on average.
+    """
     order = [
         i
         for i in rng.permutation(len(utterances))
@@ -140,7 +118,7 @@ def plan_epoch(utterances: list[Utterance], rng: np.random.Generator) -> list[li
     items: list[Utterance] = []
     while order:
         parts = [utterances[order.pop()]]
-        if rng.random() < JOINED_SHARE / 3:  # about three parts on average
+        if rng.random() < joined_share:
             limit = rng.uniform(8.0, JOINED_MAX_S)
             while order and sum(len(p.samples) for p in parts) < (limit - 6.0) * SAMPLE_RATE_HZ:
                 parts.append(utterances[order.pop()])
@@ -171,13 +149,15 @@ def padded_length(n_samples: int) -> int:
 def collate(
     items: list[Utterance],
     tokenizer: sentencepiece.SentencePieceProcessor,
-    degrade: Callable[[np.ndarray], np.ndarray] | None = None,
+    degrade: Callable[[np.ndarray, float], np.ndarray] | None = None,
 ) -> Batch:
     """Pads a batch; every utterance goes through `degrade` first, if there is one."""
     placed = [place_tokens(item.words, tokenizer) for item in items]
     waves = [np.asarray(item.samples, np.float32) / 32768.0 for item in items]
     if degrade is not None:
-        waves = [degrade(wave) for wave in waves]
+        waves = [
+            degrade(wave, item.least_snr_db) for wave, item in zip(waves, items, strict=True)
+        ]
     audio = np.zeros((len(waves), padded_length(max(map(len, waves)))), np.float32)
     for row, wave in enumerate(waves):
         audio[row, : len(wave)] = wave
@@ -196,9 +176,11 @@ class TrainingBatches(torch.utils.data.IterableDataset):
         self,
         utterances: list[Utterance],
         tokenizer: sentencepiece.SentencePieceProcessor,
+        joined_share: float,
         seed: int,
     ) -> None:
-        self.utterances, self.tokenizer, self.seed = utterances, tokenizer, seed
+        self.utterances, self.tokenizer = utterances, tokenizer
+        self.joined_share, self.seed = joined_share, seed
 
     def __iter__(self) -> Iterator[Batch]:
         babble = [utterance.samples for utterance in self.utterances[:200]]
@@ -206,6 +188,6 @@ class TrainingBatches(torch.utils.data.IterableDataset):
         for epoch in itertools.count():
             rng = np.random.default_rng([self.seed, epoch])
             degrade = functools.partial(augmenter.augment, rng=rng)
-            for items in plan_epoch(self.utterances, rng):
+            for items in plan_epoch(self.utterances, self.joined_share, rng):
                 items = [change_speed(item, rng) for item in items]
                 yield collate(items, self.tokenizer, degrade)
