@@ -108,7 +108,7 @@ def plan_epoch(
 ) -> list[list[Utterance]]:
     """Shuffles, joins some utterances, and groups the result into batches of like length.
 
-    `joined_share` of what an epoch holds are joins, of four to five utterances on average.
+    `joined_share` of what an epoch holds are joins, of one to a dozen utterances.
     """
     order = [
         i
