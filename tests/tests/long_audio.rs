@@ -3,7 +3,7 @@
 //! Ten minutes of each kind; `E2E_LONG_S=7150` makes it two hours.
 
 use std::env;
-use std::ops::AddAssign;
+use std::ops::{AddAssign, Range};
 use std::path::PathBuf;
 
 use e2e_tests::{Joint, LongRecording, Spoken, compare, tiny_engine, transcribe};
@@ -44,43 +44,32 @@ fn words(transcript: &Transcript) -> Vec<Word> {
     segments.flat_map(|segment| segment.words.clone()).collect()
 }
 
-/// What each sentence of a recording gives alone, in the time of the recording.
-fn words_alone(engine: &Engine, long: &LongRecording) -> Vec<Word> {
+/// What each part of a recording gives alone, in the time of the recording.
+fn words_alone(engine: &Engine, long: &LongRecording, parts: &[Range<usize>]) -> Vec<Word> {
     let dir = tempfile::tempdir().expect("a temporary folder can be made");
     let place = |at: usize| dir.path().join(format!("{at:05}.wav"));
-    let files: Vec<_> = (0..long.sentences.len()).map(place).collect();
-    for (samples, file) in long.sentences.iter().zip(&files) {
+    let files: Vec<_> = (0..parts.len()).map(place).collect();
+    for (samples, file) in parts.iter().zip(&files) {
         long.write(samples.clone(), file)
             .expect("it can be written");
     }
     let transcripts = transcribe(engine, &files);
-    let sentences = long.sentences.iter().zip(&files);
-    sentences
-        .flat_map(|(samples, file)| later(words(&transcripts[file]), samples.start))
-        .collect()
-}
-
-/// What is heard around a place in one pass.
-fn words_uncut(engine: &Engine, long: &LongRecording, at: f64) -> Vec<Word> {
-    let dir = tempfile::tempdir().expect("a temporary folder can be made");
-    let file = dir.path().join("uncut.wav");
-    let [start, end] = [at - UNCUT, at + UNCUT].map(|time| (time.max(0.0) * 16_000.0) as usize);
-    let samples = start..end.min(long.samples.len());
-    long.write(samples, &file).expect("it can be written");
-    later(
-        words(&transcribe(engine, std::slice::from_ref(&file))[&file]),
-        start,
-    )
-}
-
-/// The words of audio that begins at a sample of a recording, in the recording's time.
-fn later(mut words: Vec<Word>, start: usize) -> Vec<Word> {
-    let offset = start as f64 / 16_000.0;
-    for word in &mut words {
-        word.start += offset;
-        word.end += offset;
+    let mut all = Vec::new();
+    for (samples, file) in parts.iter().zip(&files) {
+        let offset = samples.start as f64 / 16_000.0;
+        all.extend(words(&transcripts[file]).into_iter().map(|word| Word {
+            start: word.start + offset,
+            end: word.end + offset,
+            ..word
+        }));
     }
-    words
+    all
+}
+
+/// The samples around a place that are heard in one pass.
+fn around(long: &LongRecording, at: f64) -> Range<usize> {
+    let [start, end] = [at - UNCUT, at + UNCUT].map(|time| (time.max(0.0) * 16_000.0) as usize);
+    start..end.min(long.samples.len())
 }
 
 fn within(words: &[Word], at: f64, reach: f64) -> &[Word] {
@@ -152,7 +141,7 @@ fn check(joint: Joint) {
         .expect("it can be written");
     let engine = tiny_engine(4, 30);
     let heard = words(&transcribe(&engine, std::slice::from_ref(&path))[&path]);
-    let alone = words_alone(&engine, &long);
+    let alone = words_alone(&engine, &long, &long.sentences);
     let word = |it: &Spoken| Word {
         text: it.word.clone(),
         start: it.start,
@@ -172,7 +161,8 @@ fn check(joint: Joint) {
         if at_seam.lost + at_seam.doubled > 0 {
             // With other neighbours the network hears a word now and then differently. What it hears
             // so without a seam, too, is not the seam's fault.
-            let uncut = differences(&words_uncut(&engine, &long, seam), &heard, seam);
+            let uncut = words_alone(&engine, &long, &[around(&long, seam)]);
+            let uncut = differences(&uncut, &heard, seam);
             lost_by_seams += at_seam.lost.min(uncut.lost);
             doubled_by_seams += at_seam.doubled.min(uncut.doubled);
         }
@@ -191,8 +181,18 @@ fn check(joint: Joint) {
         n_errors(&spoken, &heard),
         n_errors(&spoken, &alone),
     );
-    // In running speech, and beside noise, a search that starts afresh may guess.
+    // In running speech, and beside noise, a search that starts afresh may guess, and a sentence is heard
+    // a little differently with every neighbour, in the middle of chunks as well.
     let is_quiet = !matches!(joint, Joint::NoPauses | Joint::Noise);
+    let limit = if is_quiet {
+        n_seams / 50
+    } else {
+        elsewhere.lost + elsewhere.added + 3
+    };
+    assert!(
+        seams.lost + seams.added <= limit,
+        "{seams:?}, elsewhere {elsewhere:?}"
+    );
     assert!(
         !is_quiet || lost_by_seams + doubled_by_seams == 0,
         "{lost_by_seams} lost and {doubled_by_seams} doubled by {n_seams} seams"
