@@ -11,6 +11,10 @@ pub struct WordErrors {
     pub n_errors: usize,
     /// Right words: place in the truth, place in what was heard.
     pub right: Vec<(usize, usize)>,
+    /// Words with nothing in their place: places in the truth.
+    pub missing: Vec<usize>,
+    /// Words in the place of nothing: places in what was heard.
+    pub added: Vec<usize>,
 }
 
 impl WordErrors {
@@ -26,6 +30,8 @@ impl AddAssign<&Self> for WordErrors {
         self.n_spoken += other.n_spoken;
         self.n_errors += other.n_errors;
         self.right.clear();
+        self.missing.clear();
+        self.added.clear();
     }
 }
 
@@ -46,7 +52,7 @@ pub fn compare(spoken: &[&str], heard: &[&str]) -> WordErrors {
         }
     }
 
-    let mut right = Vec::new();
+    let (mut right, mut missing, mut added) = (Vec::new(), Vec::new(), Vec::new());
     let (mut s, mut h) = (spoken.len(), heard.len());
     let n_errors = distance[s * width + h];
     while s > 0 && h > 0 {
@@ -58,15 +64,23 @@ pub fn compare(spoken: &[&str], heard: &[&str]) -> WordErrors {
             (s, h) = (s - 1, h - 1);
         } else if distance[here] == distance[here - width] + 1 {
             s -= 1;
+            missing.push(s);
         } else {
             h -= 1;
+            added.push(h);
         }
     }
     right.reverse();
+    missing.extend((0..s).rev());
+    missing.reverse();
+    added.extend((0..h).rev());
+    added.reverse();
     WordErrors {
         n_spoken: spoken.len(),
         n_errors,
         right,
+        missing,
+        added,
     }
 }
 
@@ -74,32 +88,48 @@ pub fn compare(spoken: &[&str], heard: &[&str]) -> WordErrors {
 mod tests {
     use super::*;
 
-    #[track_caller]
-    fn check(spoken: &str, heard: &str, n_errors: usize, right: &[(usize, usize)]) {
-        let words = |text: &'static str| text.split_whitespace().collect::<Vec<_>>();
-        let (spoken, heard) = (String::from(spoken).leak(), String::from(heard).leak());
-        let errors = compare(&words(spoken), &words(heard));
-        assert_eq!(
-            (errors.n_errors, errors.right.as_slice()),
-            (n_errors, right)
-        );
+    fn compare_texts(spoken: &str, heard: &str) -> WordErrors {
+        let [spoken, heard] =
+            [spoken, heard].map(|text| text.split_whitespace().collect::<Vec<_>>());
+        compare(&spoken, &heard)
     }
 
     #[test]
     fn equal_texts_have_no_error() {
-        check("a b", "a b", 0, &[(0, 0), (1, 1)]);
+        let errors = compare_texts("a b", "a b");
+        assert_eq!(errors.n_errors, 0);
+        assert_eq!(errors.right, [(0, 0), (1, 1)]);
     }
 
     #[test]
-    fn a_word_missing_added_or_replaced_is_one_error() {
-        check("a b c", "a c", 1, &[(0, 0), (2, 1)]);
-        check("a c", "a b c", 1, &[(0, 0), (1, 2)]);
-        check("a b c", "a x c", 1, &[(0, 0), (2, 2)]);
+    fn a_word_missing_is_one_error() {
+        let errors = compare_texts("a b c", "a c");
+        assert_eq!(errors.n_errors, 1);
+        assert_eq!(errors.right, [(0, 0), (2, 1)]);
+        assert_eq!((errors.missing, errors.added), (vec![1], vec![]));
+    }
+
+    #[test]
+    fn a_word_added_is_one_error() {
+        let errors = compare_texts("a c", "a b c");
+        assert_eq!(errors.n_errors, 1);
+        assert_eq!(errors.right, [(0, 0), (1, 2)]);
+        assert_eq!((errors.missing, errors.added), (vec![], vec![1]));
+    }
+
+    #[test]
+    fn a_word_replaced_is_one_error_and_neither_missing_nor_added() {
+        let errors = compare_texts("a b c", "a x c");
+        assert_eq!(errors.n_errors, 1);
+        assert_eq!(errors.right, [(0, 0), (2, 2)]);
+        assert_eq!((errors.missing, errors.added), (vec![], vec![]));
     }
 
     #[test]
     fn nothing_heard_is_every_word_missing() {
-        check("a b c", "", 3, &[]);
-        check("", "a", 1, &[]);
+        assert_eq!(compare_texts("a b c", "").missing, [0, 1, 2]);
+        assert_eq!(compare_texts("", "a b").added, [0, 1]);
+        let errors = compare_texts("a b c", "c");
+        assert_eq!((errors.n_errors, errors.missing), (2, vec![0, 1]));
     }
 }

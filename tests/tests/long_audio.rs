@@ -3,10 +3,10 @@
 //! Ten minutes of each kind; `E2E_LONG_S=7150` makes it two hours.
 
 use std::env;
-use std::ops::{AddAssign, Range};
+use std::ops::AddAssign;
 use std::path::PathBuf;
 
-use e2e_tests::{Joint, LongRecording, Spoken, compare, tiny_engine, transcribe};
+use e2e_tests::{Joint, LongRecording, Spoken, WordErrors, compare, tiny_engine, transcribe};
 use parakeet_worker::engine::{Engine, Transcript};
 use rnnt_decode::Word;
 use segmenter::plan_chunks;
@@ -17,16 +17,17 @@ const NEAR: f64 = 1.0;
 /// How far around a place texts are compared, in seconds: beyond it the alignment is not disturbed.
 const AROUND: f64 = 8.0;
 
-/// How much on either side of a seam is heard again in one pass, in seconds.
-const UNCUT: f64 = 12.0;
-
-/// What differs between two texts.
+/// What a long recording loses and adds where each sentence alone does not: of the words that are spoken,
+/// since a sentence alone is not always heard right either.
 #[derive(Debug, Default, Clone, Copy)]
 struct Differences {
+    /// Spoken words with nothing in their place.
     lost: usize,
+    /// Words in the place of nothing.
     added: usize,
     /// Of the added words those that repeat the one beside them.
     doubled: usize,
+    /// Spoken words that are right alone, and another word here.
     changed: usize,
 }
 
@@ -44,18 +45,18 @@ fn words(transcript: &Transcript) -> Vec<Word> {
     segments.flat_map(|segment| segment.words.clone()).collect()
 }
 
-/// What each part of a recording gives alone, in the time of the recording.
-fn words_alone(engine: &Engine, long: &LongRecording, parts: &[Range<usize>]) -> Vec<Word> {
+/// What each sentence of a recording gives alone, in the time of the recording.
+fn words_alone(engine: &Engine, long: &LongRecording) -> Vec<Word> {
     let dir = tempfile::tempdir().expect("a temporary folder can be made");
     let place = |at: usize| dir.path().join(format!("{at:05}.wav"));
-    let files: Vec<_> = (0..parts.len()).map(place).collect();
-    for (samples, file) in parts.iter().zip(&files) {
+    let files: Vec<_> = (0..long.sentences.len()).map(place).collect();
+    for (samples, file) in long.sentences.iter().zip(&files) {
         long.write(samples.clone(), file)
             .expect("it can be written");
     }
     let transcripts = transcribe(engine, &files);
     let mut all = Vec::new();
-    for (samples, file) in parts.iter().zip(&files) {
+    for (samples, file) in long.sentences.iter().zip(&files) {
         let offset = samples.start as f64 / 16_000.0;
         all.extend(words(&transcripts[file]).into_iter().map(|word| Word {
             start: word.start + offset,
@@ -64,12 +65,6 @@ fn words_alone(engine: &Engine, long: &LongRecording, parts: &[Range<usize>]) ->
         }));
     }
     all
-}
-
-/// The samples around a place that are heard in one pass.
-fn around(long: &LongRecording, at: f64) -> Range<usize> {
-    let [start, end] = [at - UNCUT, at + UNCUT].map(|time| (time.max(0.0) * 16_000.0) as usize);
-    start..end.min(long.samples.len())
 }
 
 fn within(words: &[Word], at: f64, reach: f64) -> &[Word] {
@@ -83,30 +78,40 @@ fn texts(words: &[Word]) -> Vec<&str> {
 }
 
 /// The differences within a second of a place.
-fn differences(expected: &[Word], heard: &[Word], at: f64) -> Differences {
-    let (expected, heard) = (within(expected, at, AROUND), within(heard, at, AROUND));
-    let right = compare(&texts(expected), &texts(heard)).right;
+fn differences(spoken: &[Word], alone: &[Word], heard: &[Word], at: f64) -> Differences {
+    let [spoken, alone, heard] = [spoken, alone, heard].map(|words| within(words, at, AROUND));
+    let [by_alone, by_heard] = [alone, heard].map(|words| compare(&texts(spoken), &texts(words)));
     let is_near = |word: &Word| (word.start - at).abs() <= NEAR;
-    let missing = expected.iter().enumerate().filter(|(place, word)| {
-        is_near(word) && right.iter().all(|(expected, _)| expected != place)
-    });
-    let extra: Vec<_> = heard
+
+    let near = (0..spoken.len()).filter(|&place| is_near(&spoken[place]));
+    let (missing, there): (Vec<_>, Vec<_>) =
+        near.partition(|place| by_heard.missing.contains(place));
+    let lost = missing
         .iter()
-        .enumerate()
-        .filter(|(place, word)| is_near(word) && right.iter().all(|(_, heard)| heard != place))
+        .filter(|place| !by_alone.missing.contains(place));
+    let is_right = |words: &WordErrors, place: usize| words.right.iter().any(|&(s, _)| s == place);
+    let changed = there
+        .iter()
+        .filter(|&&place| is_right(&by_alone, place) && !is_right(&by_heard, place));
+
+    let is_added_alone = |word: &Word| {
+        let mut added = by_alone.added.iter().map(|&place| &alone[place]);
+        added.any(|it| it.text == word.text && (it.start - word.start).abs() < NEAR)
+    };
+    let places = by_heard.added.iter().copied();
+    let added: Vec<_> = places
+        .filter(|&place| is_near(&heard[place]) && !is_added_alone(&heard[place]))
         .collect();
-    let repeats = extra.iter().filter(|&&(place, word)| {
+    let doubled = added.iter().filter(|&&place| {
         let beside = [place.checked_sub(1), Some(place + 1)];
         let mut beside = beside.into_iter().flatten().filter_map(|at| heard.get(at));
-        beside.any(|it| it.text == word.text)
+        beside.any(|it| it.text == heard[place].text)
     });
-    let n_missing = missing.count();
-    let changed = n_missing.min(extra.len());
     Differences {
-        lost: n_missing - changed,
-        added: extra.len() - changed,
-        doubled: repeats.count(),
-        changed,
+        lost: lost.count(),
+        added: added.len(),
+        doubled: doubled.count(),
+        changed: changed.count(),
     }
 }
 
@@ -141,7 +146,7 @@ fn check(joint: Joint) {
         .expect("it can be written");
     let engine = tiny_engine(4, 30);
     let heard = words(&transcribe(&engine, std::slice::from_ref(&path))[&path]);
-    let alone = words_alone(&engine, &long, &long.sentences);
+    let alone = words_alone(&engine, &long);
     let word = |it: &Spoken| Word {
         text: it.word.clone(),
         start: it.start,
@@ -154,53 +159,33 @@ fn check(joint: Joint) {
     let n_seams = chunks.len() - 1;
     let n_hard = chunks.iter().filter(|chunk| chunk.overlap > 0).count();
     let (mut seams, mut elsewhere) = (Differences::default(), Differences::default());
-    let (mut lost_by_seams, mut doubled_by_seams) = (0, 0);
     for chunk in &chunks[1..] {
         let seam = (chunk.heard.start + chunk.overlap / 2) as f64 / 16_000.0;
-        let at_seam = differences(&alone, &heard, seam);
-        if at_seam.lost + at_seam.doubled > 0 {
-            // With other neighbours the network hears a word now and then differently. What it hears
-            // so without a seam, too, is not the seam's fault.
-            let uncut = words_alone(&engine, &long, &[around(&long, seam)]);
-            let uncut = differences(&uncut, &heard, seam);
-            lost_by_seams += at_seam.lost.min(uncut.lost);
-            doubled_by_seams += at_seam.doubled.min(uncut.doubled);
-        }
-        seams += at_seam;
+        seams += differences(&spoken, &alone, &heard, seam);
         let middle = chunk.heard.start.midpoint(chunk.heard.end) as f64 / 16_000.0;
-        elsewhere += differences(&alone, &heard, middle);
+        elsewhere += differences(&spoken, &alone, &heard, middle);
     }
     let end = long.samples.len() as f64 / 16_000.0;
     let drift = lateness(&spoken, &heard, end - 150.0) - lateness(&spoken, &heard, 150.0);
     println!(
-        "{}: {end:.0} s, {n_seams} seams, {n_hard} of them hard; at seams {seams:?}, of that {lost_by_seams} \
-         lost and {doubled_by_seams} doubled by the seam; in the middle of chunks {elsewhere:?}; of {} words \
-         {} wrong, alone {}; drift {drift:.3} s",
+        "{}: {end:.0} s, {n_seams} seams, {n_hard} of them hard; at seams {seams:?}; in the middle of chunks \
+         {elsewhere:?}; of {} words {} wrong, alone {}; drift {drift:.3} s",
         joint.name(),
         spoken.len(),
         n_errors(&spoken, &heard),
         n_errors(&spoken, &alone),
     );
-    // In running speech, and beside noise, a search that starts afresh may guess, and a sentence is heard
-    // a little differently with every neighbour, in the middle of chunks as well.
+    // In running speech, and beside noise, a search that starts afresh may guess; and a sentence is heard a
+    // little differently with every neighbour, in the middle of chunks as well.
     let is_quiet = !matches!(joint, Joint::NoPauses | Joint::Noise);
-    let limit = if is_quiet {
-        n_seams / 50
+    let (most, most_in_all) = if is_quiet {
+        (0, n_seams / 50)
     } else {
-        elsewhere.lost + elsewhere.added + 3
+        (n_seams.div_ceil(100), elsewhere.lost + elsewhere.added + 3)
     };
     assert!(
-        seams.lost + seams.added <= limit,
-        "{seams:?}, elsewhere {elsewhere:?}"
-    );
-    assert!(
-        !is_quiet || lost_by_seams + doubled_by_seams == 0,
-        "{lost_by_seams} lost and {doubled_by_seams} doubled by {n_seams} seams"
-    );
-    let hundredth = n_seams.div_ceil(100);
-    assert!(
-        seams.lost <= hundredth && seams.doubled <= hundredth,
-        "{seams:?} at {n_seams} seams"
+        seams.lost <= most && seams.doubled <= most && seams.lost + seams.added <= most_in_all,
+        "{seams:?} at {n_seams} seams, elsewhere {elsewhere:?}"
     );
     assert!(drift.abs() < 0.08, "words start {drift} s later at the end");
     let times: Vec<_> = heard
