@@ -2,11 +2,13 @@
 //! queue in memory to the same.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use dalston_engine_sdk::queue::Queue;
 use dalston_engine_sdk::queue::testsuite::{Backend, RedisBackend, random_walk};
 use e2e_tests::RedisServer;
+use redis::Commands as _;
 
 /// A backend with the server it lives on.
 struct Served {
@@ -45,6 +47,23 @@ async fn stream(engine_id: &str) -> Option<Served> {
     })
 }
 
+/// Under the names of two tasks' hashes lie a string and a hash of bytes.
+async fn check_odd_hashes(backend: &Served) {
+    backend.push("one").await;
+    backend.push("two").await;
+    let mut server = backend.server.connect();
+    let _: () = server.set("dalston:task:one", "a string").unwrap();
+    let _: usize = server
+        .hset("dalston:task:two", "stage", b"\xffa".as_slice())
+        .unwrap();
+    let worker = backend.connect("worker");
+    worker.join().await.unwrap();
+    let one = worker.claim(Duration::ZERO).await.unwrap().expect("a task");
+    assert!(one.metadata.is_empty(), "{one:?}");
+    let two = worker.claim(Duration::ZERO).await.unwrap().expect("a task");
+    assert_eq!(two.metadata["stage"], "\u{fffd}a");
+}
+
 mod on_a_list {
     use std::time::Duration;
 
@@ -68,6 +87,30 @@ mod on_a_list {
         other.join().await.unwrap();
         let found = other.claim(Duration::ZERO).await.unwrap();
         assert_eq!(found.map(|claim| claim.task_id).as_deref(), Some("one"));
+    }
+
+    #[tokio::test]
+    async fn an_entry_that_is_no_text_holds_up_no_task() {
+        let backend = super::list("bytes").await.expect("it is always there");
+        let mut server = backend.server.connect();
+        let _: usize = server
+            .lpush("dalston:queue:bytes", b"\xff\xfe".as_slice())
+            .unwrap();
+        backend.push("one").await;
+        let worker = backend.connect("worker");
+        worker.join().await.unwrap();
+        let claim = worker.claim(Duration::from_secs(5)).await.unwrap();
+        assert_eq!(claim.map(|claim| claim.task_id).as_deref(), Some("one"));
+        let left: Vec<String> = server
+            .lrange("dalston:processing:bytes:worker", 0, -1)
+            .unwrap();
+        assert_eq!(left, ["one"]);
+    }
+
+    #[tokio::test]
+    async fn a_task_whose_hash_is_none_or_no_text_can_still_be_claimed() {
+        let backend = super::list("hash").await.expect("it is always there");
+        super::check_odd_hashes(&backend).await;
     }
 
     #[tokio::test]
@@ -120,6 +163,28 @@ mod on_a_stream {
         backend.push("two").await;
         let next = worker.claim(Duration::ZERO).await.unwrap();
         assert_eq!(next.map(|claim| claim.task_id).as_deref(), Some("two"));
+    }
+
+    #[tokio::test]
+    async fn an_entry_that_is_no_text_holds_up_no_task() {
+        let backend = super::stream("bytes").await.expect("it is always there");
+        let mut server = backend.server.connect();
+        let fields = [("task_id", b"\xff\xfe".as_slice()), ("job_id", b"\xff")];
+        let _: String = server.xadd("dalston:stream:bytes", "*", &fields).unwrap();
+        backend.push("one").await;
+        let worker = backend.connect("worker");
+        worker.join().await.unwrap();
+        let odd = worker.claim(Duration::ZERO).await.unwrap();
+        let odd = odd.expect("it can be told of in an event");
+        assert_eq!(odd.task_id, "\u{fffd}\u{fffd}");
+        let claim = worker.claim(Duration::ZERO).await.unwrap();
+        assert_eq!(claim.map(|claim| claim.task_id).as_deref(), Some("one"));
+    }
+
+    #[tokio::test]
+    async fn a_task_whose_hash_is_none_or_no_text_can_still_be_claimed() {
+        let backend = super::stream("hash").await.expect("it is always there");
+        super::check_odd_hashes(&backend).await;
     }
 
     #[tokio::test]

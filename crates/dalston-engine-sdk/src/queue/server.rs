@@ -1,12 +1,16 @@
 //! One Redis server: a pool of connections, a time-out on every call, and errors sorted.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use deadpool_redis::{Connection, Manager, Pool, PoolError, Runtime};
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Cmd, FromRedisValue, Pipeline, RedisError, ScriptInvocation};
+use redis::{
+    AsyncConnectionConfig, Cmd, FromRedisValue, ParsingError, Pipeline, RedisError,
+    ScriptInvocation, Value, from_redis_value,
+};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
@@ -127,6 +131,20 @@ impl fmt::Debug for Server {
     /// Shows no address: it may hold a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server").finish_non_exhaustive()
+    }
+}
+
+/// The fields of a hash or an entry, written by others. What is no UTF-8 in them is replaced: the task is
+/// then wrong in its own way and fails, instead of being an answer that no worker can read.
+#[derive(Debug, Default, Eq, PartialEq)]
+pub(super) struct Fields(pub(super) BTreeMap<String, String>);
+
+impl FromRedisValue for Fields {
+    fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let fields: BTreeMap<Vec<u8>, Vec<u8>> = from_redis_value(value)?;
+        let fields = fields.iter().map(|(name, value)| (text(name), text(value)));
+        Ok(Self(fields.collect()))
     }
 }
 

@@ -42,4 +42,6 @@ if not task then
   return false
 end
 local deliveries = redis.call('GET', ARGV[7] .. task) or '0'
-return {task, deliveries, redis.call('HGETALL', ARGV[6] .. task)}
+-- Something else under the hash's name is as good as no hash: the task fails, and holds up no other.
+local hash = redis.pcall('HGETALL', ARGV[6] .. task)
+return {task, deliveries, hash.err and {} or hash}

@@ -17,7 +17,7 @@ use super::held::Held;
 use super::keys::{DELIVERIES_KEPT_S, EVENTS, TASK, deliveries_prefix};
 use super::lease::{Lease, heartbeat_prefix};
 use super::scripts::Scripts;
-use super::server::{SHORTEST_WAIT, Server};
+use super::server::{Fields, SHORTEST_WAIT, Server};
 use super::{Claim, Event, Queue, QueueError, Record};
 
 /// Events that nobody heard are repeated for a day, as long as Dalston keeps a task.
@@ -94,12 +94,21 @@ impl ListQueue {
         for id in self.held.ids() {
             claim.arg(&*id);
         }
-        let taken: Option<(String, u32, BTreeMap<String, String>)> =
-            self.server.run(&claim).await?;
+        let taken: Option<(Vec<u8>, u32, Fields)> = self.server.run(&claim).await?;
         if due {
             *looked_after = Some(Instant::now());
         }
-        Ok(taken.map(|(task_id, deliveries, metadata)| Claim {
+        let Some((task_id, deliveries, Fields(metadata))) = taken else {
+            return Ok(None);
+        };
+        let task_id = match String::from_utf8(task_id) {
+            Ok(task_id) => task_id,
+            Err(err) => {
+                self.drop_entry(err.as_bytes()).await?;
+                return Ok(None);
+            }
+        };
+        Ok(Some(Claim {
             receipt: self.held.take(&task_id),
             task_id,
             deliveries,
@@ -107,6 +116,16 @@ impl ListQueue {
             metadata,
             cancelled: false,
         }))
+    }
+
+    /// Takes an entry away that is no text: no task is called that, and nobody can be told of it. Left
+    /// where it is, next in line, it would keep every worker from the tasks behind it.
+    async fn drop_entry(&self, entry: &[u8]) -> Result<(), QueueError> {
+        let shown = &entry[..entry.len().min(64)];
+        tracing::error!(entry = %shown.escape_ascii(), "queue_entry_dropped");
+        let mut remove = redis::pipe();
+        remove.lrem(&self.keys.processing, 1, entry);
+        self.server.run_all(&remove).await
     }
 
     /// Ends a task, with an event or without.

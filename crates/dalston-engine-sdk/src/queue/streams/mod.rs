@@ -6,7 +6,6 @@
 //! longer may be claimed by any other. Engines of Dalston's own that read the same stream are judged by
 //! Dalston's rule.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -18,7 +17,7 @@ use super::held::Held;
 use super::keys::{DELIVERIES_KEPT_S, EVENTS, TASK, deliveries_prefix};
 use super::lease::Lease;
 use super::scripts::Scripts;
-use super::server::{SHORTEST_WAIT, Server};
+use super::server::{Fields, SHORTEST_WAIT, Server};
 use super::{Claim, Event, Queue, QueueError, Record};
 
 /// The group that all engines read in.
@@ -60,13 +59,7 @@ pub struct StreamQueue {
 }
 
 /// An entry as `claim.lua` returns it: id, fields, deliveries, the task's hash, whether to discard it.
-type Taken = (
-    String,
-    BTreeMap<String, String>,
-    u32,
-    BTreeMap<String, String>,
-    bool,
-);
+type Taken = (String, Fields, u32, Fields, bool);
 
 impl StreamQueue {
     /// The stream of `engine_id` on the server at `url`, for the consumer called `instance`. Connects
@@ -112,7 +105,8 @@ impl StreamQueue {
         if due && taken.is_none() {
             *looked_after = Some(Instant::now());
         }
-        let Some((entry, mut message, deliveries, metadata, cancelled)) = taken else {
+        let Some((entry, Fields(mut message), deliveries, Fields(metadata), cancelled)) = taken
+        else {
             return Ok(None);
         };
         Ok(Some(Claim {
