@@ -95,9 +95,9 @@ impl ParakeetModel {
             (Device::Cuda, _) => usize::MAX,
             // The products of bytes are the same in any batch, the bfloat16 around them is not.
             (_, ComputeType::Int8) => 0,
-            // 30 s: with more, what a layer hands to the next leaves a CPU's caches; see
-            // docs/decisions/0004-encoder-on-a-cpu.md for what that costs.
-            _ => 480_000,
+            // 45 s, two chunks of a long recording: each pass reads all weights, and with more of them what a
+            // layer hands to the next leaves a CPU's caches; see docs/decisions/0004-encoder-on-a-cpu.md.
+            _ => 720_000,
         }
     }
 
