@@ -1,3 +1,5 @@
+//! The proxy between a server that sends back what it reads and its client.
+
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::thread;
