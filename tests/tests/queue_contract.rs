@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use dalston_engine_sdk::queue::Queue;
 use dalston_engine_sdk::queue::testsuite::{Backend, RedisBackend, random_walk};
+use dalston_engine_sdk::queue::{Queue, QueueError};
 use e2e_tests::RedisServer;
 use redis::Commands as _;
 
@@ -45,6 +45,25 @@ async fn stream(engine_id: &str) -> Option<Served> {
         backend: RedisBackend::streams(&server.url(), engine_id).await,
         server,
     })
+}
+
+/// A task whose hash may not be read is a worker's or a server's fault, not its own: it stays.
+async fn check_denied_hash(backend: &Served) {
+    let mut server = backend.server.connect();
+    let mut allow = |right: &str| {
+        let mut user = redis::cmd("ACL");
+        user.arg("SETUSER").arg("default").arg(right);
+        user.exec(&mut server).expect("the right is well formed");
+    };
+    let worker = backend.connect("worker");
+    worker.join().await.unwrap();
+    backend.push("one").await;
+    allow("-hgetall");
+    let denied = worker.claim(Duration::ZERO).await;
+    assert!(matches!(denied, Err(QueueError::Unavailable { .. })));
+    allow("+hgetall");
+    let claim = worker.claim(Duration::ZERO).await.unwrap().expect("a task");
+    assert_eq!(claim.metadata["job_id"], "job");
 }
 
 /// Under the names of two tasks' hashes lie a string and a hash of bytes.
@@ -111,6 +130,12 @@ mod on_a_list {
     async fn a_task_whose_hash_is_none_or_no_text_can_still_be_claimed() {
         let backend = super::list("hash").await.expect("it is always there");
         super::check_odd_hashes(&backend).await;
+    }
+
+    #[tokio::test]
+    async fn a_task_whose_hash_may_not_be_read_stays_in_the_queue() {
+        let backend = super::list("denied").await.expect("it is always there");
+        super::check_denied_hash(&backend).await;
     }
 
     #[tokio::test]
@@ -185,6 +210,12 @@ mod on_a_stream {
     async fn a_task_whose_hash_is_none_or_no_text_can_still_be_claimed() {
         let backend = super::stream("hash").await.expect("it is always there");
         super::check_odd_hashes(&backend).await;
+    }
+
+    #[tokio::test]
+    async fn a_task_whose_hash_may_not_be_read_stays_in_the_queue() {
+        let backend = super::stream("denied").await.expect("it is always there");
+        super::check_denied_hash(&backend).await;
     }
 
     #[tokio::test]

@@ -5,6 +5,9 @@ use redis::Script;
 /// Comes before each: a worker whose id another process has taken over changes nothing.
 const OWNED: &str = include_str!("owned.lua");
 
+/// Comes before the scripts that claim.
+const HASH: &str = include_str!("hash.lua");
+
 /// The six steps that move a task or keep a worker alive. Their first key is the worker's heartbeat,
 /// their first argument its nonce.
 #[derive(Debug)]
@@ -20,7 +23,7 @@ pub(super) struct Scripts {
 impl Scripts {
     pub(super) fn of_list() -> Self {
         Self {
-            claim: owned(&[include_str!("list/claim.lua")]),
+            claim: owned(&[HASH, include_str!("list/claim.lua")]),
             start: owned(&[include_str!("list/start.lua")]),
             finish: owned(&[include_str!("list/finish.lua")]),
             put_back: owned(&[include_str!("list/put_back.lua")]),
@@ -32,7 +35,7 @@ impl Scripts {
     pub(super) fn of_stream() -> Self {
         let held = include_str!("streams/held.lua");
         Self {
-            claim: owned(&[include_str!("streams/claim.lua")]),
+            claim: owned(&[HASH, include_str!("streams/claim.lua")]),
             start: owned(&[held, include_str!("streams/start.lua")]),
             finish: owned(&[held, include_str!("streams/finish.lua")]),
             put_back: owned(&[held, include_str!("streams/put_back.lua")]),

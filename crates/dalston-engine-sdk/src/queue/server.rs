@@ -136,7 +136,7 @@ impl fmt::Debug for Server {
 
 /// The fields of a hash or an entry, written by others. What is no UTF-8 in them is replaced: the task is
 /// then wrong in its own way and fails, instead of being an answer that no worker can read.
-#[derive(Debug, Default, Eq, PartialEq)]
+#[derive(Debug)]
 pub(super) struct Fields(pub(super) BTreeMap<String, String>);
 
 impl FromRedisValue for Fields {

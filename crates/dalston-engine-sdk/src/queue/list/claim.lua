@@ -42,6 +42,4 @@ if not task then
   return false
 end
 local deliveries = redis.call('GET', ARGV[7] .. task) or '0'
--- Something else under the hash's name is as good as no hash: the task fails, and holds up no other.
-local hash = redis.pcall('HGETALL', ARGV[6] .. task)
-return {task, deliveries, hash.err and {} or hash}
+return {task, deliveries, read_hash(ARGV[6] .. task)}

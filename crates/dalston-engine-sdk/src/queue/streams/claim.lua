@@ -23,11 +23,7 @@ local function take(id)
     fields[entry[2][i]] = entry[2][i + 1]
   end
   local task = fields.task_id or ''
-  -- Something else under the hash's name is as good as no hash: the task fails, and holds up no other.
-  local hash = redis.pcall('HGETALL', ARGV[5] .. task)
-  if hash.err then
-    hash = {}
-  end
+  local hash = read_hash(ARGV[5] .. task)
   local discard = redis.call('EXISTS', ARGV[7] .. (fields.job_id or ''))
   for i = 1, #hash, 2 do
     if hash[i] == 'blocked_reason' and hash[i + 1] ~= '' then
