@@ -56,13 +56,17 @@ async fn check_denied_hash(backend: &Served) {
         user.exec(&mut server).expect("the right is well formed");
     };
     let worker = backend.connect("worker");
-    worker.join().await.unwrap();
+    worker.join().await.expect("no other has this id");
     backend.push("one").await;
     allow("-hgetall");
     let denied = worker.claim(Duration::ZERO).await;
     assert!(matches!(denied, Err(QueueError::Unavailable { .. })));
     allow("+hgetall");
-    let claim = worker.claim(Duration::ZERO).await.unwrap().expect("a task");
+    let claim = worker
+        .claim(Duration::ZERO)
+        .await
+        .expect("the queue answers")
+        .expect("a task");
     assert_eq!(claim.metadata["job_id"], "job");
 }
 
@@ -71,15 +75,23 @@ async fn check_odd_hashes(backend: &Served) {
     backend.push("one").await;
     backend.push("two").await;
     let mut server = backend.server.connect();
-    let _: () = server.set("dalston:task:one", "a string").unwrap();
+    let _: () = server.set("dalston:task:one", "a string").expect("SET");
     let _: usize = server
         .hset("dalston:task:two", "stage", b"\xffa".as_slice())
-        .unwrap();
+        .expect("HSET");
     let worker = backend.connect("worker");
-    worker.join().await.unwrap();
-    let one = worker.claim(Duration::ZERO).await.unwrap().expect("a task");
+    worker.join().await.expect("no other has this id");
+    let one = worker
+        .claim(Duration::ZERO)
+        .await
+        .expect("the queue answers")
+        .expect("a task");
     assert!(one.metadata.is_empty(), "{one:?}");
-    let two = worker.claim(Duration::ZERO).await.unwrap().expect("a task");
+    let two = worker
+        .claim(Duration::ZERO)
+        .await
+        .expect("the queue answers")
+        .expect("a task");
     assert_eq!(two.metadata["stage"], "\u{fffd}a");
 }
 
