@@ -127,7 +127,12 @@ mod tests {
 
     #[test]
     fn nothing_heard_is_every_word_missing() {
-        assert_eq!(compare_texts("a b c", "").missing, [0, 1, 2]);
+        let errors = compare_texts("a b c", "");
+        assert_eq!((errors.n_errors, errors.missing), (3, vec![0, 1, 2]));
+        assert_eq!(errors.right, []);
+        let errors = compare_texts("", "a");
+        assert_eq!((errors.n_errors, errors.added), (1, vec![0]));
+        assert_eq!(errors.right, []);
         assert_eq!(compare_texts("", "a b").added, [0, 1]);
         let errors = compare_texts("a b c", "c");
         assert_eq!((errors.n_errors, errors.missing), (2, vec![0, 1]));

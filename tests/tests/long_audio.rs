@@ -158,18 +158,20 @@ fn check(joint: Joint) {
     let chunks = plan_chunks(&long.samples, &engine.settings.chunk_rules);
     let n_seams = chunks.len() - 1;
     let n_hard = chunks.iter().filter(|chunk| chunk.overlap > 0).count();
-    let (mut seams, mut elsewhere) = (Differences::default(), Differences::default());
+    let [mut seams, mut from_alone, mut elsewhere] = [Differences::default(); 3];
     for chunk in &chunks[1..] {
         let seam = (chunk.heard.start + chunk.overlap / 2) as f64 / 16_000.0;
         seams += differences(&spoken, &alone, &heard, seam);
+        // As if what is heard alone were what is spoken.
+        from_alone += differences(&alone, &alone, &heard, seam);
         let middle = chunk.heard.start.midpoint(chunk.heard.end) as f64 / 16_000.0;
         elsewhere += differences(&spoken, &alone, &heard, middle);
     }
     let end = long.samples.len() as f64 / 16_000.0;
     let drift = lateness(&spoken, &heard, end - 150.0) - lateness(&spoken, &heard, 150.0);
     println!(
-        "{}: {end:.0} s, {n_seams} seams, {n_hard} of them hard; at seams {seams:?}; in the middle of chunks \
-         {elsewhere:?}; of {} words {} wrong, alone {}; drift {drift:.3} s",
+        "{}: {end:.0} s, {n_seams} seams, {n_hard} of them hard; at seams {seams:?}, from what is heard \
+         alone {from_alone:?}; in the middle of chunks {elsewhere:?}; of {} words {} wrong, alone {}; drift {drift:.3} s",
         joint.name(),
         spoken.len(),
         n_errors(&spoken, &heard),
@@ -178,14 +180,19 @@ fn check(joint: Joint) {
     // In running speech, and beside noise, a search that starts afresh may guess; and a sentence is heard a
     // little differently with every neighbour, in the middle of chunks as well.
     let is_quiet = !matches!(joint, Joint::NoPauses | Joint::Noise);
+    let hundredth = n_seams.div_ceil(100);
     let (most, most_in_all) = if is_quiet {
         (0, n_seams / 50)
     } else {
-        (n_seams.div_ceil(100), elsewhere.lost + elsewhere.added + 3)
+        (hundredth, elsewhere.lost + elsewhere.added + 3)
     };
     assert!(
         seams.lost <= most && seams.doubled <= most && seams.lost + seams.added <= most_in_all,
         "{seams:?} at {n_seams} seams, elsewhere {elsewhere:?}"
+    );
+    assert!(
+        from_alone.lost <= hundredth && from_alone.doubled <= hundredth,
+        "{from_alone:?} from what is heard alone at {n_seams} seams"
     );
     assert!(drift.abs() < 0.08, "words start {drift} s later at the end");
     let times: Vec<_> = heard

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dalston_engine_sdk::queue::testsuite::{Backend, RedisBackend, random_walk};
-use dalston_engine_sdk::queue::{Queue, QueueError};
+use dalston_engine_sdk::queue::{Claim, Queue, QueueError};
 use e2e_tests::RedisServer;
 use redis::Commands as _;
 
@@ -47,6 +47,12 @@ async fn stream(engine_id: &str) -> Option<Served> {
     })
 }
 
+/// The task that is next in line.
+async fn next(worker: &dyn Queue) -> Claim {
+    let claim = worker.claim(Duration::ZERO).await;
+    claim.expect("the queue answers").expect("a task")
+}
+
 /// A task whose hash may not be read is a worker's or a server's fault, not its own: it stays.
 async fn check_denied_hash(backend: &Served) {
     let mut server = backend.server.connect();
@@ -62,11 +68,7 @@ async fn check_denied_hash(backend: &Served) {
     let denied = worker.claim(Duration::ZERO).await;
     assert!(matches!(denied, Err(QueueError::Unavailable { .. })));
     allow("+hgetall");
-    let claim = worker
-        .claim(Duration::ZERO)
-        .await
-        .expect("the queue answers")
-        .expect("a task");
+    let claim = next(&*worker).await;
     assert_eq!(claim.metadata["job_id"], "job");
 }
 
@@ -81,17 +83,9 @@ async fn check_odd_hashes(backend: &Served) {
         .expect("HSET");
     let worker = backend.connect("worker");
     worker.join().await.expect("no other has this id");
-    let one = worker
-        .claim(Duration::ZERO)
-        .await
-        .expect("the queue answers")
-        .expect("a task");
+    let one = next(&*worker).await;
     assert!(one.metadata.is_empty(), "{one:?}");
-    let two = worker
-        .claim(Duration::ZERO)
-        .await
-        .expect("the queue answers")
-        .expect("a task");
+    let two = next(&*worker).await;
     assert_eq!(two.metadata["stage"], "\u{fffd}a");
 }
 
