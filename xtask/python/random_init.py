@@ -5,6 +5,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from alternating import make_alternate
 from architecture import Architecture, Encoder, FrontEnd, Predictor
 from errors import ExportError
 from linear import Linear
@@ -86,10 +87,8 @@ def architecture(name: str, head: str | None = None) -> Architecture:
     raise ExportError(f"--random-init {name} has no {head} head")
 
 
-# Frames of a hundred that emit something. RNNT: such a frame emits up to 10 tokens, since a random
-# predictor does not know when to stop. CTC: most of them repeat the one before. TDT: the search
-# skips about every other frame.
-EMITTING = {"rnnt": 1 / 30, "tdt": 1 / 4, "ctc": 1 / 3}
+# Share of the frames at which a CTC says something other than blank. Most repeat the one before.
+EMITTING = 1 / 3
 
 
 @torch.inference_mode()
@@ -97,27 +96,21 @@ def calibrate(model: Parakeet, head: str, seed: int) -> None:
     """Makes a random head give the search about the work that speech gives it.
 
     Encoder frames of a random network differ little, so their mean is taken out, else one token
-    would win everywhere. Then blank's bias is raised until the frames of `EMITTING` emit.
+    would win everywhere. Then a transducer is made to alternate (see `alternating.py`), and of a CTC
+    blank's bias is raised until the frames of `EMITTING` emit.
     """
-    sounds = speech_like(seed)
+    # All four in one, since features are normalised by utterance.
+    sounds = torch.stack([speech_like(seed + i).flatten() for i in range(2)])
     encoded, _ = model.encoder_output(sounds, torch.full([sounds.size(0)], sounds.size(1)))
-    scores = ctc_scores(model, encoded) if head == "ctc" else transducer_scores(model, encoded)
+    if head != "ctc":
+        standardise(model.head.encoder_projection, encoded)
+        make_alternate(model.head, encoded)
+        return
+    standardise(model.head.classes, encoded)
+    scores = model.head.classes(encoded)
     blank = model.head.blank
     lead = scores[..., :blank].amax(2) - scores[..., blank]
-    model.head.classes.bias[blank] += lead.quantile(1 - EMITTING[head])
-
-
-def transducer_scores(model: Parakeet, encoded: Tensor) -> Tensor:
-    """Scores at the start of the search, once the projections differ from frame to frame."""
-    standardise(model.head.encoder_projection, encoded)
-    predicted, _, _ = model.initial_state(1)
-    return model.head.logits(model.head.project(encoded), predicted)
-
-
-def ctc_scores(model: Parakeet, encoded: Tensor) -> Tensor:
-    """Scores, once they differ from frame to frame."""
-    standardise(model.head.classes, encoded)
-    return model.head.classes(encoded)
+    model.head.classes.bias[blank] += lead.quantile(1 - EMITTING)
 
 
 def standardise(layer: Linear, encoded: Tensor) -> None:

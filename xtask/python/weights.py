@@ -100,7 +100,8 @@ class CheckpointWeights(Weights):
 class RandomWeights(Weights):
     """Random numbers that keep activations near unit size; the same for the same generator.
 
-    Norms are near identity, biases small, matrices scaled by their fan-in.
+    Norms are near identity, biases small, matrices scaled by their fan-in. Random attention is an
+    average over all frames: it is added in part, or after some layers every frame would be the same.
     """
 
     def __init__(self, generator: torch.Generator, prefix: str = "") -> None:
@@ -120,7 +121,8 @@ class RandomWeights(Weights):
             noise[-1] = 0.0
             return noise
         fan_in = math.prod(shape[1:])
-        return noise * math.sqrt(3.0 / fan_in)
+        share = 0.3 if name.endswith("linear_out.weight") else 1.0
+        return share * noise * math.sqrt(3.0 / fan_in)
 
     def refuse_rest(self) -> None:
         """There are always as many random numbers as were asked for."""
