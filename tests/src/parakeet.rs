@@ -1,5 +1,6 @@
 //! The real program with the tiny model: as a worker of a pipeline, and on the command line.
 
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,19 +17,21 @@ pub const TINY: &str = "parakeet-rnnt-tiny";
 
 /// `parakeet-worker`, which cargo builds for these tests under another name.
 pub fn program() -> PathBuf {
-    let test = std::env::current_exe().expect("a process knows its program");
+    let test = env::current_exe().expect("a process knows its program");
     let profile = test.ancestors().nth(2).expect("tests lie in deps");
     profile.join("worker-under-test")
 }
 
-/// What a real worker of this pipeline is told: the tiny model, on one thread of the CPU.
+/// What a real worker of this pipeline is told: the tiny model, on one thread of the CPU; `E2E_DEVICE=cuda`
+/// takes a GPU.
 pub fn settings(pipeline: &Pipeline, worker_id: &str) -> WorkerSettings {
     let models = project().join("models").display().to_string();
+    let device = env::var("E2E_DEVICE").unwrap_or_else(|_| "cpu".to_owned());
     let mut settings = pipeline.settings(worker_id);
     settings.more.extend([
         ("DALSTON_MODEL_DIR", models),
         ("DALSTON_DEFAULT_MODEL", TINY.to_owned()),
-        ("DALSTON_DEVICE", "cpu".to_owned()),
+        ("DALSTON_DEVICE", device),
         ("OMP_NUM_THREADS", "1".to_owned()),
     ]);
     settings

@@ -67,7 +67,9 @@ class FastConformer(nn.Module):
             n_keys = n_columns
             # A row without any frame attends to its first one: of -inf everywhere some attention
             # kernels make zeros, and others what is not a number.
-            unseen = torch.arange(n_columns) >= n_frames.clamp(min=1).unsqueeze(1)
+            n_seen = n_frames.clamp(min=1)
+            columns = torch.arange(int(n_seen.min()), n_keys)
+            unseen = columns >= n_seen.unsqueeze(1)
             key_mask = torch.zeros(unseen.shape).masked_fill(unseen, -math.inf)[:, None, None, :]
             key_mask = key_mask.to(x.device, x.dtype, non_blocking=True)
         rows_past_end = past_end(n_frames, n_columns, x)
@@ -103,11 +105,12 @@ class ConformerLayer(nn.Module):
         rows_past_end: Tensor,
         signal: Tensor,
     ) -> Tensor:
-        """(N, T', D) to (N, T', D). The rest tells valid frames from padding; see the parts."""
-        x = x + self.feed_forward_in(x)
-        x += self.attention(x, n_keys, key_mask)
-        x += self.convolution(x, rows_past_end, signal)
-        x += self.feed_forward_out(x)
+        """(N, T', D) to (N, T', D); `x` is changed. The rest tells valid frames from padding; see the
+        parts."""
+        x = self.feed_forward_in(x)
+        x = self.attention(x, n_keys, key_mask)
+        x = self.convolution(x, rows_past_end, signal)
+        x = self.feed_forward_out(x)
         return self.norm(x)
 
 
@@ -123,8 +126,9 @@ class FeedForward(nn.Module):
         self.contract = scaled(contract, 0.5 * STREAM_SCALE)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, T', D) to (N, T', D)."""
-        return self.contract(torch.nn.functional.silu(self.expand(self.norm(x)), inplace=True))
+        """Adds to `x` (N, T', D), in place."""
+        hidden = torch.nn.functional.silu(self.expand(self.norm(x)), inplace=True)
+        return self.contract.add_to(x, hidden)
 
 
 class RelativeAttention(nn.Module):
@@ -166,8 +170,8 @@ class RelativeAttention(nn.Module):
         self.positions = constant(table.contiguous())
 
     def forward(self, x: Tensor, n_keys: int, key_mask: Tensor | None) -> Tensor:
-        """(N, T', D) to (N, T', D). Seen are the first `n_keys` keys, and of them those where
-        `key_mask` (N, 1, 1, n_keys) is 0 and not -inf."""
+        """Adds to `x` (N, T', D), in place. Seen are the first `n_keys` keys, and of the last of them
+        those where `key_mask` (N, 1, 1, some) is 0 and not -inf."""
         n, t, width = x.shape
         h, d = self.n_heads, self.head_width
         qkv = self.query_key_value(self.norm(x)).view(n * t, 3, h, d)
@@ -184,13 +188,14 @@ class RelativeAttention(nn.Module):
             [n, h, t, n_keys], [t * row, n * t * row, row - 1, 1], t - 1
         )
         if key_mask is not None:
-            by_key = by_key + key_mask
+            # No two places of the view are one.
+            by_key[:, :, :, n_keys - key_mask.size(3) :].add_(key_mask)
 
         query, key, value = qkv.view(n, t, 3, h, d).permute(2, 0, 3, 1, 4).unbind(0)
-        x = torch.nn.functional.scaled_dot_product_attention(
+        attended = torch.nn.functional.scaled_dot_product_attention(
             query, key[:, :, :n_keys], value[:, :, :n_keys], attn_mask=by_key
         )
-        return self.out(x.transpose(1, 2).reshape(n, t, width))
+        return self.out.add_to(x, attended.transpose(1, 2).reshape(n, t, width))
 
 
 class Convolution(nn.Module):
@@ -227,7 +232,7 @@ class Convolution(nn.Module):
         self.halo = kernel // 2
 
     def forward(self, x: Tensor, rows_past_end: Tensor, signal: Tensor) -> Tensor:
-        """(N, T', D) to (N, T', D). The kernel sees zeros at `rows_past_end` of all N T' rows,
+        """Adds to `x` (N, T', D), in place. The kernel sees zeros at `rows_past_end` of all N T' rows,
         which part the utterances. `signal` is room for the rows between rows of zeros, kernel / 2
         before and at least as many after; see `slabs`."""
         n, t, width = x.shape
@@ -245,7 +250,7 @@ class Convolution(nn.Module):
             piece = self.norm_between(piece.view(length, width)[: end - start])
             torch.ops.aten.silu(piece, out=out[start:end])
             start = end
-        return self.contract(out.view(n, t, width))
+        return self.contract.add_to(x, out.view(n, t, width))
 
 
 def round_up(n: int) -> int:

@@ -43,6 +43,10 @@ class Int8Linear(nn.Module):
         self.smallest = SMALLEST
         self.is_packed = False
 
+    def add_to(self, x: Tensor, inputs: Tensor) -> Tensor:
+        """Adds the layer's output for `inputs` (N, T', n_in) to `x` (N, T', n_out), in place."""
+        return x.add_(self.forward(inputs))
+
     def forward(self, x: Tensor) -> Tensor:
         """(N, T', n_in) to (N, T', n_out), in the type of `x`."""
         if not self.is_packed:

@@ -2,7 +2,7 @@
 
 cuDNN compiles a plan for every shape that it has not met, which takes a sixth of a second on an
 H100, and every batch has a new shape. So the utterances of a batch lie one after the other as the
-rows of one long signal, with zeros between them, and a convolution goes through it in slabs of two
+rows of one long signal, with zeros between them, and a convolution goes through it in slabs of three
 lengths. Other devices take all rows at once.
 """
 
@@ -11,21 +11,25 @@ from torch import Tensor
 
 
 
-def slab(n_rows: int, x: Tensor, long: int = 4096, short: int = 512) -> int:
+def slab(n_rows: int, x: Tensor) -> int:
     """The length of the next slab where `n_rows` rows are left; it may reach past them.
 
-    The long one fills a GPU, the short one holds 30 s of encoder frames.
+    Few slabs, since a GPU holds a thousand calls that wait and then stops the host, and little beyond
+    the rows. The shortest holds 30 s of encoder frames.
     """
     if not x.is_cuda:
         return n_rows
-    return long if n_rows >= long else short
+    if n_rows > 6144:
+        return 8192
+    return 4096 if n_rows > 1024 else 512
 
 
-def in_slabs(n_rows: int, x: Tensor, short: int = 512) -> int:
+def in_slabs(n_rows: int, x: Tensor) -> int:
     """The rows that all slabs together reach."""
-    if not x.is_cuda:
-        return n_rows
-    return (n_rows + short - 1) // short * short
+    reached = 0
+    while reached < n_rows:
+        reached += slab(n_rows - reached, x)
+    return reached
 
 
 def past_end(n_valid: Tensor, n_columns: int, x: Tensor) -> Tensor:

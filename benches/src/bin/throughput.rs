@@ -2,15 +2,13 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::mpsc::sync_channel;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use benches::{ModelArguments, seconds};
 use clap::Parser;
 use dalston_engine_sdk::audio::{self, AudioLimits, SAMPLE_RATE_HZ};
-use parakeet_model::{ParakeetModel, Uploaded, Utterances};
+use parakeet_model::ParakeetModel;
 use rnnt_decode::{FrameClock, SearchRules, SearchStats, search, words};
 use serde_json::{Value, json};
 
@@ -28,15 +26,15 @@ struct Arguments {
     /// Utterances in one encoder batch; several sizes with commas between.
     #[arg(long, value_delimiter = ',', default_value = "1")]
     batch: Vec<NonZeroUsize>,
-    /// Utterances searched at once, if more than a batch.
-    #[arg(long, default_value_t = 1)]
-    lanes: usize,
+    /// Encoder batches that are searched together; a worker takes four of them on a GPU.
+    #[arg(long, default_value = "1")]
+    together: NonZeroUsize,
     /// Length of the longest utterance.
     #[arg(long, default_value_t = 29.76)]
     seconds: f64,
-    /// How much shorter the shortest is, as a share: 0 makes all as long.
-    #[arg(long, default_value_t = 0.0)]
-    spread: f64,
+    /// How much shorter the shortest is, as a share: 0 makes all as long; several with commas between.
+    #[arg(long, value_delimiter = ',', default_value = "0")]
+    spread: Vec<f64>,
     /// Utterances of one run, for each utterance of a batch.
     #[arg(long, default_value_t = 4)]
     batches: usize,
@@ -59,32 +57,43 @@ fn main() -> Result<()> {
     let begun = Instant::now();
     let model = arguments.model.load()?;
     let load = begun.elapsed();
-    for &batch in &arguments.batch {
-        let utterances = cut(&speech, &arguments, batch.get() * arguments.batches)?;
+    let sizes = arguments.batch.iter();
+    let cases =
+        sizes.flat_map(|&batch| arguments.spread.iter().map(move |&spread| (batch, spread)));
+    for (batch, spread) in cases {
+        let count = batch.get() * arguments.batches;
+        let utterances = cut(&speech, arguments.seconds, spread, count)?;
+        let together = batch.saturating_mul(arguments.together);
         // The first one also fills the allocators.
-        run(&model, &utterances, batch.get(), arguments.lanes)?;
+        run(&model, &utterances, batch, together)?;
         model.device_memory();
         let mut runs = Vec::new();
         for _ in 0..arguments.runs.max(1) {
-            runs.push(run(&model, &utterances, batch.get(), arguments.lanes)?);
+            runs.push(run(&model, &utterances, batch, together)?);
         }
         runs.sort_by_key(|run| run.wall);
-        let median = &runs[runs.len() / 2];
-        println!("{}", median.report(&model, &arguments, batch.get(), load));
+        let case = json!({
+            "batch": batch,
+            "lanes": together,
+            "utterance_s": arguments.seconds,
+            "spread": spread,
+            "load": seconds(load),
+        });
+        println!("{}", runs[runs.len() / 2].report(&model, case));
     }
     Ok(())
 }
 
 /// Utterances of speech, each from another place, the longest first, as a worker sorts them.
-fn cut<'a>(speech: &'a [f32], arguments: &Arguments, count: usize) -> Result<Vec<&'a [f32]>> {
-    let longest = (arguments.seconds * f64::from(SAMPLE_RATE_HZ)) as usize;
+fn cut(speech: &[f32], seconds: f64, spread: f64, count: usize) -> Result<Vec<&[f32]>> {
+    let longest = (seconds * f64::from(SAMPLE_RATE_HZ)) as usize;
     ensure!(
         longest < speech.len(),
         "the recordings hold {} samples, expected more than {longest}",
         speech.len()
     );
     let utterance = |index: usize| {
-        let share = arguments.spread * index as f64 / count as f64;
+        let share = spread * index as f64 / count as f64;
         let length = ((1.0 - share) * longest as f64) as usize;
         // A step that shares no factor with most lengths.
         let start = index * 104_729 % (speech.len() - longest);
@@ -97,9 +106,8 @@ fn cut<'a>(speech: &'a [f32], arguments: &Arguments, count: usize) -> Result<Vec
 #[derive(Default)]
 struct Run {
     wall: Duration,
-    /// Queueing the encoder's work; on a CPU doing it.
+    /// On a GPU beside the search.
     encode: Duration,
-    /// The search, and on a GPU the wait for what was queued.
     search: Duration,
     words: Duration,
     audio_s: f64,
@@ -110,31 +118,29 @@ struct Run {
 fn run(
     model: &ParakeetModel,
     utterances: &[&[f32]],
-    batch: usize,
-    lanes: usize,
+    batch: NonZeroUsize,
+    together: NonZeroUsize,
 ) -> Result<Run, parakeet_model::Error> {
     let begun = Instant::now();
     let mut run = Run::default();
-    thread::scope(|scope| {
-        // Owned in here: dropped on any way out, it lets the thread go.
-        let (uploaded, arrivals) = sync_channel::<Result<Uploaded, _>>(2);
-        scope.spawn(move || {
-            for batch in utterances.chunks(batch) {
-                if uploaded.send(model.upload(batch)).is_err() {
-                    return;
-                }
+    {
+        // As a worker does: on a GPU the next ones are encoded while these are searched.
+        let mut groups = utterances.chunks(together.get()).peekable();
+        let mut ahead = None;
+        while let Some(now) = groups.next() {
+            let encoding = match ahead.take() {
+                Some(encoding) => encoding,
+                None => model.begin_encoding(now, batch)?,
+            };
+            if model.device().is_gpu()
+                && let Some(next) = groups.peek()
+            {
+                ahead = Some(model.begin_encoding(next, batch)?);
             }
-        });
-        let mut rest = utterances;
-        while !rest.is_empty() {
-            let (now, later) = rest.split_at(rest.len().min(lanes.max(batch)));
-            rest = later;
-            let encoding = Instant::now();
-            let batches = arrivals.iter().take(now.len().div_ceil(batch));
-            let batches = batches.map(|audio| model.encode_uploaded(audio?));
-            let mut joined = Utterances::join(batches.collect::<Result<_, _>>()?)?;
+            let (joined, took) = encoding.wait();
+            let mut joined = joined?;
+            run.encode += took;
             let searching = Instant::now();
-            run.encode += searching - encoding;
             let rules = SearchRules {
                 window: model.window(),
                 ..SearchRules::default()
@@ -155,35 +161,24 @@ fn run(
             }
             run.words += making.elapsed();
         }
-        Ok(())
-    })?;
+    }
     run.wall = begun.elapsed();
     Ok(run)
 }
 
 impl Run {
-    fn report(
-        &self,
-        model: &ParakeetModel,
-        arguments: &Arguments,
-        batch: usize,
-        load: Duration,
-    ) -> Value {
-        json!({
+    /// The case with the figures of this run of it.
+    fn report(&self, model: &ParakeetModel, mut case: Value) -> Value {
+        let figures = json!({
             "model": model.manifest().model_id,
             "device": model.device().name(),
             "compute_type": model.compute_type().name(),
-            "batch": batch,
-            "lanes": arguments.lanes.max(batch),
-            "utterance_s": arguments.seconds,
-            "spread": arguments.spread,
             "rtfx": (self.audio_s / self.wall.as_secs_f64()).round(),
             "audio_s": self.audio_s.round(),
             "wall": seconds(self.wall),
             "encode": seconds(self.encode),
             "search": seconds(self.search),
             "words": seconds(self.words),
-            "load": seconds(load),
             "n_tokens": self.searched.n_tokens,
             "n_words": self.n_words,
             "joint_calls": self.searched.score_calls,
@@ -191,6 +186,10 @@ impl Run {
             "joint_calls_per_token": self.searched.score_calls_per_token(),
             "mean_window": self.searched.mean_window(),
             "peak_bytes": model.device_memory().map(|memory| memory.peak),
-        })
+        });
+        if let (Some(case), Value::Object(figures)) = (case.as_object_mut(), figures) {
+            case.extend(figures);
+        }
+        case
     }
 }

@@ -89,7 +89,7 @@ impl Engine {
     /// an error and costs the others nothing.
     ///
     /// Audio is decoded on threads of its own, far enough ahead that batches are full. At most four
-    /// batches of the longest chunks wait in memory, on a GPU eight, or two recordings, and the
+    /// batches of the longest chunks wait in memory, on a GPU twelve, or two recordings, and the
     /// recordings they are cut from.
     pub fn transcribe(&self, client: &mut impl Client) -> Stats {
         let Settings {
@@ -100,15 +100,9 @@ impl Engine {
             ..
         } = &self.settings;
         let longest = chunk_rules.max_frames.get() * chunk_rules.stride.get();
-        let network = Network {
-            model: &self.model,
-            search_rules,
-            batch_size: *batch_size,
-        };
-        let n_together = network.n_together();
-        let n_ahead = (4 * batch_size.get()).max(2 * n_together.get());
+        let n_together = Network::n_together(&self.model, *batch_size);
+        let n_ahead = (4 * batch_size.get()).max(3 * n_together.get());
         let (decoder, arrivals) = read_ahead(n_ahead * longest);
-        let mut hearing = Hearing::new(&network, n_together, chunk_rules);
         let mut stats = Stats {
             window: search_rules.window,
             ..Stats::default()
@@ -120,6 +114,12 @@ impl Engine {
                 let decoder = decoder.clone();
                 scope.spawn(move || decoder.run(audio_limits));
             }
+            let network = Network {
+                model: &self.model,
+                search_rules,
+                batch_size: *batch_size,
+            };
+            let mut hearing = Hearing::new(&network, n_together, chunk_rules);
             // Owned in here: dropped on any way out, it lets the threads go.
             let mut arrivals = arrivals;
             let mut recordings = Recordings::default();

@@ -4,11 +4,11 @@ use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::time::Instant;
 
-use parakeet_model::{Device, Error, ParakeetModel, Utterances};
+use parakeet_model::{Encoding, Error, ParakeetModel};
 use rnnt_decode::{Hypothesis, SearchRules, search_within};
 use segmenter::ChunkRules;
 
-use crate::recordings::Recordings;
+use crate::recordings::{ChunkOf, Recordings};
 use crate::stats::Stats;
 
 /// Shortest chunk, in encoder frames, that is planned anew when it does not fit the memory: 4 s. A
@@ -17,8 +17,25 @@ const LEAST_FRAMES: usize = 50;
 
 /// Who hears: the network, and in tests a script.
 pub(crate) trait Ears {
-    /// Hears every utterance of a batch: encodes it whole and searches a part of it.
-    fn hear(&self, batch: &[Utterance], stats: &mut Stats) -> Result<Vec<Hypothesis>, Error>;
+    /// A batch on its way through the encoder.
+    type Encoding;
+
+    /// Whether a batch is encoded while the one before it is searched.
+    fn encodes_ahead(&self) -> bool;
+
+    /// Encodes every utterance of a batch, whole.
+    fn encode(&self, batch: &[Utterance], stats: &mut Stats) -> Result<Self::Encoding, Error>;
+
+    /// Searches these frames of each utterance.
+    fn search(
+        &self,
+        encoding: Self::Encoding,
+        frames: &[Range<usize>],
+        stats: &mut Stats,
+    ) -> Result<Vec<Hypothesis>, Error>;
+
+    /// Lets go of a batch, and of the memory that it holds.
+    fn cancel(&self, encoding: Self::Encoding);
 }
 
 /// What is encoded in one row of a batch, and which of its encoder frames are searched.
@@ -32,12 +49,24 @@ pub(crate) struct Utterance<'a> {
 /// A batch that fails is halved until the chunk at fault is alone, so that one recording cannot take
 /// others along. One that does not fit the memory is halved as well; a chunk that does not fit alone is
 /// cut into smaller ones. What did not fit is remembered, and not tried again.
-pub(crate) struct Hearing<'a, E> {
+pub(crate) struct Hearing<'a, E: Ears> {
     pub(crate) ears: &'a E,
     pub(crate) batch_size: usize,
     pub(crate) chunk_rules: &'a ChunkRules,
     /// Most samples of a batch, padding included.
     max_samples: usize,
+    /// What is encoded while the batch before it is searched.
+    ahead: Option<Begun<E::Encoding>>,
+    /// Whether the memory holds two batches, as far as is known.
+    has_room_ahead: bool,
+}
+
+/// A batch that was taken and not searched yet.
+struct Begun<T> {
+    batch: Vec<ChunkOf>,
+    encoding: Result<T, Error>,
+    /// Whether it was encoded while another one waited to be searched.
+    is_ahead: bool,
 }
 
 impl<'a, E: Ears> Hearing<'a, E> {
@@ -47,12 +76,65 @@ impl<'a, E: Ears> Hearing<'a, E> {
             batch_size: batch_size.get(),
             chunk_rules,
             max_samples: usize::MAX,
+            ahead: None,
+            has_room_ahead: ears.encodes_ahead(),
         }
     }
 
     /// Hears one batch, and says how many samples of recordings that makes, whatever was heard in
     /// them. `None` if no chunk waits.
     pub(crate) fn step(&mut self, recordings: &mut Recordings, stats: &mut Stats) -> Option<usize> {
+        let ahead = self.ahead.take();
+        let begun = ahead.or_else(|| self.begin(recordings, stats))?;
+        let Begun {
+            mut batch,
+            encoding,
+            is_ahead,
+        } = begun;
+        if self.has_room_ahead && encoding.is_ok() {
+            let next = self.begin(recordings, stats);
+            self.ahead = next.map(|it| Begun {
+                is_ahead: true,
+                ..it
+            });
+        }
+
+        let stride = self.chunk_rules.stride;
+        let frames: Vec<_> = batch.iter().map(|it| it.frames(stride)).collect();
+        let mut n_done = 0;
+        let heard = match encoding.and_then(|it| self.ears.search(it, &frames, stats)) {
+            Ok(hypotheses) => hypotheses.into_iter().map(|it| Some(Ok(it))).collect(),
+            Err(why) => {
+                let was_alone = !is_ahead && self.ahead.is_none();
+                n_done += self.put_back_ahead(recordings);
+                n_done += recordings.drop_forgotten(&mut batch);
+                let utterances: Vec<_> = batch
+                    .iter()
+                    .map(|it| recordings.utterance(it, stride))
+                    .collect();
+                match why {
+                    Error::OutOfMemory { .. } if !was_alone => {
+                        // Alone it may fit.
+                        self.has_room_ahead = false;
+                        self.hear(&utterances, stats)
+                    }
+                    _ => self.divide(&utterances, why, stats),
+                }
+            }
+        };
+        assert_eq!(heard.len(), batch.len(), "every chunk has an answer");
+
+        for (chunk, hypothesis) in batch.into_iter().zip(heard) {
+            match hypothesis {
+                Some(hypothesis) => n_done += recordings.put(chunk, stride, hypothesis),
+                None => recordings.put_back(chunk),
+            }
+        }
+        Some(n_done)
+    }
+
+    /// Takes a batch and has it encoded.
+    fn begin(&self, recordings: &mut Recordings, stats: &mut Stats) -> Option<Begun<E::Encoding>> {
         let mut batch = recordings.take_batch(self.batch_size, self.max_samples);
         while let [chunk] = &batch[..]
             && chunk.n_encoded() > self.max_samples
@@ -64,23 +146,38 @@ impl<'a, E: Ears> Hearing<'a, E> {
         if batch.is_empty() {
             return None;
         }
-
-        let stride = self.chunk_rules.stride.get();
+        let stride = self.chunk_rules.stride;
         let utterances: Vec<_> = batch
             .iter()
             .map(|it| recordings.utterance(it, stride))
             .collect();
-        let heard = self.hear(&utterances, stats);
-        assert_eq!(heard.len(), batch.len(), "every chunk has an answer");
+        let encoding = self.ears.encode(&utterances, stats);
+        Some(Begun {
+            batch,
+            encoding,
+            is_ahead: false,
+        })
+    }
 
-        let mut n_done = 0;
-        for (chunk, hypothesis) in batch.into_iter().zip(heard) {
-            match hypothesis {
-                Some(hypothesis) => n_done += recordings.put(chunk, stride, hypothesis),
-                None => recordings.put_back(chunk),
-            }
+    /// Lets go of the batch that was encoded ahead: its memory may be what another one lacks. How many
+    /// samples of it nobody wants any more.
+    fn put_back_ahead(&mut self, recordings: &mut Recordings) -> usize {
+        let Some(Begun {
+            mut batch,
+            encoding,
+            ..
+        }) = self.ahead.take()
+        else {
+            return 0;
+        };
+        if let Ok(encoding) = encoding {
+            self.ears.cancel(encoding);
         }
-        Some(n_done)
+        let n_unwanted = recordings.drop_forgotten(&mut batch);
+        for chunk in batch {
+            recordings.put_back(chunk);
+        }
+        n_unwanted
     }
 
     /// Hears a batch, or its halves; `None` for a chunk that is to be cut.
@@ -89,22 +186,47 @@ impl<'a, E: Ears> Hearing<'a, E> {
         batch: &[Utterance],
         stats: &mut Stats,
     ) -> Vec<Option<Result<Hypothesis, Error>>> {
-        let longest = batch.iter().map(|it| it.samples.len()).max().unwrap_or(0);
-        let n_samples = longest * batch.len();
-        let may_shrink = batch.len() > 1 || self.smaller_rules().is_some();
-        if n_samples <= self.max_samples || !may_shrink {
-            match self.ears.hear(batch, stats) {
-                Ok(hypotheses) => return hypotheses.into_iter().map(|it| Some(Ok(it))).collect(),
-                Err(why @ Error::OutOfMemory { .. }) => {
-                    self.max_samples = self.max_samples.min(n_samples / 2);
-                    if batch.len() == 1 && self.smaller_rules().is_none() {
-                        return vec![Some(Err(why))];
-                    }
-                }
-                Err(why) if batch.len() == 1 => return vec![Some(Err(why))],
-                Err(_) => {}
-            }
+        if batch.is_empty() {
+            return Vec::new();
         }
+        let may_shrink = batch.len() > 1 || self.smaller_rules().is_some();
+        if n_samples(batch) > self.max_samples && may_shrink {
+            return self.hear_halves(batch, stats);
+        }
+        let frames: Vec<_> = batch.iter().map(|it| it.frames.clone()).collect();
+        let encoding = self.ears.encode(batch, stats);
+        match encoding.and_then(|it| self.ears.search(it, &frames, stats)) {
+            Ok(hypotheses) => hypotheses.into_iter().map(|it| Some(Ok(it))).collect(),
+            Err(why) => self.divide(batch, why, stats),
+        }
+    }
+
+    /// Hears the halves of a batch that failed; `None` for a chunk that is to be cut.
+    fn divide(
+        &mut self,
+        batch: &[Utterance],
+        why: Error,
+        stats: &mut Stats,
+    ) -> Vec<Option<Result<Hypothesis, Error>>> {
+        if batch.is_empty() {
+            return Vec::new();
+        }
+        if let Error::OutOfMemory { .. } = why {
+            self.max_samples = self.max_samples.min(n_samples(batch) / 2);
+            if batch.len() == 1 && self.smaller_rules().is_none() {
+                return vec![Some(Err(why))];
+            }
+        } else if batch.len() == 1 {
+            return vec![Some(Err(why))];
+        }
+        self.hear_halves(batch, stats)
+    }
+
+    fn hear_halves(
+        &mut self,
+        batch: &[Utterance],
+        stats: &mut Stats,
+    ) -> Vec<Option<Result<Hypothesis, Error>>> {
         if batch.len() == 1 {
             return vec![None];
         }
@@ -122,6 +244,12 @@ impl<'a, E: Ears> Hearing<'a, E> {
     }
 }
 
+/// Samples of a batch, padding included.
+fn n_samples(batch: &[Utterance]) -> usize {
+    let longest = batch.iter().map(|it| it.samples.len()).max().unwrap_or(0);
+    longest * batch.len()
+}
+
 /// A loaded network and the rules of the search.
 pub(crate) struct Network<'a> {
     pub(crate) model: &'a ParakeetModel,
@@ -133,43 +261,61 @@ pub(crate) struct Network<'a> {
 impl Network<'_> {
     /// Most chunks that are worth a search together: on a GPU, whose steps take as long for 512 lanes
     /// as for 32, four encoder batches.
-    pub(crate) fn n_together(&self) -> NonZeroUsize {
-        let n_batches = match self.model.device() {
-            Device::Cuda => const { NonZeroUsize::new(4).expect("4 is not 0") },
-            _ => NonZeroUsize::MIN,
+    pub(crate) fn n_together(model: &ParakeetModel, batch_size: NonZeroUsize) -> NonZeroUsize {
+        let n_batches = match model.device().is_gpu() {
+            true => const { NonZeroUsize::new(4).expect("4 is not 0") },
+            false => NonZeroUsize::MIN,
         };
-        self.batch_size.saturating_mul(n_batches)
+        batch_size.saturating_mul(n_batches)
     }
 
-    fn encode(&self, samples: &[&[f32]], stats: &mut Stats) -> Result<Utterances<'_>, Error> {
-        let mut batches = Vec::new();
-        for batch in samples.chunks(self.batch_size.get()) {
-            stats.batches.count(batch.len());
-            batches.push(self.model.encode(batch)?);
+    /// After a lack of memory, gives back what libtorch keeps.
+    fn checked<T>(&self, outcome: Result<T, Error>) -> Result<T, Error> {
+        if let Err(Error::OutOfMemory { .. }) = outcome {
+            self.model.release_memory();
         }
-        Utterances::join(batches)
+        outcome
     }
 }
 
-impl Ears for Network<'_> {
-    fn hear(&self, batch: &[Utterance], stats: &mut Stats) -> Result<Vec<Hypothesis>, Error> {
-        let (samples, frames): (Vec<_>, Vec<_>) = batch
-            .iter()
-            .map(|it| (it.samples, it.frames.clone()))
-            .unzip();
-        let begun = Instant::now();
-        let utterances = self.encode(&samples, stats);
-        let encoded = Instant::now();
-        stats.encode += encoded - begun;
-        let found =
-            utterances.and_then(|mut it| search_within(&mut it, &frames, self.search_rules));
-        stats.search += encoded.elapsed();
-        if let Err(Error::OutOfMemory { .. }) = found {
-            self.model.release_memory();
+impl<'a> Ears for Network<'a> {
+    type Encoding = Encoding<'a>;
+
+    /// A CPU would do both no sooner.
+    fn encodes_ahead(&self) -> bool {
+        self.model.device().is_gpu()
+    }
+
+    fn encode(&self, batch: &[Utterance], stats: &mut Stats) -> Result<Encoding<'a>, Error> {
+        let samples: Vec<_> = batch.iter().map(|it| it.samples).collect();
+        for batch in samples.chunks(self.batch_size.get()) {
+            stats.batches.count(batch.len());
         }
-        let found = found?;
+        self.checked(self.model.begin_encoding(&samples, self.batch_size))
+    }
+
+    fn search(
+        &self,
+        encoding: Encoding<'a>,
+        frames: &[Range<usize>],
+        stats: &mut Stats,
+    ) -> Result<Vec<Hypothesis>, Error> {
+        let (encoded, took) = encoding.wait();
+        stats.encode += took;
+        let mut encoded = self.checked(encoded)?;
+        let begun = Instant::now();
+        let found = search_within(&mut encoded, frames, self.search_rules);
+        // What was encoded is let go before a failure is looked at.
+        drop(encoded);
+        stats.search += begun.elapsed();
+        let found = self.checked(found)?;
         stats.searched += found.stats;
         Ok(found.hypotheses)
+    }
+
+    fn cancel(&self, encoding: Encoding<'a>) {
+        encoding.cancel();
+        self.model.release_memory();
     }
 }
 

@@ -1,6 +1,6 @@
 //! Decodes recordings on threads of their own, ahead of the network, in bounded memory.
 //!
-//! Samples count from their decoding until they are taken to the network. While `limit` of them and two
+//! Samples count from their decoding until they are heard. While `limit` of them and two
 //! recordings wait, no further one is decoded: one long recording keeps no short one waiting. The last
 //! ones may have overrun the limit by their length.
 

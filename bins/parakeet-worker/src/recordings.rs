@@ -3,6 +3,8 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
+use std::num::NonZeroUsize;
+use std::ops::Range;
 
 use dalston_engine_sdk::audio::Waveform;
 use rnnt_decode::{Hypothesis, Token};
@@ -24,6 +26,13 @@ impl ChunkOf {
     /// Samples that go through the network.
     pub(crate) fn n_encoded(&self) -> usize {
         self.chunk.encoded.len()
+    }
+
+    /// The encoder frames that are searched, counted from the chunk's first.
+    pub(crate) fn frames(&self, stride: NonZeroUsize) -> Range<usize> {
+        let chunk = &self.chunk;
+        let frame = |sample: usize| (sample - chunk.encoded.start).div_ceil(stride.get());
+        frame(chunk.heard.start)..frame(chunk.heard.end)
     }
 
     /// Samples that this chunk hears and none before it.
@@ -112,7 +121,8 @@ impl Recordings {
         self.open.iter().map(share).collect()
     }
 
-    /// Forgets a recording; how many of its samples will not be heard. Nothing is handed out for it.
+    /// Forgets a recording; how many of its samples that wait will not be heard. Nothing is handed out for
+    /// it.
     pub(crate) fn forget(&mut self, file: usize) -> usize {
         self.open.remove(&file);
         self.drop_waiting(file).1
@@ -158,17 +168,20 @@ impl Recordings {
         self.waiting.drain(batch).collect()
     }
 
-    /// What of a chunk, taken and not yet put back, is encoded and searched.
-    pub(crate) fn utterance(
-        &self,
-        ChunkOf { file, chunk }: &ChunkOf,
-        stride: usize,
-    ) -> Utterance<'_> {
-        let frame = |sample: usize| (sample - chunk.encoded.start).div_ceil(stride);
+    /// What of a chunk, taken and not yet put back, is encoded and searched. Its recording is open.
+    pub(crate) fn utterance(&self, chunk: &ChunkOf, stride: NonZeroUsize) -> Utterance<'_> {
+        let samples = &self.open[&chunk.file].waveform.samples;
         Utterance {
-            samples: &self.open[file].waveform.samples[chunk.encoded.clone()],
-            frames: frame(chunk.heard.start)..frame(chunk.heard.end),
+            samples: &samples[chunk.chunk.encoded.clone()],
+            frames: chunk.frames(stride),
         }
+    }
+
+    /// Drops the chunks of recordings that were forgotten after these were taken; how many samples those
+    /// make.
+    pub(crate) fn drop_forgotten(&self, taken: &mut Vec<ChunkOf>) -> usize {
+        let forgotten = taken.extract_if(.., |it| !self.open.contains_key(&it.file));
+        forgotten.map(|it| it.n_new()).sum()
     }
 
     /// Puts back a chunk that was taken and not heard.
@@ -191,11 +204,12 @@ impl Recordings {
     }
 
     /// Puts back what was heard in a chunk that was taken; how many samples that makes. When one failed,
-    /// those of its recording that wait are not heard any more.
+    /// those of its recording that wait are not heard any more. If the recording was forgotten meanwhile,
+    /// nobody wants it.
     pub(crate) fn put(
         &mut self,
         ChunkOf { file, chunk }: ChunkOf,
-        stride: usize,
+        stride: NonZeroUsize,
         heard: Result<Hypothesis, parakeet_model::Error>,
     ) -> usize {
         let (n_dropped, n_unheard) = match heard {
@@ -205,13 +219,13 @@ impl Recordings {
         let n_new = n_new(&chunk) + n_unheard;
         let mut entry = match self.open.entry(file) {
             Entry::Occupied(entry) => entry,
-            Entry::Vacant(_) => unreachable!("a recording is open while a chunk of it is missing"),
+            Entry::Vacant(_) => return n_new,
         };
         let recording = entry.get_mut();
         match (&mut recording.heard, heard) {
             (Ok(all), Ok(Hypothesis { mut tokens })) => {
                 for token in &mut tokens {
-                    token.frame += chunk.encoded.start / stride;
+                    token.frame += chunk.encoded.start / stride.get();
                 }
                 all.insert(chunk.heard.start, (chunk, tokens));
             }

@@ -49,7 +49,8 @@ fn batch_size(model: &ParakeetModel, seconds: f64, vram_budget: Option<u64>) -> 
 
 /// Chunks of `seconds` that fit so many bytes of a GPU.
 fn fitting(bytes: u64, seconds: f64, compute_type: ComputeType) -> NonZeroUsize {
-    // A part is left to what the search needs, and to memory in pieces that are too small.
+    // A part is left to the samples of the batches around this one (64 kB for each second in eight of them),
+    // to what the search needs, and to memory in pieces that are too small.
     let room = 0.7 * bytes as f64 / (seconds * bytes_per_second(compute_type) as f64);
     let size = (room as usize).clamp(1, LARGEST_BATCH);
     NonZeroUsize::new(size).expect("at least 1")

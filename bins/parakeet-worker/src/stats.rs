@@ -27,7 +27,7 @@ pub struct Stats {
     pub audio_decode: Duration,
     /// Finding the places where recordings are cut.
     pub plan: Duration,
-    /// Log-mel and encoder.
+    /// Log-mel and encoder; on a GPU beside the search.
     pub encode: Duration,
     /// Search: joint and predictor.
     pub search: Duration,

@@ -34,6 +34,11 @@ impl Device {
         }
     }
 
+    /// Whether work on it is queued, and done beside the host's.
+    pub fn is_gpu(self) -> bool {
+        self == Self::Cuda
+    }
+
     /// Settles [`Device::Auto`], and opens the CUDA library if it is going to be used.
     ///
     /// Call it before any other function of libtorch: libtorch looks for CUDA once, and remembers

@@ -1,21 +1,20 @@
 //! Loads a bundle, and encodes batches of utterances.
 
 use std::fs;
-use std::iter;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use rnnt_decode::{Lane, Transducer as _, Vocabulary, Window};
 
+use crate::encoder::{Encoded, EncoderThread, Pending};
 use crate::manifest::FileRecord;
-use crate::network::{Audio, Network};
+use crate::network::Network;
 use crate::{
-    ComputeType, Device, DeviceMemory, Error, ModelManifest, ModelStore, StoreError, Utterances,
-    device, digest,
+    ComputeType, Device, DeviceMemory, Encoding, Error, ModelManifest, ModelStore, StoreError,
+    Utterances, device, digest, encoder,
 };
-
-/// Utterances on a model's device, not encoded yet. Made by [`ParakeetModel::upload`].
-pub struct Uploaded(Vec<Audio>);
 
 /// A Parakeet network, loaded and ready.
 pub struct ParakeetModel {
@@ -24,7 +23,9 @@ pub struct ParakeetModel {
     compute_type: ComputeType,
     archive_bytes: u64,
     on_cuda: bool,
-    network: Network,
+    network: Arc<Network>,
+    /// On a GPU.
+    encoder: Option<EncoderThread>,
 }
 
 impl ParakeetModel {
@@ -58,17 +59,55 @@ impl ParakeetModel {
     /// [`Error::TooLong`] if a slice exceeds [`ModelManifest::max_samples`]: cut it with
     /// `segmenter::plan_chunks`. [`Error::OutOfMemory`] is worth one retry with a smaller batch.
     pub fn encode(&self, utterances: &[&[f32]]) -> Result<Utterances<'_>, Error> {
-        self.encode_uploaded(self.upload(utterances)?)
+        let all = NonZeroUsize::new(utterances.len()).ok_or(Error::EmptyBatch)?;
+        self.begin_encoding(utterances, all)?.wait().0
     }
 
-    /// The first half of [`encode`](Self::encode): brings utterances to the device.
-    ///
-    /// A thread of its own can upload the next batch while the network works on this one.
+    /// Begins to [`encode`](Self::encode) utterances, `batch_size` of them at a time, as one batch for the
+    /// search. On a CPU they are encoded when it returns; on a GPU they are on their way there, and are
+    /// encoded after those of any call before, beside whatever is searched meanwhile.
     ///
     /// # Errors
     ///
-    /// Those of [`encode`](Self::encode).
-    pub fn upload(&self, utterances: &[&[f32]]) -> Result<Uploaded, Error> {
+    /// [`Error::EmptyBatch`], [`Error::TooLong`] and [`Error::OutOfMemory`] as of
+    /// [`encode`](Self::encode); what fails later, [`Encoding::wait`] says.
+    pub fn begin_encoding(
+        &self,
+        utterances: &[&[f32]],
+        batch_size: NonZeroUsize,
+    ) -> Result<Encoding<'_>, Error> {
+        self.check(utterances)?;
+        let (at_least, limit) = (self.manifest.stride_samples(), self.pass_samples());
+        let batches = utterances.chunks(batch_size.get());
+        let passes = batches.flat_map(|batch| encoder::passes(batch, at_least, limit));
+        let audio = passes.map(|pass| self.network.upload_audio(pass, at_least));
+        let pending = match &self.encoder {
+            Some(encoder) => {
+                let (order, pending) = encoder.order();
+                for audio in audio {
+                    // It takes no more of them once one has failed, and says so in the end.
+                    if order.send(audio?).is_err() {
+                        break;
+                    }
+                }
+                pending
+            }
+            None => {
+                let begun = Instant::now();
+                let encoded = encoder::encode(&self.network, audio);
+                Pending::ended((encoded, begun.elapsed()))
+            }
+        };
+        Ok(Encoding {
+            model: self,
+            pending,
+        })
+    }
+
+    fn check(&self, utterances: &[&[f32]]) -> Result<(), Error> {
+        if utterances.is_empty() {
+            return Err(Error::EmptyBatch);
+        }
         let max_samples = self.manifest.max_samples;
         for (utterance, samples) in utterances.iter().enumerate() {
             let n_samples = samples.len();
@@ -80,13 +119,12 @@ impl ParakeetModel {
                 });
             }
         }
-        if utterances.is_empty() {
-            return Err(Error::EmptyBatch);
-        }
-        let at_least = self.manifest.stride_samples();
-        let passes = passes(utterances, at_least, self.pass_samples());
-        let passes = passes.map(|pass| self.network.upload_audio(pass, at_least));
-        Ok(Uploaded(passes.collect::<Result<_, _>>()?))
+        Ok(())
+    }
+
+    pub(crate) fn utterances(&self, encoded: Encoded) -> Utterances<'_> {
+        let (head, blank) = (self.manifest.head, self.vocabulary.blank());
+        Utterances::new(&self.network, head, blank, encoded)
     }
 
     /// How many samples, padding included, go through the encoder at once; a longer utterance goes alone.
@@ -99,24 +137,6 @@ impl ParakeetModel {
             // layer hands to the next leaves a CPU's caches; see docs/decisions/0004-encoder-on-a-cpu.md.
             _ => 720_000,
         }
-    }
-
-    /// The second half of [`encode`](Self::encode). On a GPU it returns as soon as the work is queued.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`encode`](Self::encode).
-    pub fn encode_uploaded(&self, audio: Uploaded) -> Result<Utterances<'_>, Error> {
-        let batches = audio.0.into_iter().map(|it| self.network.encode(it));
-        let (encoded, n_encoder_frames) = Network::join(batches.collect::<Result<_, _>>()?)?;
-        let (head, blank) = (self.manifest.head, self.vocabulary.blank());
-        Ok(Utterances::new(
-            &self.network,
-            head,
-            blank,
-            encoded,
-            n_encoder_frames,
-        ))
     }
 
     /// Memory of the GPU that the network runs on; `None` on a CPU.
@@ -148,12 +168,14 @@ impl ParakeetModel {
     /// On a CPU the first call of each layer lays its weights out, which changes the network: it is made
     /// while nobody else has it.
     fn warm_up(&self) -> Result<(), Error> {
-        // On a GPU enough rows for both lengths of slab in every convolution (`xtask/python/slabs.py`):
-        // a plan is compiled for each, and kernels are loaded as they are met.
-        let (mut n, n_samples) = match self.on_cuda {
-            true => (14, self.manifest.max_samples.min(28 * 16_000)),
-            false => (1, 0),
-        };
+        if !self.on_cuda {
+            return self.warm_up_with(1, 0);
+        }
+        // Kernels are loaded as they are met, and for each convolution and length of slab a plan is compiled:
+        // between them these two batches have all, if the memory holds them (`xtask/python/slabs.py`).
+        let n_samples = self.manifest.max_samples.min(28 * 16_000);
+        self.warm_up_with(1, n_samples)?;
+        let mut n = 36;
         loop {
             match self.warm_up_with(n, n_samples) {
                 Err(Error::OutOfMemory { .. }) if n > 1 => {
@@ -205,31 +227,6 @@ impl ParakeetModel {
             Device::Cpu
         }
     }
-}
-
-/// Parts utterances into runs of at most `limit` samples when all are padded to the longest, which is
-/// `at_least` so long, or of one.
-fn passes<'a, 'b>(
-    mut rest: &'a [&'b [f32]],
-    at_least: usize,
-    limit: usize,
-) -> impl Iterator<Item = &'a [&'b [f32]]> {
-    iter::from_fn(move || {
-        let mut longest = at_least;
-        let fits = |(n, samples): (usize, &&[f32])| {
-            longest = longest.max(samples.len());
-            n == 0 || longest.saturating_mul(n + 1) <= limit
-        };
-        let n = rest
-            .iter()
-            .enumerate()
-            .map(fits)
-            .take_while(|fits| *fits)
-            .count();
-        let (pass, later) = rest.split_at(n);
-        rest = later;
-        (n > 0).then_some(pass)
-    })
 }
 
 /// Loaded Parakeets, by bundle and compute type.
@@ -297,40 +294,21 @@ impl<'a> Archive<'a> {
     fn load(self) -> Result<ParakeetModel, Error> {
         let vocabulary = self.manifest.read_vocabulary(self.dir)?;
         let path = digest::verify(self.dir, &self.record)?;
+        let network = Arc::new(Network::load(&path, self.device)?);
+        let on_cuda = self.device.is_cuda();
         let model = ParakeetModel {
+            encoder: on_cuda.then(|| {
+                let network = Arc::clone(&network);
+                EncoderThread::start(move |passes| encoder::encode(&network, passes.map(Ok)))
+            }),
             vocabulary,
             compute_type: self.compute_type,
             archive_bytes: self.record.bytes,
-            on_cuda: self.device.is_cuda(),
-            network: Network::load(&path, self.device)?,
+            on_cuda,
+            network,
             manifest: self.manifest,
         };
         model.warm_up()?;
         Ok(model)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn lengths(utterances: &[&[f32]], limit: usize) -> Vec<Vec<usize>> {
-        passes(utterances, 2, limit)
-            .map(|pass| pass.iter().map(|it| it.len()).collect())
-            .collect()
-    }
-
-    #[test]
-    fn a_pass_holds_what_fits_and_one_utterance_at_least() {
-        let silence = [0.0; 10];
-        let utterances = [2, 3, 3, 10, 1, 0].map(|n| &silence[..n]);
-        assert_eq!(lengths(&utterances, usize::MAX), [[2, 3, 3, 10, 1, 0]]);
-        assert_eq!(
-            lengths(&utterances, 9),
-            [vec![2, 3, 3], vec![10], vec![1, 0]],
-            "padding counts"
-        );
-        assert_eq!(lengths(&utterances, 3), [[2], [3], [3], [10], [1], [0]]);
-        assert_eq!(lengths(&utterances, 0), [[2], [3], [3], [10], [1], [0]]);
     }
 }

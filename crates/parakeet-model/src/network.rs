@@ -8,6 +8,8 @@ use std::path::Path;
 use tch::{CModule, IValue, TchError, Tensor};
 
 use crate::Error;
+use crate::encoder::padded;
+use crate::streams::{Mark, Streams, pinned, used_here};
 use crate::threads::on_one_thread;
 
 /// Numbers per emission: token, duration, log-probability.
@@ -17,14 +19,18 @@ pub(crate) const EMISSION_LEN: usize = 3;
 pub(crate) struct Network {
     module: CModule,
     device: tch::Device,
+    /// On a GPU.
+    streams: Option<Streams>,
 }
 
 /// Utterances on the network's device, padded.
 pub(crate) struct Audio {
     /// (N, S).
-    samples: Tensor,
+    pub(crate) samples: Tensor,
     /// Valid samples of each utterance.
-    n_samples: Vec<i64>,
+    pub(crate) n_samples: Vec<i64>,
+    /// On a GPU: when the samples are there.
+    pub(crate) arrived: Option<Mark>,
 }
 
 /// Predictor states of N utterances, on the network's device.
@@ -49,9 +55,17 @@ impl Network {
         // batch and saved nothing later.
         let settled = tch::jit::f_set_tensor_expr_fuser_enabled(false)
             .and_then(|()| tch::jit::f_set_profiling_mode(false));
-        let module = settled.and_then(|()| CModule::load_on_device(path, device));
-        match module {
-            Ok(module) => Ok(Self { module, device }),
+        let loaded = settled.and_then(|()| {
+            let module = CModule::load_on_device(path, device)?;
+            let streams = device.is_cuda().then(Streams::new).transpose()?;
+            Ok(Self {
+                module,
+                device,
+                streams,
+            })
+        });
+        match loaded {
+            Ok(network) => Ok(network),
             Err(why) if is_lost(&why.to_string()) => {
                 Err(failure("load", path.display().to_string(), why))
             }
@@ -73,26 +87,24 @@ impl Network {
         utterances: &[&[f32]],
         min_samples: usize,
     ) -> Result<Audio, Error> {
-        let n_samples: Vec<_> = utterances.iter().map(|it| it.len() as i64).collect();
-        let rows = utterances.iter().map(|samples| {
-            let row = Tensor::f_from_slice(samples)?;
-            if !self.device.is_cuda() {
-                return Ok(row);
-            }
-            // From pinned memory the copy is queued; from any other the host waits for the device.
-            let row = row.f_pin_memory(self.device)?;
-            row.f_to_device_(self.device, tch::Kind::Float, true, false)
-        });
-        let pad = |rows: Vec<Tensor>| {
-            let samples = Tensor::f_pad_sequence(&rows, true, 0.0, "right")?;
-            let missing = (min_samples as i64 - samples.size()[1]).max(0);
-            samples.f_constant_pad_nd([0, missing])
+        let longest = utterances.iter().map(|it| it.len()).max().unwrap_or(0);
+        let uploaded = match &self.streams {
+            Some(streams) => streams.upload.queue(|| {
+                // From pinned memory the copy is queued; from any other the host waits for the device.
+                let rows = pinned(utterances, longest.max(min_samples))?;
+                let samples = rows.f_to_device_(self.device, tch::Kind::Float, true, false)?;
+                Ok((samples, Some(Mark::new()?)))
+            }),
+            None => padded(utterances, min_samples).map(|samples| (samples, None)),
         };
-        match rows.collect::<Result<_, _>>().and_then(pad) {
-            Ok(samples) => Ok(Audio { samples, n_samples }),
+        match uploaded {
+            Ok((samples, arrived)) => Ok(Audio {
+                samples,
+                n_samples: utterances.iter().map(|it| it.len() as i64).collect(),
+                arrived,
+            }),
             Err(why) => {
-                let longest = n_samples.iter().max();
-                let arguments = format!("{} rows, the longest {longest:?}", n_samples.len());
+                let arguments = format!("{} rows, the longest {longest}", utterances.len());
                 Err(failure("encode", arguments, why))
             }
         }
@@ -105,6 +117,10 @@ impl Network {
         let wrap = |why| failure("encode", format!("{n} utterances"), why);
         // Counts stay on the host: nothing that depends on them waits for the device.
         let n_samples = Tensor::f_from_slice(&audio.n_samples).map_err(wrap)?;
+        if let Some(arrived) = &audio.arrived {
+            let ordered = arrived.wait().and_then(|()| used_here(&audio.samples));
+            ordered.map_err(wrap)?;
+        }
         let (encoded, n_frames): (Tensor, Tensor) =
             self.call("encode", [audio.samples.into(), n_samples.into()])?;
         let mut n_encoder_frames = vec![0_i64; n];
@@ -142,10 +158,32 @@ impl Network {
         Ok((joined.map_err(wrap)?, n_encoder_frames.concat()))
     }
 
+    /// Has the host wait until all is done that was encoded by now.
+    pub(crate) fn wait(&self) -> Result<(), Error> {
+        let waited = self.mark()?.map(|mark| mark.wait_on_host());
+        let waited = waited.transpose();
+        waited
+            .map(drop)
+            .map_err(|why| failure("encode", String::new(), why))
+    }
+
+    /// On a GPU: when all is done that was encoded and joined by now.
+    pub(crate) fn mark(&self) -> Result<Option<Mark>, Error> {
+        let mark = self.streams.as_ref().map(|_| Mark::new());
+        mark.transpose()
+            .map_err(|why| failure("encode", String::new(), why))
+    }
+
+    /// Has the search wait for what was encoded; the host does not.
+    pub(crate) fn search_after(&self, encoded: &Mark) -> Result<(), Error> {
+        self.step(|| encoded.wait())
+            .map_err(|why| failure("score", String::new(), why))
+    }
+
     /// CTC: brings the emissions (N, T', 3) that [`Network::encode`] gave to the host, row by row.
     pub(crate) fn emissions(&self, encoded: &Tensor) -> Result<Vec<f32>, Error> {
         let mut emissions = vec![0.0; encoded.numel()];
-        let copied = encoded.f_copy_data(&mut emissions, encoded.numel());
+        let copied = self.step(|| encoded.f_copy_data(&mut emissions, encoded.numel()));
         copied.map_err(|why| failure("encode", format!("{:?}", encoded.size()), why))?;
         Ok(emissions)
     }
@@ -172,35 +210,38 @@ impl Network {
         scores: &mut [f32],
     ) -> Result<(), Error> {
         let wrap = |why| failure("score", format!("{} lanes, {window}", lanes.len() / 2), why);
-        let lanes = self.upload(lanes, &[-1, 2]).map_err(wrap)?;
-        let arguments = [
-            encoded.shallow_clone().into(),
-            state.predicted.shallow_clone().into(),
-            lanes.into(),
-            (window as i64).into(),
-        ];
-        let scored: Tensor = self.step(|| self.call("score", arguments))?;
-        scored.f_copy_data(scores, scores.len()).map_err(wrap)
+        self.step(|| {
+            let lanes = self.upload(lanes, &[-1, 2]).map_err(wrap)?;
+            let arguments = [
+                encoded.shallow_clone().into(),
+                state.predicted.shallow_clone().into(),
+                lanes.into(),
+                (window as i64).into(),
+            ];
+            let scored: Tensor = self.call("score", arguments)?;
+            scored.f_copy_data(scores, scores.len()).map_err(wrap)
+        })
     }
 
     /// Feeds one token to each utterance named in `emitted`, a flat list of (utterance, token).
     pub(crate) fn advance(&self, state: &mut State, emitted: &[i64]) -> Result<(), Error> {
-        let emitted = self
-            .upload(emitted, &[-1, 2])
-            .map_err(|why| failure("advance", format!("{} tokens", emitted.len() / 2), why))?;
-        let arguments = [
-            state.predicted.shallow_clone().into(),
-            state.hidden.shallow_clone().into(),
-            state.cell.shallow_clone().into(),
-            emitted.into(),
-        ];
-        let (predicted, hidden, cell) = self.step(|| self.call("advance", arguments))?;
-        *state = State {
-            predicted,
-            hidden,
-            cell,
-        };
-        Ok(())
+        let wrap = |why| failure("advance", format!("{} tokens", emitted.len() / 2), why);
+        self.step(|| {
+            let emitted = self.upload(emitted, &[-1, 2]).map_err(wrap)?;
+            let arguments = [
+                state.predicted.shallow_clone().into(),
+                state.hidden.shallow_clone().into(),
+                state.cell.shallow_clone().into(),
+                emitted.into(),
+            ];
+            let (predicted, hidden, cell) = self.call("advance", arguments)?;
+            *state = State {
+                predicted,
+                hidden,
+                cell,
+            };
+            Ok(())
+        })
     }
 
     fn upload<T: tch::kind::Element>(&self, data: &[T], shape: &[i64]) -> Result<Tensor, TchError> {
@@ -209,12 +250,11 @@ impl Network {
         data.f_to_device_(self.device, data.kind(), true, false)
     }
 
-    /// Makes one step of the search.
+    /// Makes one step of the search, beside the encoder's work on the batches after it.
     fn step<T>(&self, call: impl FnOnce() -> T) -> T {
-        if self.device.is_cuda() {
-            call()
-        } else {
-            on_one_thread(call)
+        match &self.streams {
+            Some(streams) => streams.search.queue(call),
+            None => on_one_thread(call),
         }
     }
 

@@ -4,7 +4,9 @@ use rnnt_decode::{Emission, Head, Lane, TokenId, Transducer};
 use tch::Tensor;
 
 use crate::Error;
+use crate::encoder::Encoded;
 use crate::network::{EMISSION_LEN, Network, State};
+use crate::streams::Mark;
 
 /// Encoded utterances and their predictor states, on the model's device.
 ///
@@ -18,6 +20,8 @@ pub struct Utterances<'model> {
     n_encoder_frames: Vec<usize>,
     /// The joint's projection of the encoder's output, (N, T', J), or CTC's emissions, (N, T', 3).
     encoded: Tensor,
+    /// On a GPU, until the search begins: when `encoded` is there.
+    ready: Option<Mark>,
     /// RNNT and TDT: made when first asked for, so that encoding waits for nothing.
     state: Option<State>,
     /// CTC: token, duration and log-probability of every frame, once they are fetched.
@@ -33,36 +37,20 @@ impl<'model> Utterances<'model> {
         network: &'model Network,
         head: Head,
         blank: TokenId,
-        encoded: Tensor,
-        n_encoder_frames: Vec<usize>,
+        encoded: Encoded,
     ) -> Self {
         Self {
             network,
             head,
             blank,
-            n_encoder_frames,
-            encoded,
+            n_encoder_frames: encoded.n_frames,
+            encoded: encoded.frames,
+            ready: encoded.ready,
             state: None,
             table: Vec::new(),
             indices: Vec::new(),
             scores: Vec::new(),
         }
-    }
-
-    /// Makes one batch of several of the same model, their utterances one after the other, before
-    /// any of them is searched: a search of many utterances takes hardly longer than one of few.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::EmptyBatch`] for none, [`Error::OutOfMemory`] as in encoding.
-    pub fn join(batches: Vec<Self>) -> Result<Self, Error> {
-        let first = batches.first().ok_or(Error::EmptyBatch)?;
-        let (network, head, blank) = (first.network, first.head, first.blank);
-        let parts = batches
-            .into_iter()
-            .map(|it| (it.encoded, it.n_encoder_frames));
-        let (encoded, n_encoder_frames) = Network::join(parts.collect())?;
-        Ok(Self::new(network, head, blank, encoded, n_encoder_frames))
     }
 
     /// CTC: copies the emissions of the lanes' windows to `scores`.
@@ -118,6 +106,9 @@ impl Transducer for Utterances<'_> {
         window: usize,
         emissions: &mut Vec<Emission>,
     ) -> Result<(), Error> {
+        if let Some(ready) = self.ready.take() {
+            self.network.search_after(&ready)?;
+        }
         self.scores.clear();
         if self.head == Head::Ctc {
             self.look_up(lanes, window)?;

@@ -14,26 +14,32 @@ use crate::recordings::tests::waveform;
 
 /// Samples per encoder frame in these tests.
 const STRIDE: NonZeroUsize = NonZeroUsize::new(4).expect("4 is not 0");
+const EIGHT: NonZeroUsize = NonZeroUsize::new(8).expect("8 is not 0");
 
 /// A network that hears each frame's place in its recording, if it has the memory.
 #[derive(Default)]
 struct Script {
-    /// Most samples of a batch, padding included; 0 for any.
+    /// Whether it encodes a batch before it searches the one before.
+    encodes_ahead: bool,
+    /// Most samples, padding included, of the batches that are encoded and not searched; 0 for any.
     room: usize,
-    /// Calls, counted from 0, that find no memory however little they want.
+    held: Cell<usize>,
+    /// Calls of either kind, counted from 0, that find no memory however little they want.
     faults: Vec<usize>,
     /// A frame at which it fails otherwise.
     broken: Option<TokenId>,
     n_calls: Cell<usize>,
+    n_searches: Cell<usize>,
     n_failures: Cell<usize>,
     heard: RefCell<Vec<TokenId>>,
 }
 
-impl Ears for Script {
-    fn hear(&self, batch: &[Utterance], _: &mut Stats) -> Result<Vec<Hypothesis>, Error> {
+impl Script {
+    /// Counts a call that wants room for so many samples.
+    fn call(&self, n_samples: usize) -> Result<(), Error> {
+        let n_samples = self.held.get() + n_samples;
         let call = self.n_calls.replace(self.n_calls.get() + 1);
-        let longest = batch.iter().map(|it| it.samples.len()).max().unwrap_or(0);
-        if self.faults.contains(&call) || (self.room > 0 && longest * batch.len() > self.room) {
+        if self.faults.contains(&call) || (self.room > 0 && n_samples > self.room) {
             self.n_failures.set(self.n_failures.get() + 1);
             return Err(Error::OutOfMemory {
                 method: "encode",
@@ -41,7 +47,43 @@ impl Ears for Script {
                 source: "CUDA out of memory".into(),
             });
         }
-        let hypotheses: Vec<_> = batch.iter().map(hypothesis).collect();
+        Ok(())
+    }
+}
+
+impl Ears for Script {
+    /// What will be heard, and the samples that it holds.
+    type Encoding = (Vec<Hypothesis>, usize);
+
+    fn encodes_ahead(&self) -> bool {
+        self.encodes_ahead
+    }
+
+    fn encode(&self, batch: &[Utterance], _: &mut Stats) -> Result<Self::Encoding, Error> {
+        let n_samples = n_samples(batch);
+        self.call(n_samples)?;
+        self.held.update(|held| held + n_samples);
+        Ok((batch.iter().map(hypothesis).collect(), n_samples))
+    }
+
+    fn cancel(&self, (_, n_samples): Self::Encoding) {
+        self.held.update(|held| held - n_samples);
+    }
+
+    fn search(
+        &self,
+        (hypotheses, n_samples): Self::Encoding,
+        frames: &[Range<usize>],
+        _: &mut Stats,
+    ) -> Result<Vec<Hypothesis>, Error> {
+        self.n_searches.update(|n| n + 1);
+        let called = self.call(0);
+        self.held.update(|held| held - n_samples);
+        called?;
+        for (frames, hypothesis) in frames.iter().zip(&hypotheses) {
+            let searched = hypothesis.tokens.iter().map(|it| it.frame);
+            assert!(searched.eq(frames.clone()), "it is told what to search");
+        }
         let tokens = || {
             hypotheses
                 .iter()
@@ -77,10 +119,14 @@ fn recording(n_frames: usize) -> Waveform {
     waveform(frames.collect())
 }
 
+fn rules() -> ChunkRules {
+    ChunkRules::of_length(STRIDE, NonZeroUsize::new(200).expect("200 is not 0"))
+}
+
 /// Hears recordings in batches of chunks of at most 200 frames: the recordings, done, and how many samples
 /// that made.
 fn hear_all(script: &Script, batch_size: usize, lengths: &[usize]) -> (Recordings, usize) {
-    let rules = ChunkRules::of_length(STRIDE, NonZeroUsize::new(200).expect("200 is not 0"));
+    let rules = rules();
     let mut recordings = Recordings::default();
     for (file, &n_frames) in lengths.iter().enumerate() {
         let waveform = recording(n_frames);
@@ -130,84 +176,157 @@ fn all_done(recordings: &mut Recordings) -> BTreeMap<usize, Result<Heard, engine
     std::iter::from_fn(|| recordings.next_done()).collect()
 }
 
+/// One that encodes a batch after the other, and one that encodes ahead.
+fn scripts(script: impl Fn() -> Script) -> [Script; 2] {
+    [false, true].map(|encodes_ahead| Script {
+        encodes_ahead,
+        ..script()
+    })
+}
+
 #[test]
 fn with_memory_enough_nothing_fails() {
-    let script = Script::default();
-    check(&script, &[3000, 100]);
-    assert_eq!(script.n_failures.get(), 0);
+    for script in scripts(Script::default) {
+        check(&script, &[3000, 100]);
+        assert_eq!(script.n_failures.get(), 0);
+    }
 }
 
 #[test]
 fn a_batch_that_does_not_fit_is_halved_once_for_all() {
-    let script = Script {
+    for script in scripts(|| Script {
         room: 4 * 200 * 4,
         ..Script::default()
+    }) {
+        check(&script, &[6000]);
+        // Two of the halves do not fit together: that is tried once, too.
+        let n_expected = 1 + usize::from(script.encodes_ahead);
+        assert_eq!(script.n_failures.get(), n_expected);
+    }
+}
+
+#[test]
+fn a_batch_that_fits_alone_and_not_beside_another_is_heard_whole() {
+    let in_turn = Script::default();
+    check(&in_turn, &[6000]);
+    // Room for one batch of eight chunks and a half.
+    let ahead = Script {
+        encodes_ahead: true,
+        room: 12 * 200 * 4,
+        ..Script::default()
     };
-    check(&script, &[6000]);
-    assert_eq!(script.n_failures.get(), 1);
+    check(&ahead, &[6000]);
+    assert_eq!(ahead.n_failures.get(), 1, "it is remembered");
+    assert_eq!(ahead.n_searches.get(), in_turn.n_searches.get());
+    assert_eq!(ahead.held.get(), 0, "all memory was given back");
 }
 
 #[test]
 fn a_chunk_that_does_not_fit_alone_is_cut_and_so_are_those_after_it() {
-    let script = Script {
+    for script in scripts(|| Script {
         room: 80 * 4,
         ..Script::default()
-    };
-    check(&script, &[3000, 150]);
-    // Eight chunks, four, two, one, half of one, a quarter.
-    assert!(
-        script.n_failures.get() <= 6,
-        "{} failures",
-        script.n_failures.get()
-    );
+    }) {
+        check(&script, &[3000, 150]);
+        // Eight chunks, four, two, one, half of one, a quarter.
+        assert!(
+            script.n_failures.get() <= 6,
+            "{} failures",
+            script.n_failures.get()
+        );
+    }
 }
 
 #[test]
 fn memory_that_gives_out_at_three_places_costs_no_word() {
-    // As many frames as two hours have.
-    for faults in [vec![0, 40, 70], vec![1, 2, 3], vec![4, 90, 91]] {
-        let script = Script {
-            faults,
+    // As many frames as two hours have. Even calls encode, odd ones search, but for those ahead.
+    for faults in [
+        vec![0, 40, 70],
+        vec![1, 41, 70],
+        vec![1, 2, 3],
+        vec![2, 4, 6],
+        vec![4, 90, 91],
+    ] {
+        for script in scripts(|| Script {
+            faults: faults.clone(),
             ..Script::default()
-        };
-        check(&script, &[90_000]);
-        assert_eq!(script.n_failures.get(), 3);
+        }) {
+            check(&script, &[90_000]);
+            assert_eq!(script.n_failures.get(), 3);
+        }
     }
 }
 
 #[test]
 fn a_device_without_room_for_anything_fails_the_recording() {
-    let script = Script {
+    for script in scripts(|| Script {
         room: 1,
         ..Script::default()
-    };
-    let (mut recordings, _) = hear_all(&script, 1, &[150]);
-    let (_, heard) = recordings.next_done().expect("it is done");
-    assert!(heard.is_err());
+    }) {
+        let (mut recordings, _) = hear_all(&script, 1, &[150]);
+        let (_, heard) = recordings.next_done().expect("it is done");
+        assert!(heard.is_err());
+    }
 }
 
 #[test]
 fn a_chunk_at_fault_fails_its_recording_and_no_other() {
-    let script = Script {
-        broken: Some(170),
-        ..Script::default()
-    };
-    let (mut recordings, _) = hear_all(&script, 8, &[150, 180, 160]);
-    let done = all_done(&mut recordings);
-    let outcomes: Vec<_> = done.values().map(Result::is_ok).collect();
-    assert_eq!(outcomes, [true, false, true]);
+    for batch_size in [1, 8] {
+        for script in scripts(|| Script {
+            broken: Some(170),
+            ..Script::default()
+        }) {
+            let (mut recordings, _) = hear_all(&script, batch_size, &[150, 180, 160]);
+            let done = all_done(&mut recordings);
+            let outcomes: Vec<_> = done.values().map(Result::is_ok).collect();
+            assert_eq!(outcomes, [true, false, true]);
+        }
+    }
 }
 
 #[test]
 fn of_a_recording_that_failed_no_more_is_heard() {
-    let script = Script {
+    for script in scripts(|| Script {
         broken: Some(170),
         ..Script::default()
-    };
-    let (mut recordings, n_done) = hear_all(&script, 8, &[90_000]);
-    let n_samples = 90_000 * STRIDE.get();
-    assert_eq!(n_done, n_samples, "all of it may be let go");
-    assert!(script.n_calls.get() <= 15, "{} calls", script.n_calls.get());
-    let (_, heard) = recordings.next_done().expect("it is done");
-    assert!(heard.is_err());
+    }) {
+        let (mut recordings, n_done) = hear_all(&script, 8, &[90_000]);
+        let n_samples = 90_000 * STRIDE.get();
+        assert_eq!(n_done, n_samples, "all of it may be let go");
+        assert!(script.n_calls.get() <= 30, "{} calls", script.n_calls.get());
+        let (_, heard) = recordings.next_done().expect("it is done");
+        assert!(heard.is_err());
+    }
+}
+
+#[test]
+fn a_recording_that_is_forgotten_while_a_batch_of_it_is_encoded_costs_the_others_nothing() {
+    // Without a fault, and with one in the batch that was encoded ahead, or in the one before it.
+    for faults in [vec![], vec![1], vec![2], vec![3]] {
+        let script = Script {
+            encodes_ahead: true,
+            faults,
+            ..Script::default()
+        };
+        let rules = rules();
+        let mut recordings = Recordings::default();
+        let lengths = [1000, 3000];
+        for (file, n_frames) in lengths.into_iter().enumerate() {
+            let waveform = recording(n_frames);
+            let chunks = plan_chunks(&waveform.samples, &rules);
+            recordings.open(file, waveform, chunks);
+        }
+        let mut hearing = Hearing::new(&script, EIGHT, &rules);
+        let mut stats = Stats::default();
+        let mut n_done = hearing.step(&mut recordings, &mut stats).unwrap_or(0);
+        n_done += recordings.forget(1);
+        while let Some(n) = hearing.step(&mut recordings, &mut stats) {
+            n_done += n;
+        }
+        let n_samples = lengths.iter().sum::<usize>() * STRIDE.get();
+        assert_eq!(n_done, n_samples, "all of it may be let go");
+        let done = all_done(&mut recordings);
+        assert_eq!(done.keys().collect::<Vec<_>>(), [&0]);
+        assert!(done[&0].is_ok());
+    }
 }

@@ -44,7 +44,7 @@ fn files(batch: &[ChunkOf]) -> Vec<usize> {
 
 fn put_all(recordings: &mut Recordings, batch: Vec<ChunkOf>) {
     for chunk in batch {
-        recordings.put(chunk, 1, Ok(Hypothesis::default()));
+        recordings.put(chunk, NonZeroUsize::MIN, Ok(Hypothesis::default()));
     }
 }
 
@@ -132,7 +132,11 @@ fn one_failed_chunk_fails_its_recording_and_no_other() {
     let mut recordings = recordings_of(&[&[5, 6], &[7]]);
     let mut batch = recordings.take_batch(3, usize::MAX);
     let fault = batch.remove(0);
-    recordings.put(fault, 1, Err(parakeet_model::Error::EmptyBatch));
+    recordings.put(
+        fault,
+        NonZeroUsize::MIN,
+        Err(parakeet_model::Error::EmptyBatch),
+    );
     put_all(&mut recordings, batch);
     recordings.fail(2, AudioError::Empty.into());
     let outcomes: Vec<_> = std::iter::from_fn(|| recordings.next_done())

@@ -32,16 +32,19 @@ fn an_utterance_decodes_alone_as_in_20_random_batches() {
 
 #[test]
 fn batches_that_are_joined_are_searched_as_they_are_alone() {
+    // Batches of three, three and one.
     let recordings = recordings(7);
-    let (few, many) = recordings.split_at(2);
+    let three = NonZeroUsize::new(3).expect("3 is not 0");
     for (head, model) in models() {
         let hear = |mut utterances: Utterances| {
             let found = search(&mut utterances, &SearchRules::default()).expect("it is searched");
             found.hypotheses
         };
         let encode = |batch: &[Vec<f32>]| model.encode(&slices(batch)).expect("it is encoded");
-        let expected = [hear(encode(few)), hear(encode(many))].concat();
-        let joined = Utterances::join(vec![encode(few), encode(many)]).expect("they are joined");
+        let expected: Vec<_> = recordings.chunks(3).map(encode).flat_map(hear).collect();
+        let encoding = model.begin_encoding(&slices(&recordings), three);
+        let (joined, _) = encoding.expect("it is begun").wait();
+        let joined = joined.expect("it is encoded");
         assert_eq!(joined.n_encoder_frames().len(), recordings.len());
         let actual = hear(joined);
         let steps = |it: &[Hypothesis]| -> Vec<Vec<_>> {
@@ -53,7 +56,7 @@ fn batches_that_are_joined_are_searched_as_they_are_alone() {
         assert!(expected.iter().any(|it| !it.tokens.is_empty()), "{head:?}");
         assert_eq!(steps(&actual), steps(&expected), "{head:?}");
     }
-    let none = Utterances::join(Vec::new()).err();
+    let none = MODEL.begin_encoding(&[], three).err();
     assert!(matches!(none, Some(Error::EmptyBatch)));
 }
 
