@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Proves the engine on a GPU, words first and speed second, in one call of about four minutes:
+# Proves the engine on a GPU, words first and speed second, in one call of some six minutes:
 #
 #   benches/gpu.sh [BINARIES] [SCRATCH]
 #
