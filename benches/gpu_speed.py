@@ -1,6 +1,7 @@
 """Measures the engine's speed as a share of the GPU's matrix rate, both in one run.
 
-Numerator: 15.6 GFLOP per second of unpadded audio for the 0.6B encoder on 30 s chunks, 27.1 for 1.1B.
+Numerator: 15.6 GFLOP per second of unpadded audio for the 0.6B encoder on 30 s chunks, 27.1 for
+1.1B.
 Denominator: the best of 20 products of two 8192 x 8192 matrices in the same type, after warm-up.
 Time: from samples in host memory to words, the median of 3 runs of `throughput`, of rnnt-0.6b in
 float16 and of other models one run, each after one that is not counted. Beside it the

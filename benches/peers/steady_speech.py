@@ -1,4 +1,4 @@
-"""Makes a random NeMo RNNT say about as many tokens as speech has, as `alternating.py` makes ours."""
+"""Makes a random NeMo RNNT say as many tokens as speech has, as `alternating.py` makes ours."""
 
 from typing import Any
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 fn main() {
     println!("cargo:rerun-if-changed=src/accelerator.cpp");
+    println!("cargo:rerun-if-changed=src/guarded.h");
     println!("cargo:rerun-if-changed=src/streams.cpp");
     println!("cargo:rerun-if-env-changed=LIBTORCH");
     let libtorch = env::var_os("LIBTORCH").map(PathBuf::from);

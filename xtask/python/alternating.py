@@ -16,7 +16,8 @@ from transducer import Predictor, TransducerHead
 # About what read English has of a BPE of 1024 pieces.
 TOKENS_PER_S = 3.0
 FRAMES_PER_S = 12.5
-# How far above silent tokens blank lies, in nats, and what a frame adds to due tokens for each deviation.
+# How far above silent tokens blank lies, in nats, and what a frame adds to due tokens for each
+# deviation.
 BLANK = 12.0
 DRIVE = 40.0
 # More than any frame can drive.

@@ -105,8 +105,8 @@ class ConformerLayer(nn.Module):
         rows_past_end: Tensor,
         signal: Tensor,
     ) -> Tensor:
-        """(N, T', D) to (N, T', D); `x` is changed. The rest tells valid frames from padding; see the
-        parts."""
+        """(N, T', D) to (N, T', D); `x` is changed. The rest tells valid frames from padding; see
+        the parts."""
         x = self.feed_forward_in(x)
         x = self.attention(x, n_keys, key_mask)
         x = self.convolution(x, rows_past_end, signal)
@@ -170,8 +170,8 @@ class RelativeAttention(nn.Module):
         self.positions = constant(table.contiguous())
 
     def forward(self, x: Tensor, n_keys: int, key_mask: Tensor | None) -> Tensor:
-        """Adds to `x` (N, T', D), in place. Seen are the first `n_keys` keys, and of the last of them
-        those where `key_mask` (N, 1, 1, some) is 0 and not -inf."""
+        """Adds to `x` (N, T', D), in place. Seen are the first `n_keys` keys, and of the last of
+        them those where `key_mask` (N, 1, 1, some) is 0 and not -inf."""
         n, t, width = x.shape
         h, d = self.n_heads, self.head_width
         qkv = self.query_key_value(self.norm(x)).view(n * t, 3, h, d)
@@ -232,9 +232,9 @@ class Convolution(nn.Module):
         self.halo = kernel // 2
 
     def forward(self, x: Tensor, rows_past_end: Tensor, signal: Tensor) -> Tensor:
-        """Adds to `x` (N, T', D), in place. The kernel sees zeros at `rows_past_end` of all N T' rows,
-        which part the utterances. `signal` is room for the rows between rows of zeros, kernel / 2
-        before and at least as many after; see `slabs`."""
+        """Adds to `x` (N, T', D), in place. The kernel sees zeros at `rows_past_end` of all N T'
+        rows, which part the utterances. `signal` is room for the rows between rows of zeros,
+        kernel / 2 before and at least as many after; see `slabs`."""
         n, t, width = x.shape
         rows = signal[self.halo : self.halo + n * t]
         expanded = self.expand(self.norm(x)).view(n * t, 2 * width)

@@ -42,8 +42,8 @@ class Linear(nn.Module):
     def add_to(self, x: Tensor, inputs: Tensor) -> Tensor:
         """Adds the layer's output for `inputs` (N, T', n_in) to `x` (N, T', n_out), in place."""
         if x.is_cuda and self.bias is None:
-            # In the product's own sum: a GPU passes over memory once less. A bias beside it would cost more
-            # than that saves.
+            # In the product's own sum: a GPU passes over memory once less. A bias beside it would
+            # cost more than that saves.
             n_out, n_in = self.weight.shape
             x.view(-1, n_out).addmm_(inputs.reshape(-1, n_in), self.weight.t())
             return x

@@ -96,8 +96,8 @@ def calibrate(model: Parakeet, head: str, seed: int) -> None:
     """Makes a random head give the search about the work that speech gives it.
 
     Encoder frames of a random network differ little, so their mean is taken out, else one token
-    would win everywhere. Then a transducer is made to alternate (see `alternating.py`), and of a CTC
-    blank's bias is raised until the frames of `EMITTING` emit.
+    would win everywhere. Then a transducer is made to alternate (see `alternating.py`), and of a
+    CTC blank's bias is raised until the frames of `EMITTING` emit.
     """
     # All four in one, since features are normalised by utterance.
     sounds = torch.stack([speech_like(seed + i).flatten() for i in range(2)])

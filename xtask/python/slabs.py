@@ -2,8 +2,8 @@
 
 cuDNN compiles a plan for every shape that it has not met, which takes a sixth of a second on an
 H100, and every batch has a new shape. So the utterances of a batch lie one after the other as the
-rows of one long signal, with zeros between them, and a convolution goes through it in slabs of three
-lengths. Other devices take all rows at once.
+rows of one long signal, with zeros between them, and a convolution goes through it in slabs of
+three lengths. Other devices take all rows at once.
 """
 
 import torch
@@ -14,8 +14,8 @@ from torch import Tensor
 def slab(n_rows: int, x: Tensor) -> int:
     """The length of the next slab where `n_rows` rows are left; it may reach past them.
 
-    Few slabs, since a GPU holds a thousand calls that wait and then stops the host, and little beyond
-    the rows. The shortest holds 30 s of encoder frames.
+    Few slabs, since a GPU holds a thousand calls that wait and then stops the host, and little
+    beyond the rows. The shortest holds 30 s of encoder frames.
     """
     if not x.is_cuda:
         return n_rows

@@ -101,7 +101,7 @@ class RandomWeights(Weights):
     """Random numbers that keep activations near unit size; the same for the same generator.
 
     Norms are near identity, biases small, matrices scaled by their fan-in. Random attention is an
-    average over all frames: it is added in part, or after some layers every frame would be the same.
+    average over all frames: it is added in part, or after some layers all frames would be alike.
     """
 
     def __init__(self, generator: torch.Generator, prefix: str = "") -> None:

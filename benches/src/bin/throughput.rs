@@ -57,31 +57,43 @@ fn main() -> Result<()> {
     let begun = Instant::now();
     let model = arguments.model.load()?;
     let load = begun.elapsed();
-    let sizes = arguments.batch.iter();
-    let cases =
-        sizes.flat_map(|&batch| arguments.spread.iter().map(move |&spread| (batch, spread)));
-    for (batch, spread) in cases {
-        let count = batch.get() * arguments.batches;
-        let utterances = cut(&speech, arguments.seconds, spread, count)?;
-        let together = batch.saturating_mul(arguments.together);
+    for case in arguments.cases() {
+        let count = case.batch.get() * arguments.batches;
+        let utterances = cut(&speech, arguments.seconds, case.spread, count)?;
         // The first one also fills the allocators.
-        run(&model, &utterances, batch, together)?;
+        run(&model, &utterances, case)?;
         model.device_memory();
         let mut runs = Vec::new();
         for _ in 0..arguments.runs.max(1) {
-            runs.push(run(&model, &utterances, batch, together)?);
+            runs.push(run(&model, &utterances, case)?);
         }
         runs.sort_by_key(|run| run.wall);
-        let case = json!({
-            "batch": batch,
-            "lanes": together,
-            "utterance_s": arguments.seconds,
-            "spread": spread,
-            "load": seconds(load),
-        });
-        println!("{}", runs[runs.len() / 2].report(&model, case));
+        let median = &runs[runs.len() / 2];
+        println!("{}", median.report(&model, &arguments, case, load));
     }
     Ok(())
+}
+
+/// What one line is about.
+#[derive(Clone, Copy)]
+struct Case {
+    /// Utterances in an encoder batch.
+    batch: NonZeroUsize,
+    /// Utterances searched together.
+    lanes: NonZeroUsize,
+    spread: f64,
+}
+
+impl Arguments {
+    fn cases(&self) -> impl Iterator<Item = Case> {
+        self.batch.iter().flat_map(move |&batch| {
+            self.spread.iter().map(move |&spread| Case {
+                batch,
+                lanes: batch.saturating_mul(self.together),
+                spread,
+            })
+        })
+    }
 }
 
 /// Utterances of speech, each from another place, the longest first, as a worker sorts them.
@@ -118,67 +130,74 @@ struct Run {
 fn run(
     model: &ParakeetModel,
     utterances: &[&[f32]],
-    batch: NonZeroUsize,
-    together: NonZeroUsize,
+    case: Case,
 ) -> Result<Run, parakeet_model::Error> {
     let begun = Instant::now();
     let mut run = Run::default();
-    {
-        // As a worker does: on a GPU the next ones are encoded while these are searched.
-        let mut groups = utterances.chunks(together.get()).peekable();
-        let mut ahead = None;
-        while let Some(now) = groups.next() {
-            let encoding = match ahead.take() {
-                Some(encoding) => encoding,
-                None => model.begin_encoding(now, batch)?,
-            };
-            if model.device().is_gpu()
-                && let Some(next) = groups.peek()
-            {
-                ahead = Some(model.begin_encoding(next, batch)?);
-            }
-            let (joined, took) = encoding.wait();
-            let mut joined = joined?;
-            run.encode += took;
-            let searching = Instant::now();
-            let rules = SearchRules {
-                window: model.window(),
-                ..SearchRules::default()
-            };
-            let found = search(&mut joined, &rules)?;
-            run.search += searching.elapsed();
-            run.searched += found.stats;
-            let making = Instant::now();
-            for (hypothesis, samples) in found.hypotheses.iter().zip(now) {
-                let clock = FrameClock {
-                    stride: model.manifest().stride_samples(),
-                    sample_rate_hz: SAMPLE_RATE_HZ,
-                    samples: 0..samples.len(),
-                };
-                let times = model.manifest().head.into();
-                run.n_words += words(hypothesis, model.vocabulary(), &clock, times).len();
-                run.audio_s += samples.len() as f64 / f64::from(SAMPLE_RATE_HZ);
-            }
-            run.words += making.elapsed();
+    // As a worker does: on a GPU the next ones are encoded while these are searched.
+    let mut groups = utterances.chunks(case.lanes.get()).peekable();
+    let mut ahead = None;
+    while let Some(now) = groups.next() {
+        let encoding = match ahead.take() {
+            Some(encoding) => encoding,
+            None => model.begin_encoding(now, case.batch)?,
+        };
+        if model.device().is_gpu()
+            && let Some(next) = groups.peek()
+        {
+            ahead = Some(model.begin_encoding(next, case.batch)?);
         }
+        let (joined, took) = encoding.wait();
+        let mut joined = joined?;
+        run.encode += took;
+        let searching = Instant::now();
+        let rules = SearchRules {
+            window: model.window(),
+            ..SearchRules::default()
+        };
+        let found = search(&mut joined, &rules)?;
+        run.search += searching.elapsed();
+        run.searched += found.stats;
+        let making = Instant::now();
+        for (hypothesis, samples) in found.hypotheses.iter().zip(now) {
+            let clock = FrameClock {
+                stride: model.manifest().stride_samples(),
+                sample_rate_hz: SAMPLE_RATE_HZ,
+                samples: 0..samples.len(),
+            };
+            let times = model.manifest().head.into();
+            run.n_words += words(hypothesis, model.vocabulary(), &clock, times).len();
+            run.audio_s += samples.len() as f64 / f64::from(SAMPLE_RATE_HZ);
+        }
+        run.words += making.elapsed();
     }
     run.wall = begun.elapsed();
     Ok(run)
 }
 
 impl Run {
-    /// The case with the figures of this run of it.
-    fn report(&self, model: &ParakeetModel, mut case: Value) -> Value {
-        let figures = json!({
+    fn report(
+        &self,
+        model: &ParakeetModel,
+        arguments: &Arguments,
+        case: Case,
+        load: Duration,
+    ) -> Value {
+        json!({
             "model": model.manifest().model_id,
             "device": model.device().name(),
             "compute_type": model.compute_type().name(),
+            "batch": case.batch,
+            "lanes": case.lanes,
+            "utterance_s": arguments.seconds,
+            "spread": case.spread,
             "rtfx": (self.audio_s / self.wall.as_secs_f64()).round(),
             "audio_s": self.audio_s.round(),
             "wall": seconds(self.wall),
             "encode": seconds(self.encode),
             "search": seconds(self.search),
             "words": seconds(self.words),
+            "load": seconds(load),
             "n_tokens": self.searched.n_tokens,
             "n_words": self.n_words,
             "joint_calls": self.searched.score_calls,
@@ -186,10 +205,6 @@ impl Run {
             "joint_calls_per_token": self.searched.score_calls_per_token(),
             "mean_window": self.searched.mean_window(),
             "peak_bytes": model.device_memory().map(|memory| memory.peak),
-        });
-        if let (Some(case), Value::Object(figures)) = (case.as_object_mut(), figures) {
-            case.extend(figures);
-        }
-        case
+        })
     }
 }

@@ -65,8 +65,6 @@ pub(crate) struct Hearing<'a, E: Ears> {
 struct Begun<T> {
     batch: Vec<ChunkOf>,
     encoding: Result<T, Error>,
-    /// Whether it was encoded while another one waited to be searched.
-    is_ahead: bool,
 }
 
 impl<'a, E: Ears> Hearing<'a, E> {
@@ -85,18 +83,14 @@ impl<'a, E: Ears> Hearing<'a, E> {
     /// them. `None` if no chunk waits.
     pub(crate) fn step(&mut self, recordings: &mut Recordings, stats: &mut Stats) -> Option<usize> {
         let ahead = self.ahead.take();
+        let was_ahead = ahead.is_some();
         let begun = ahead.or_else(|| self.begin(recordings, stats))?;
         let Begun {
             mut batch,
             encoding,
-            is_ahead,
         } = begun;
         if self.has_room_ahead && encoding.is_ok() {
-            let next = self.begin(recordings, stats);
-            self.ahead = next.map(|it| Begun {
-                is_ahead: true,
-                ..it
-            });
+            self.ahead = self.begin(recordings, stats);
         }
 
         let stride = self.chunk_rules.stride;
@@ -105,20 +99,22 @@ impl<'a, E: Ears> Hearing<'a, E> {
         let heard = match encoding.and_then(|it| self.ears.search(it, &frames, stats)) {
             Ok(hypotheses) => hypotheses.into_iter().map(|it| Some(Ok(it))).collect(),
             Err(why) => {
-                let was_alone = !is_ahead && self.ahead.is_none();
+                let is_crowded =
+                    matches!(why, Error::OutOfMemory { .. }) && (was_ahead || self.ahead.is_some());
+                self.has_room_ahead &= !is_crowded;
                 n_done += self.put_back_ahead(recordings);
                 n_done += recordings.drop_forgotten(&mut batch);
                 let utterances: Vec<_> = batch
                     .iter()
                     .map(|it| recordings.utterance(it, stride))
                     .collect();
-                match why {
-                    Error::OutOfMemory { .. } if !was_alone => {
-                        // Alone it may fit.
-                        self.has_room_ahead = false;
-                        self.hear(&utterances, stats)
-                    }
-                    _ => self.divide(&utterances, why, stats),
+                if utterances.is_empty() {
+                    Vec::new()
+                } else if is_crowded {
+                    // Alone it may fit.
+                    self.hear(&utterances, stats)
+                } else {
+                    self.divide(&utterances, why, stats)
                 }
             }
         };
@@ -152,11 +148,7 @@ impl<'a, E: Ears> Hearing<'a, E> {
             .map(|it| recordings.utterance(it, stride))
             .collect();
         let encoding = self.ears.encode(&utterances, stats);
-        Some(Begun {
-            batch,
-            encoding,
-            is_ahead: false,
-        })
+        Some(Begun { batch, encoding })
     }
 
     /// Lets go of the batch that was encoded ahead: its memory may be what another one lacks. How many
@@ -165,7 +157,6 @@ impl<'a, E: Ears> Hearing<'a, E> {
         let Some(Begun {
             mut batch,
             encoding,
-            ..
         }) = self.ahead.take()
         else {
             return 0;
@@ -186,9 +177,6 @@ impl<'a, E: Ears> Hearing<'a, E> {
         batch: &[Utterance],
         stats: &mut Stats,
     ) -> Vec<Option<Result<Hypothesis, Error>>> {
-        if batch.is_empty() {
-            return Vec::new();
-        }
         let may_shrink = batch.len() > 1 || self.smaller_rules().is_some();
         if n_samples(batch) > self.max_samples && may_shrink {
             return self.hear_halves(batch, stats);
@@ -208,9 +196,6 @@ impl<'a, E: Ears> Hearing<'a, E> {
         why: Error,
         stats: &mut Stats,
     ) -> Vec<Option<Result<Hypothesis, Error>>> {
-        if batch.is_empty() {
-            return Vec::new();
-        }
         if let Error::OutOfMemory { .. } = why {
             self.max_samples = self.max_samples.min(n_samples(batch) / 2);
             if batch.len() == 1 && self.smaller_rules().is_none() {

@@ -1,34 +1,23 @@
 // What tch does not bind: the memory of the accelerator, through libtorch's device-independent calls.
-// They lie in the CPU library, and reach the CUDA one once that is open. Each returns 0, or 1 where
-// libtorch throws: no exception may cross into Rust.
+// They lie in the CPU library, and reach the CUDA one once that is open.
 
 #include <ATen/DeviceAccelerator.h>
 
 #include <cstdint>
 
-namespace {
-template <typename Call>
-int guarded(Call call) noexcept {
-  try {
-    call();
-    return 0;
-  } catch (...) {
-    return 1;
-  }
-}
-}  // namespace
+#include "guarded.h"
 
 extern "C" {
 
 // Gives the memory that the allocator keeps for later back to the device.
-int parakeet_release_cache() {
+Said parakeet_release_cache() {
   return guarded([] { at::accelerator::emptyCache(); });
 }
 
 // Free and total bytes of the current device, and those that the allocator keeps for later; the most that
 // tensors have held of it at once since the last call, and what they hold now.
-int parakeet_memory(uint64_t* free, uint64_t* total, uint64_t* kept, uint64_t* peak,
-                    uint64_t* held) {
+Said parakeet_memory(uint64_t* free, uint64_t* total, uint64_t* kept, uint64_t* peak,
+                     uint64_t* held) {
   return guarded([&] {
     const auto device = at::accelerator::getDeviceIndex();
     const auto info = at::accelerator::getMemoryInfo(device);

@@ -4,6 +4,7 @@
 //! `libtorch_cuda.so` registers its kernels when it is opened, so it is opened at run time, before
 //! anything else of libtorch is touched, and only where an NVIDIA driver is found.
 
+use std::ffi::c_char;
 use std::fmt;
 use std::str::FromStr;
 
@@ -86,8 +87,8 @@ pub struct DeviceMemory {
 pub(crate) fn memory() -> Option<DeviceMemory> {
     let [mut free, mut total, mut kept, mut peak, mut held] = [0; 5];
     // SAFETY: the five pointers are valid for writes, and the call catches every exception.
-    let failed = unsafe { parakeet_memory(&mut free, &mut total, &mut kept, &mut peak, &mut held) };
-    (failed == 0).then_some(DeviceMemory {
+    let said = unsafe { parakeet_memory(&mut free, &mut total, &mut kept, &mut peak, &mut held) };
+    said.is_null().then_some(DeviceMemory {
         free,
         total,
         kept,
@@ -112,8 +113,8 @@ unsafe extern "C" {
         kept: *mut u64,
         peak: *mut u64,
         held: *mut u64,
-    ) -> i32;
-    fn parakeet_release_cache() -> i32;
+    ) -> *const c_char;
+    fn parakeet_release_cache() -> *const c_char;
 }
 
 /// Opens the driver first: without one, the large CUDA library would be loaded for nothing.

@@ -12,7 +12,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use tch::{TchError, Tensor};
+use tch::Tensor;
 
 use crate::network::{Audio, Network};
 use crate::streams::Mark;
@@ -45,31 +45,29 @@ impl<'model> Encoding<'model> {
     }
 }
 
-/// What is to come of an order.
-pub(crate) struct Pending {
-    answer: Receiver<Answer>,
-    is_wanted: Arc<AtomicBool>,
+/// What is to come of an order, or has.
+pub(crate) enum Pending {
+    Encoded(Answer),
+    Ordered {
+        answer: Receiver<Answer>,
+        is_wanted: Arc<AtomicBool>,
+    },
 }
 
 impl Pending {
-    /// Of what is encoded already.
-    pub(crate) fn ended(answer: Answer) -> Self {
-        let (here, there) = channel();
-        here.send(answer).expect("its receiver is here");
-        Self {
-            answer: there,
-            is_wanted: Arc::default(),
+    fn wait(self) -> Answer {
+        match self {
+            Self::Encoded(answer) => answer,
+            Self::Ordered { answer, .. } => answer.recv().expect("every order is answered"),
         }
     }
 
-    fn wait(self) -> Answer {
-        self.answer.recv().expect("every order is answered")
-    }
-
     fn cancel(self) {
-        self.is_wanted.store(false, Ordering::Relaxed);
-        // What it says is of no interest, and none comes if the encoder is gone.
-        let _ = self.answer.recv();
+        if let Self::Ordered { answer, is_wanted } = self {
+            is_wanted.store(false, Ordering::Relaxed);
+            // What it says is of no interest, and none comes if the encoder is gone.
+            let _ = answer.recv();
+        }
     }
 }
 
@@ -129,15 +127,6 @@ pub(crate) fn passes<'a, 'b>(
     })
 }
 
-/// Utterances on the host, padded to the longest and to `min_samples`.
-pub(crate) fn padded(utterances: &[&[f32]], min_samples: usize) -> Result<Tensor, TchError> {
-    let rows = utterances.iter().map(|it| Tensor::f_from_slice(it));
-    let rows = rows.collect::<Result<Vec<_>, _>>()?;
-    let samples = Tensor::f_pad_sequence(&rows, true, 0.0, "right")?;
-    let missing = (min_samples as i64 - samples.size()[1]).max(0);
-    samples.f_constant_pad_nd([0, missing])
-}
-
 /// The thread of a GPU's encoder. It ends when this is dropped.
 pub(crate) struct EncoderThread {
     orders: Option<Sender<Order>>,
@@ -193,7 +182,7 @@ impl EncoderThread {
             answer: here,
         };
         orders.send(order).expect("the thread ends after this");
-        (parts, Pending { answer, is_wanted })
+        (parts, Pending::Ordered { answer, is_wanted })
     }
 }
 

@@ -95,7 +95,7 @@ impl ParakeetModel {
             None => {
                 let begun = Instant::now();
                 let encoded = encoder::encode(&self.network, audio);
-                Pending::ended((encoded, begun.elapsed()))
+                Pending::Encoded((encoded, begun.elapsed()))
             }
         };
         Ok(Encoding {

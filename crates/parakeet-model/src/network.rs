@@ -8,8 +8,7 @@ use std::path::Path;
 use tch::{CModule, IValue, TchError, Tensor};
 
 use crate::Error;
-use crate::encoder::padded;
-use crate::streams::{Mark, Streams, pinned, used_here};
+use crate::streams::{Mark, Streams, on_host, used_here};
 use crate::threads::on_one_thread;
 
 /// Numbers per emission: token, duration, log-probability.
@@ -88,14 +87,15 @@ impl Network {
         min_samples: usize,
     ) -> Result<Audio, Error> {
         let longest = utterances.iter().map(|it| it.len()).max().unwrap_or(0);
+        let n_columns = longest.max(min_samples);
         let uploaded = match &self.streams {
             Some(streams) => streams.upload.queue(|| {
                 // From pinned memory the copy is queued; from any other the host waits for the device.
-                let rows = pinned(utterances, longest.max(min_samples))?;
+                let rows = on_host(utterances, n_columns, true)?;
                 let samples = rows.f_to_device_(self.device, tch::Kind::Float, true, false)?;
                 Ok((samples, Some(Mark::new()?)))
             }),
-            None => padded(utterances, min_samples).map(|samples| (samples, None)),
+            None => on_host(utterances, n_columns, false).map(|samples| (samples, None)),
         };
         match uploaded {
             Ok((samples, arrived)) => Ok(Audio {
@@ -160,11 +160,12 @@ impl Network {
 
     /// Has the host wait until all is done that was encoded by now.
     pub(crate) fn wait(&self) -> Result<(), Error> {
-        let waited = self.mark()?.map(|mark| mark.wait_on_host());
-        let waited = waited.transpose();
-        waited
-            .map(drop)
-            .map_err(|why| failure("encode", String::new(), why))
+        match self.mark()? {
+            Some(mark) => mark
+                .wait_on_host()
+                .map_err(|why| failure("encode", String::new(), why)),
+            None => Ok(()),
+        }
     }
 
     /// On a GPU: when all is done that was encoded and joined by now.

@@ -1,21 +1,13 @@
 // Streams, events and pinned memory, which tch does not bind, through libtorch's device-independent calls,
-// as in accelerator.cpp. Each returns null, or what libtorch said, which holds until the next call.
+// as in accelerator.cpp.
+
 #include <ATen/ATen.h>
 #include <ATen/DeviceAccelerator.h>
 #include <c10/core/Event.h>
-#include <string>
-using Said = const char*;
+
+#include "guarded.h"
+
 namespace {
-template <typename Call>
-Said guarded(Call call) noexcept {
-  static thread_local std::string text;
-  try {
-    call();
-    return nullptr;
-  } catch (const std::exception& why) {
-    return (text = why.what()).c_str();
-  }
-}
 c10::Device device() {
   return {at::accelerator::getAccelerator(true).value(), at::accelerator::getDeviceIndex()};
 }
@@ -52,9 +44,9 @@ void parakeet_free_mark(void* mark) { delete event(mark); }
 Said parakeet_used_here(const void* tensor) {
   return guarded([&] { static_cast<const at::Tensor*>(tensor)->record_stream(current()); });
 }
-// Float32 (rows, columns) in pinned memory, holding anything.
-Said parakeet_pinned(int64_t n_rows, int64_t n_columns, void** tensor) {
-  const auto options = at::TensorOptions(at::kFloat).pinned_memory(true);
+// Float32 (rows, columns) on the host, holding anything; in pinned memory, a GPU reads it by itself.
+Said parakeet_on_host(int64_t n_rows, int64_t n_columns, bool is_pinned, void** tensor) {
+  const auto options = at::TensorOptions(at::kFloat).pinned_memory(is_pinned);
   return guarded([&] { *tensor = new at::Tensor(at::empty({n_rows, n_columns}, options)); });
 }
 }

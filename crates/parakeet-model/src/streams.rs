@@ -113,14 +113,23 @@ pub(crate) fn used_here(tensor: &Tensor) -> Result<(), TchError> {
     checked(unsafe { parakeet_used_here(tensor.as_ptr().cast()) })
 }
 
-/// Rows of float32 (N, columns) in memory that a GPU reads by itself, each filled with zeros behind what it
-/// is given.
-#[expect(unsafe_code, reason = "tch makes no pinned tensor but by a copy")]
-pub(crate) fn pinned(rows: &[&[f32]], n_columns: usize) -> Result<Tensor, TchError> {
+/// Rows of float32 (N, columns) on the host, each filled with zeros behind what it is given; in pinned
+/// memory, a GPU reads it by itself.
+#[expect(
+    unsafe_code,
+    reason = "tch fills no tensor row by row, and pins none but by a copy"
+)]
+pub(crate) fn on_host(
+    rows: &[&[f32]],
+    n_columns: usize,
+    is_pinned: bool,
+) -> Result<Tensor, TchError> {
     assert!(rows.iter().all(|row| row.len() <= n_columns));
     let mut tensor = ptr::null_mut();
     // SAFETY: the pointer is valid for a write, and the call catches every exception.
-    checked(unsafe { parakeet_pinned(rows.len() as i64, n_columns as i64, &mut tensor) })?;
+    checked(unsafe {
+        parakeet_on_host(rows.len() as i64, n_columns as i64, is_pinned, &mut tensor)
+    })?;
     // SAFETY: the call made a tensor and gave it away.
     let tensor = unsafe { Tensor::from_ptr(tensor.cast()) };
     let mut at = tensor.data_ptr().cast::<f32>();
@@ -156,5 +165,10 @@ unsafe extern "C" {
     fn parakeet_wait_on_host(event: *mut c_void) -> *const c_char;
     fn parakeet_free_mark(event: *mut c_void);
     fn parakeet_used_here(tensor: *const c_void) -> *const c_char;
-    fn parakeet_pinned(n_rows: i64, n_columns: i64, tensor: *mut *mut c_void) -> *const c_char;
+    fn parakeet_on_host(
+        n_rows: i64,
+        n_columns: i64,
+        is_pinned: bool,
+        tensor: *mut *mut c_void,
+    ) -> *const c_char;
 }
