@@ -13,7 +13,8 @@
 # Words: the tiny model on the 300 test sentences, every compute type on the GPU against float32 on
 # the CPU. Numbers: every stage of a larger random model against the CPU. Speed: random weights of
 # true size, from samples in memory to words, as a share of the matrix rate measured
-# in the same run. The table is printed, and written to SCRATCH/gpu.json.
+# in the same run. The table is printed, and written to SCRATCH/gpu.json. What fails is said, and what
+# comes after it runs all the same; then the exit code is 1.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -30,15 +31,23 @@ for binary in parakeet-worker throughput; do
     }
 done
 mkdir -p "$scratch"
-LD_LIBRARY_PATH=$("$python" -c 'import pathlib, torch; print(pathlib.Path(torch.__file__).parent / "lib")')
-export LD_LIBRARY_PATH
+libraries=$("$python" -c 'import pathlib, torch; print(pathlib.Path(torch.__file__).parent / "lib")')
+export LD_LIBRARY_PATH=$libraries${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+failed=0
+fails() { # WHAT
+    echo "FAILED: $1"
+    failed=1
+}
 
 echo "== bundles"
 # Each in few threads: they run side by side.
-export_model() { OMP_NUM_THREADS=3 "$python" xtask/python/export.py "$@" 2> "$scratch/export-$BASHPID.log" || {
-    cat "$scratch/export-$BASHPID.log" >&2
-    return 1
-}; }
+export_model() {
+    local log=$scratch/export-$BASHPID.log
+    OMP_NUM_THREADS=3 "$python" xtask/python/export.py "$@" 2> "$log" || {
+        cat "$log" >&2
+        return 1
+    }
+}
 exports=()
 export_model models/parakeet-rnnt-tiny/parakeet-rnnt-tiny.nemo \
     --out "$scratch/tiny" --dtype float32,bfloat16,float16 & exports+=($!)
@@ -56,18 +65,21 @@ words() { # NAME FLAGS...
     local name=$1
     shift
     "$binaries/parakeet-worker" transcribe --model "$scratch/tiny" --format json --tokens \
-        --chunk-seconds 60 "$@" tests/data/tiny-300/*.flac > "$scratch/words-$name.jsonl"
+        --chunk-seconds 60 "$@" tests/data/tiny-300/*.flac > "$scratch/words-$name.jsonl" || fails "$name"
 }
 words reference --device cpu --compute-type float32
 words gpu-float32 --device "$device" --compute-type float32
 words gpu-float32-alone --device "$device" --compute-type float32 --batch-size 1
+# Small enough that batches are encoded while others are searched.
+words gpu-float32-eights --device "$device" --compute-type float32 --batch-size 8
 words gpu-bfloat16 --device "$device" --compute-type bfloat16
 words gpu-float16 --device "$device" --compute-type float16
-"$python" benches/gpu_words.py tests/data/tiny-300/truth.jsonl "$scratch"/words-*.jsonl
+"$python" benches/gpu_words.py tests/data/tiny-300/truth.jsonl "$scratch"/words-*.jsonl || fails words
 
 echo "== numbers: ${NUMBERS_MODEL:-tdt_ctc-110m}, random, against float32 on the CPU"
-"$python" benches/gpu_numbers.py "$scratch/numbers" --device "$device"
+"$python" benches/gpu_numbers.py "$scratch/numbers" --device "$device" || fails numbers
 
 echo "== speed: random weights"
 "$python" benches/gpu_speed.py --throughput "$binaries/throughput" --device "$device" \
-    --bundles "$scratch" --models "$models" --json "$scratch/gpu.json"
+    --bundles "$scratch" --models "$models" --json "$scratch/gpu.json" || fails speed
+exit "$failed"

@@ -33,8 +33,8 @@ COLUMNS = (
 ).split()
 
 
-def main() -> None:
-    """Prints the table, row by row."""
+def main() -> int:
+    """Prints the table, row by row; exit code 1 if a run failed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--throughput", required=True)
     parser.add_argument("--bundles", type=pathlib.Path, required=True)
@@ -50,15 +50,15 @@ def main() -> None:
     card = torch.cuda.get_device_name() if arguments.device == "cuda" else "CPU"
     shown = ", ".join(f"{name} {rate / 1e3:.1f} TFLOP/s" for name, rate in rates.items())
     print(f"{card}: matrix rate {shown}; copy {copy / 1e12:.2f} TB/s read and written")
-    stages(arguments)
     recording = write_recording(arguments.bundles / "recording.wav")
-    rows = []
+    rows, failed = [], False
     print("  ".join(COLUMNS), flush=True)
     for model, compute_type, flags in plan(arguments):
         command = [arguments.throughput, "--model", str(arguments.bundles / model)]
         command += ["--device", arguments.device, "--compute-type", compute_type, *flags]
-        done = subprocess.run([*command, str(recording)], stdout=subprocess.PIPE, text=True)
-        for row in map(json.loads, done.stdout.splitlines()):
+        run = subprocess.Popen([*command, str(recording)], stdout=subprocess.PIPE, text=True)
+        # Each as it comes: a run that is stopped has said what it knew.
+        for row in map(json.loads, run.stdout):
             gflop = next((it for size, it in GFLOP_PER_AUDIO_S.items() if size in model), 0.0)
             row["share"] = round(100 * row["rtfx"] * gflop / rates[compute_type], 1)
             row["peak_gb"] = round((row["peak_bytes"] or 0) / 1e9, 1)
@@ -69,10 +69,13 @@ def main() -> None:
                 sep="  ",
                 flush=True,
             )
-        if done.returncode != 0:
-            print(f"{model} {compute_type}: exit code {done.returncode}", flush=True)
+        if run.wait() != 0:
+            failed = True
+            print(f"{model} {compute_type}: exit code {run.returncode}", flush=True)
         report = {"card": card, "torch": torch.__version__, "matrix_gflops": rates, "rows": rows}
         arguments.json.write_text(json.dumps(report, indent=1))
+    stages(arguments)
+    return int(failed)
 
 
 def write_recording(path: pathlib.Path) -> pathlib.Path:
@@ -177,4 +180,4 @@ def best(device: str, call) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -30,7 +30,7 @@ from random_nemo import scatter, train_tokenizer  # noqa: E402
 from steady_speech import make_speak_steadily  # noqa: E402
 
 MODEL = "rnnt-0.6b"
-TYPES = "float32,bfloat16,int8"
+TYPES = "float32,bfloat16,int8,int8_float32"
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ pub struct ModelArguments {
     /// auto, cpu or cuda.
     #[arg(long, default_value = "auto")]
     device: Device,
-    /// float32, bfloat16, float16, int8 or auto.
+    /// float32, bfloat16, float16, int8, int8_float32 or auto.
     #[arg(long, default_value = "auto")]
     compute_type: ComputeType,
     /// CPU threads of one network operation.

@@ -14,17 +14,11 @@ from checkpoint import read_checkpoint
 from errors import ExportError
 from known_models import languages
 from manifest import describe_file, manifest, sha256, write_json
-from parakeet import build, freeze
+from parakeet import COMPUTE_TYPES, build, freeze
 from weights import RandomWeights
 
 # 60 s: twice the longest chunk that the worker makes unless it is told otherwise.
 DEFAULT_MAX_SECONDS = 60
-COMPUTE_TYPES = {
-    "float32": torch.float32,
-    "bfloat16": torch.bfloat16,
-    "float16": torch.float16,
-    "int8": torch.int8,
-}
 EXAMPLES = """
 examples:
   export.py parakeet.nemo --out models/parakeet
@@ -34,6 +28,8 @@ examples:
       for CPUs and GPUs; the folder is where the worker looks for this model's id
   export.py parakeet.nemo --out models/parakeet --dtype float32,bfloat16,int8
       int8 is for CPUs with AVX-512 VNNI, and for no GPU
+  export.py parakeet.nemo --out models/parakeet --dtype float32,int8_float32
+      int8_float32 is for CPUs without bfloat16, any with AVX2
   export.py --random-init rnnt-0.6b --out /tmp/rnnt-0.6b --dtype bfloat16
       true size, random weights: for timing on a machine that reaches no model hub
 
@@ -172,7 +168,7 @@ def write_bundle(arguments: argparse.Namespace, scratch: Path, bundle: Path) -> 
         path = bundle / f"model.{name}.pt"
         # A cast in place would make the next type a cast of a cast.
         typed = model if name == arguments.dtype[-1] else copy.deepcopy(model)
-        torch.jit.save(freeze(typed.cast(COMPUTE_TYPES[name])), path)
+        torch.jit.save(freeze(typed.cast(*COMPUTE_TYPES[name])), path)
         archives[name] = describe_file(path)
         say(f"{path.name}: {path.stat().st_size / 2**20:.1f} MiB")
     write_json(bundle / "vocabulary.json", pieces)

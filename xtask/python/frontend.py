@@ -50,7 +50,7 @@ class LogMel(nn.Module):
         audio = torch.cat([audio[:, :1], audio[:, 1:] - self.preemphasis * audio[:, :-1]], dim=1)
         if int(n_samples.min()) < audio.size(1):
             columns = torch.arange(audio.size(1), device=audio.device)
-            past_end = columns >= n_samples.to(audio.device).unsqueeze(1)
+            past_end = columns >= n_samples.to(audio.device, non_blocking=True).unsqueeze(1)
             audio.masked_fill_(past_end, 0.0)
 
         spectrum = torch.stft(
@@ -66,12 +66,13 @@ class LogMel(nn.Module):
         power = spectrum.abs().square_()
         features = torch.matmul(self.mel, power).add_(self.log_guard).log_()
 
-        count = n_frames.clamp(min=1).to(audio.device, features.dtype).view(-1, 1, 1)
+        frames = n_frames.to(audio.device, non_blocking=True)
+        count = frames.clamp(min=1).to(features.dtype).view(-1, 1, 1)
         past_end = torch.empty(0)
         is_padded = int(n_frames.min()) < n_columns
         if is_padded:
             columns = torch.arange(n_columns, device=audio.device)
-            past_end = (columns >= n_frames.to(audio.device).unsqueeze(1)).unsqueeze(1)
+            past_end = (columns >= frames.unsqueeze(1)).unsqueeze(1)
             features.masked_fill_(past_end, 0.0)
         features -= features.sum(2, keepdim=True) / count
         if is_padded:

@@ -1,8 +1,11 @@
-"""Linear layers of 8-bit weights and activations, for CPUs that multiply bytes (AVX-512 VNNI).
+"""Linear layers of 8-bit weights and activations, for CPUs.
 
 Weights have a scale per output, activations a scale per row that is measured as they come: a row
 never depends on another, so that neither a neighbour nor padding changes it. (torch's own dynamic
 quantisation has one scale for a whole tensor.)
+
+CPUs with VNNI sum products of bytes in 32 bits. Others, with AVX2 or AVX-512 alone, add pairs of
+them in 16 bits and cut off what is larger: there weights have 7 bits, so that no pair is.
 """
 
 import torch
@@ -12,6 +15,9 @@ from linear import Linear
 
 # A row of zeros has a scale, too.
 SMALLEST = 1e-30
+LARGEST_WEIGHT = 127.0
+# Two products with the largest byte are 2 * 255 * 64 = 32640, and 16 bits hold 32767.
+LARGEST_WEIGHT_IN_PAIRS = 64.0
 
 
 def quantised(layers: nn.Module) -> dict[str, "Int8Linear"]:
@@ -33,7 +39,7 @@ class Int8Linear(nn.Module):
 
     def __init__(self, layer: Linear) -> None:
         super().__init__()
-        scale = layer.weight.abs().amax(dim=1).clamp(min=SMALLEST) / 127.0
+        scale = layer.weight.abs().amax(dim=1).clamp(min=SMALLEST) / LARGEST_WEIGHT
         weight = (layer.weight / scale.unsqueeze(1)).round()
         self.register_buffer("weight", weight.to(torch.int8))
         self.register_buffer("scale", scale)
@@ -41,6 +47,7 @@ class Int8Linear(nn.Module):
         self.register_buffer("bias", bias)
         self.register_buffer("zero_points", torch.zeros(scale.size(0), dtype=torch.int32))
         self.smallest = SMALLEST
+        self.in_pairs = LARGEST_WEIGHT_IN_PAIRS / LARGEST_WEIGHT
         self.is_packed = False
 
     def add_to(self, x: Tensor, inputs: Tensor) -> Tensor:
@@ -50,17 +57,38 @@ class Int8Linear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, T', n_in) to (N, T', n_out), in the type of `x`."""
         if not self.is_packed:
-            # An archive cannot hold the layout that the product wants, so the first call makes it.
-            self.weight = torch.ops.onednn.qlinear_prepack(self.weight, None)
-            self.is_packed = True
+            self.pack()
         n, t, n_in = x.shape
         rows = x.reshape(n * t, n_in)
         largest = rows.abs().amax(dim=1, keepdim=True).to(torch.float32)
         row_scale = largest.clamp(min=self.smallest) / 127.0
-        # Bytes from 1 to 255, where 128 stands for 0.
-        rows = (rows / row_scale).round_().add_(128.0).to(torch.uint8)
-        product = torch.ops.onednn.qlinear_pointwise(
-            rows, 1.0, 128, self.weight, self.scale, self.zero_points, None,
-            1.0, 0, torch.float32, "none", [], "",
-        )  # fmt: skip
+        # To unsigned bytes, where 128 stands for 0, the way over signed ones is twice as fast.
+        rows = (rows / row_scale).round_().to(torch.int8).to(torch.uint8).bitwise_xor_(128)
+        product = byte_product(rows, self.weight, self.scale, self.zero_points)
         return torch.addcmul(self.bias, product, row_scale).to(x.dtype).view(n, t, -1)
+
+    def pack(self) -> None:
+        """Suits the weights to the CPU; an archive cannot hold the layout of the product."""
+        if adds_in_pairs(self.weight):
+            self.weight = (self.weight * self.in_pairs).round_().to(torch.int8)
+            self.scale = self.scale / self.in_pairs
+        self.weight = torch.ops.onednn.qlinear_prepack(self.weight, None)
+        self.is_packed = True
+
+
+def adds_in_pairs(any_tensor: Tensor) -> bool:
+    """Whether this CPU cuts off the sum of two products of bytes at 16 bits."""
+    n, k = 16, 64
+    # Out of a tensor that changes: what is constant is computed once, by the exporter's CPU.
+    rows = any_tensor.new_full([n, k], 255, dtype=torch.uint8)
+    weight = any_tensor.new_full([n, k], 127, dtype=torch.int8)
+    packed = torch.ops.onednn.qlinear_prepack(weight, None)
+    product = byte_product(rows, packed, torch.ones([n]), torch.zeros([n], dtype=torch.int32))
+    return bool((product != float(k * 127 * (255 - 128))).any())
+
+
+def byte_product(rows: Tensor, weight: Tensor, scale: Tensor, zero_points: Tensor) -> Tensor:
+    """Float32 (N, n_out) of bytes (N, n_in), where 128 stands for 0, and of packed weights."""
+    return torch.ops.onednn.qlinear_pointwise(
+        rows, 1.0, 128, weight, scale, zero_points, None, 1.0, 0, torch.float32, "none", [], ""
+    )

@@ -13,6 +13,15 @@ from int8 import quantised
 from transducer import TransducerHead
 from weights import Weights
 
+# By the name that a user types: the type of encoder and head, and whether the linear layers of the
+# encoder's layers multiply bytes.
+COMPUTE_TYPES = {
+    "float32": (torch.float32, False),
+    "bfloat16": (torch.bfloat16, False),
+    "float16": (torch.float16, False),
+    "int8": (torch.bfloat16, True),
+    "int8_float32": (torch.float32, True),
+}
 # What a frozen archive keeps; docs/model-export.md is the contract.
 METHODS = ["encode", "encoder_output", "features"]
 TRANSDUCER_METHODS = [*METHODS, "initial_state", "score", "advance"]
@@ -43,15 +52,12 @@ class Parakeet(nn.Module):
         )
         self.compute_type = torch.float32
 
-    def cast(self, compute_type: torch.dtype) -> "Parakeet":
+    def cast(self, compute_type: torch.dtype, in_bytes: bool = False) -> "Parakeet":
         """Casts encoder and head in place; the front end stays float32.
 
-        int8 is that of the encoder layers' linear layers, in a network of bfloat16.
+        With `in_bytes` the linear layers of the encoder's layers multiply bytes.
         """
-        replaced = {}
-        if compute_type == torch.int8:
-            compute_type = torch.bfloat16
-            replaced = quantised(self.encoder.layers)
+        replaced = quantised(self.encoder.layers) if in_bytes else {}
         self.encoder.to(compute_type)
         self.head.to(compute_type)
         for name, layer in replaced.items():

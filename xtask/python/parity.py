@@ -22,6 +22,7 @@ from goldens import compare_goldens, write_goldens, write_tiny_goldens
 from manifest import sha256
 from nemo_config import SHAPES, Shape
 from oracle import Oracle
+from parakeet import COMPUTE_TYPES
 from parity_audio import write_recordings
 from parity_batches import compare_alone_with_batches, compare_types
 from parity_report import Report
@@ -95,7 +96,7 @@ class Run:
             compare_goldens(GOLDENS, "tiny", checkpoint, heard, self.report)
         if self.arguments.full:
             self.say("exporting tiny in every compute type")
-            bundle = self.export(checkpoint, "rnnt", "float32,bfloat16,float16,int8")
+            bundle = self.export(checkpoint, "rnnt", ",".join(COMPUTE_TYPES))
             compare_types(self.worker, bundle, sentences, self.report)
         self.report.close("tiny")
 

@@ -60,7 +60,7 @@ fn fitting(bytes: u64, seconds: f64, compute_type: ComputeType) -> NonZeroUsize 
 /// H100 5.9 GB for 128 chunks of 30 s in 16-bit types, and the same for each second on a CPU.
 pub(crate) fn bytes_per_second(compute_type: ComputeType) -> u64 {
     match compute_type {
-        ComputeType::Float32 => 3_200_000,
+        ComputeType::Float32 | ComputeType::Int8Float32 => 3_200_000,
         _ => 1_600_000,
     }
 }

@@ -201,7 +201,7 @@ mod tests {
         }
         refused(
             json!({"compute_type": "fp16"}),
-            "config.compute_type is \"fp16\", expected one of auto, float32, bfloat16, float16, int8",
+            "config.compute_type is \"fp16\", expected one of auto, float32, bfloat16, float16, int8, int8_float32",
         );
         refused(
             json!({"segment_pause": 0}),

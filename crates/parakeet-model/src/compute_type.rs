@@ -15,19 +15,22 @@ pub enum ComputeType {
     Bfloat16,
     /// IEEE 754 half precision.
     Float16,
-    /// Linear layers of eight-bit integers with scales, for CPUs with instructions for them; the rest
-    /// is bfloat16.
+    /// Linear layers of eight-bit integers with scales, the rest bfloat16: for CPUs with instructions for
+    /// both.
     Int8,
+    /// Linear layers of eight-bit integers with scales, the rest float32: for CPUs without bfloat16.
+    Int8Float32,
 }
 
 impl ComputeType {
     /// Every compute type, in the order of a help text.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Auto,
         Self::Float32,
         Self::Bfloat16,
         Self::Float16,
         Self::Int8,
+        Self::Int8Float32,
     ];
 
     /// The name that a user types and that a manifest holds.
@@ -38,15 +41,28 @@ impl ComputeType {
             Self::Bfloat16 => "bfloat16",
             Self::Float16 => "float16",
             Self::Int8 => "int8",
+            Self::Int8Float32 => "int8_float32",
         }
+    }
+
+    /// Whether linear layers multiply eight-bit integers.
+    pub(crate) fn multiplies_bytes(self) -> bool {
+        matches!(self, Self::Int8 | Self::Int8Float32)
     }
 
     /// Why this type cannot be had on a device, whatever the bundle holds.
     pub(crate) fn obstacle(self, device: tch::Device) -> Option<&'static str> {
         match self {
-            Self::Int8 if device.is_cuda() => Some("it is for CPUs, and the device is cuda"),
-            // Without them the sums of products are cut off at 16 bits.
-            Self::Int8 if !cpu_has_vnni() => Some("the CPU has no instructions for it (VNNI)"),
+            Self::Int8 | Self::Int8Float32 if device.is_cuda() => {
+                Some("it is for CPUs, and the device is cuda")
+            }
+            Self::Int8 | Self::Int8Float32 if !cpu_multiplies_bytes() => {
+                Some("the CPU has no instructions for it (AVX2)")
+            }
+            // Nor has it any for the bfloat16 of the rest: float32 would be faster.
+            Self::Int8 if !cpu_has_vnni() => {
+                Some("the CPU has no instructions for it (VNNI); int8_float32 can do without")
+            }
             _ => None,
         }
     }
@@ -54,8 +70,9 @@ impl ComputeType {
     /// What [`ComputeType::Auto`] tries on a device, best first.
     ///
     /// On CUDA bfloat16 comes before the equally fast float16, which can overflow. On a CPU float16
-    /// runs at a tenth of float32's rate and is never chosen; int8 and bfloat16 are faster than
-    /// float32 where the CPU has instructions for them, and slower where it has none.
+    /// runs at a tenth of float32's rate and is never chosen; bfloat16, and int8 around it, are faster
+    /// than float32 where the CPU has instructions for bfloat16, and slower where it has none. Bytes
+    /// with float32 around them are faster than float32 wherever a CPU multiplies bytes.
     pub(crate) fn preferences(device: tch::Device) -> Vec<Self> {
         if device.is_cuda() {
             return vec![Self::Bfloat16, Self::Float16, Self::Float32];
@@ -66,6 +83,9 @@ impl ComputeType {
                 preferences.push(Self::Int8);
             }
             preferences.push(Self::Bfloat16);
+        }
+        if cpu_multiplies_bytes() {
+            preferences.push(Self::Int8Float32);
         }
         preferences.push(Self::Float32);
         preferences
@@ -91,6 +111,15 @@ fn cpu_has_vnni() -> bool {
     #[cfg(target_arch = "x86_64")]
     return std::arch::is_x86_feature_detected!("avx512vnni")
         || std::arch::is_x86_feature_detected!("avxvnni");
+    #[cfg(not(target_arch = "x86_64"))]
+    return false;
+}
+
+/// Products of bytes at all. Without VNNI pairs of them are summed in 16 bits, for which the archive's
+/// weights are made smaller when they are loaded (`xtask/python/int8.py`).
+fn cpu_multiplies_bytes() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return std::arch::is_x86_feature_detected!("avx2");
     #[cfg(not(target_arch = "x86_64"))]
     return false;
 }
@@ -123,10 +152,25 @@ mod tests {
     }
 
     #[test]
-    fn int8_is_refused_on_cuda_and_never_chosen_there() {
+    fn bytes_are_refused_on_cuda_and_never_chosen_there() {
         let cuda = tch::Device::Cuda(0);
-        assert!(ComputeType::Int8.obstacle(cuda).is_some());
-        assert!(!ComputeType::preferences(cuda).contains(&ComputeType::Int8));
+        for compute_type in [ComputeType::Int8, ComputeType::Int8Float32] {
+            assert!(compute_type.obstacle(cuda).is_some());
+            assert!(!ComputeType::preferences(cuda).contains(&compute_type));
+        }
+    }
+
+    #[test]
+    fn on_a_cpu_bytes_come_right_before_float32_and_behind_what_bfloat16_gains() {
+        let mut expected = vec![
+            ComputeType::Int8,
+            ComputeType::Bfloat16,
+            ComputeType::Int8Float32,
+            ComputeType::Float32,
+        ];
+        let preferences = ComputeType::preferences(tch::Device::Cpu);
+        expected.retain(|it| preferences.contains(it));
+        assert_eq!(preferences, expected);
     }
 
     #[test]

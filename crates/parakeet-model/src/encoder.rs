@@ -62,7 +62,7 @@ impl Pending {
         }
     }
 
-    fn cancel(self) {
+    pub(crate) fn cancel(self) {
         if let Self::Ordered { answer, is_wanted } = self {
             is_wanted.store(false, Ordering::Relaxed);
             // What it says is of no interest, and none comes if the encoder is gone.

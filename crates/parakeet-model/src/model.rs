@@ -49,10 +49,10 @@ impl ParakeetModel {
     /// Each slice is mono, 16 kHz, in [-1, 1]; lengths may differ. Internally the batch is padded to
     /// (N, S), turned into log-mel (N, n_mels, T) and encoded to T' = ceil(T / subsampling) frames.
     /// Padding changes no result: an utterance encodes alone as in a batch, to within the noise of its
-    /// compute type; in int8 exactly, since there one is encoded after the other. An utterance shorter
-    /// than one hop, even an empty one, has no encoder frames and decodes to nothing. On a CPU utterances
-    /// share a pass of at most [`pass_samples`](Self::pass_samples): what it gains from a batch is the
-    /// search of several.
+    /// compute type; with linear layers of bytes exactly, since there one is encoded after the other. An
+    /// utterance shorter than one hop, even an empty one, has no encoder frames and decodes to nothing. On
+    /// a CPU utterances share a pass of at most [`pass_samples`](Self::pass_samples): what it gains from a
+    /// batch is the search of several.
     ///
     /// # Errors
     ///
@@ -85,9 +85,15 @@ impl ParakeetModel {
             Some(encoder) => {
                 let (order, pending) = encoder.order();
                 for audio in audio {
-                    // It takes no more of them once one has failed, and says so in the end.
-                    if order.send(audio?).is_err() {
-                        break;
+                    match audio.map(|audio| order.send(audio)) {
+                        Ok(Ok(())) => {}
+                        // It takes no more of them once one has failed, and says so in the end.
+                        Ok(Err(_)) => break,
+                        Err(why) => {
+                            drop(order);
+                            pending.cancel();
+                            return Err(why);
+                        }
                     }
                 }
                 pending
@@ -129,13 +135,15 @@ impl ParakeetModel {
 
     /// How many samples, padding included, go through the encoder at once; a longer utterance goes alone.
     pub fn pass_samples(&self) -> usize {
-        match (self.device(), self.compute_type) {
-            (Device::Cuda, _) => usize::MAX,
-            // The products of bytes are the same in any batch, the bfloat16 around them is not.
-            (_, ComputeType::Int8) => 0,
+        if self.on_cuda {
+            usize::MAX
+        } else if self.compute_type.multiplies_bytes() {
+            // The products of bytes are the same in any batch, what is around them is not.
+            0
+        } else {
             // 45 s, two chunks of a long recording: each pass reads all weights, and with more of them what a
             // layer hands to the next leaves a CPU's caches; see docs/decisions/0004-encoder-on-a-cpu.md.
-            _ => 720_000,
+            720_000
         }
     }
 

@@ -19,7 +19,7 @@ pub(crate) struct Network {
     module: CModule,
     device: tch::Device,
     /// On a GPU.
-    streams: Option<Streams>,
+    streams: Option<&'static Streams>,
 }
 
 /// Utterances on the network's device, padded.
@@ -56,7 +56,7 @@ impl Network {
             .and_then(|()| tch::jit::f_set_profiling_mode(false));
         let loaded = settled.and_then(|()| {
             let module = CModule::load_on_device(path, device)?;
-            let streams = device.is_cuda().then(Streams::new).transpose()?;
+            let streams = device.is_cuda().then(Streams::get).transpose()?;
             Ok(Self {
                 module,
                 device,

@@ -6,10 +6,12 @@
 
 use std::ffi::{CStr, c_char, c_void};
 use std::ptr;
+use std::sync::OnceLock;
 
 use tch::{TchError, Tensor};
 
-/// The streams of one network beside the default one.
+/// The streams beside the default one. All networks share them, since CUDA's libraries keep memory for each
+/// stream that they have worked on.
 pub(crate) struct Streams {
     /// Brings audio while the encoder works.
     pub(crate) upload: Stream,
@@ -18,11 +20,13 @@ pub(crate) struct Streams {
 }
 
 impl Streams {
-    pub(crate) fn new() -> Result<Self, TchError> {
-        Ok(Self {
-            upload: Stream::new(false)?,
-            search: Stream::new(true)?,
-        })
+    pub(crate) fn get() -> Result<&'static Self, TchError> {
+        static STREAMS: OnceLock<Streams> = OnceLock::new();
+        if let Some(streams) = STREAMS.get() {
+            return Ok(streams);
+        }
+        let (upload, search) = (Stream::new(false)?, Stream::new(true)?);
+        Ok(STREAMS.get_or_init(|| Self { upload, search }))
     }
 }
 

@@ -12,13 +12,10 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from architecture import Architecture, Encoder, FrontEnd, Predictor
-from parakeet import Parakeet, build, freeze
+from parakeet import COMPUTE_TYPES, Parakeet, build, freeze
 from weights import RandomWeights
 
 torch.set_num_threads(1)
-
-# Whether this CPU sums products of bytes in 32 bits (AVX-512 VNNI). In torch 2.11 the question is private.
-MULTIPLIES_BYTES = torch.cpu._is_vnni_supported()
 
 SIZES = Architecture(
     head="rnnt",
@@ -96,12 +93,10 @@ def state_dict(sizes: Architecture = SIZES) -> dict[str, Tensor]:
 
 
 @cache
-def archive(
-    compute_type: torch.dtype = torch.float32, sizes: Architecture = SIZES
-) -> torch.jit.ScriptModule:
+def archive(compute_type: str = "float32", sizes: Architecture = SIZES) -> torch.jit.ScriptModule:
     """The frozen model, saved and loaded."""
     file = BytesIO()
-    torch.jit.save(freeze(model(sizes).cast(compute_type)), file)
+    torch.jit.save(freeze(model(sizes).cast(*COMPUTE_TYPES[compute_type])), file)
     file.seek(0)
     return torch.jit.load(file)
 

@@ -40,7 +40,7 @@ fn a_call_that_is_wrong_has_exit_code_2_and_prints_nothing() {
         ),
         (
             &["--compute-type", "float64", SPEECH],
-            "possible values: auto, float32, bfloat16, float16, int8",
+            "possible values: auto, float32, bfloat16, float16, int8, int8_float32",
         ),
         (
             &["--language", "", SPEECH],

@@ -176,6 +176,25 @@ fn a_bundle_of_float16_alone_is_refused_on_a_cpu() {
 }
 
 #[test]
+fn auto_takes_bytes_where_the_bundle_has_them_and_the_cpu_multiplies_them() {
+    let bundle = bundle_with(|manifest| {
+        let archives = &mut manifest["archives"];
+        archives["int8_float32"] = archives["float32"].clone();
+    });
+    let model = load(bundle.path()).expect("the archive is whole, whatever it is called");
+    #[cfg(target_arch = "x86_64")]
+    let multiplies_bytes = std::arch::is_x86_feature_detected!("avx2");
+    #[cfg(not(target_arch = "x86_64"))]
+    let multiplies_bytes = false;
+    let expected = if multiplies_bytes {
+        ComputeType::Int8Float32
+    } else {
+        ComputeType::Float32
+    };
+    assert_eq!(model.compute_type(), expected);
+}
+
+#[test]
 fn cuda_is_refused_with_a_reason_where_there_is_none() {
     match ParakeetModel::load(&bundle(), Device::Cuda, ComputeType::Float32) {
         Ok(model) => assert_eq!(model.device(), Device::Cuda),

@@ -1,4 +1,4 @@
-//! Every compute type answers numbers to whatever it is given; int8 the same ones in any batch.
+//! Every compute type answers numbers to whatever it is given; those of bytes the same ones in any batch.
 
 use parakeet_model::{ComputeType, ParakeetModel};
 use rnnt_decode::{Hypothesis, SearchRules, search};
@@ -89,8 +89,10 @@ fn square(n_samples: usize, half_period: usize) -> Vec<f32> {
 }
 
 #[test]
-fn int8_hears_alone_what_it_hears_in_20_random_batches() {
-    if let Some(model) = load_typed(ComputeType::Int8) {
-        check_same_in_random_batches(&model, &slices(&recordings(12)));
+fn bytes_hear_alone_what_they_hear_in_20_random_batches() {
+    for compute_type in [ComputeType::Int8, ComputeType::Int8Float32] {
+        if let Some(model) = load_typed(compute_type) {
+            check_same_in_random_batches(&model, &slices(&recordings(12)));
+        }
     }
 }

@@ -10,11 +10,12 @@ use parakeet_model::{ComputeType, Device, Error, ParakeetModel, set_threads};
 use crate::tiny::project;
 
 /// What the exporter offers for the tiny model.
-pub(crate) const TYPES: [ComputeType; 4] = [
+pub(crate) const TYPES: [ComputeType; 5] = [
     ComputeType::Float32,
     ComputeType::Bfloat16,
     ComputeType::Float16,
     ComputeType::Int8,
+    ComputeType::Int8Float32,
 ];
 
 /// The tiny model in all of [`TYPES`].
