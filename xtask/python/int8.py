@@ -70,7 +70,9 @@ class Int8Linear(nn.Module):
     def pack(self) -> None:
         """Suits the weights to the CPU; an archive cannot hold the layout of the product."""
         if adds_in_pairs(self.weight):
-            self.weight = (self.weight * self.in_pairs).round_().to(torch.int8)
+            # In parts: large memory that comes and goes leaves holes between what stays.
+            for rows in self.weight.split(64):
+                rows.copy_((rows * self.in_pairs).round_())
             self.scale = self.scale / self.in_pairs
         self.weight = torch.ops.onednn.qlinear_prepack(self.weight, None)
         self.is_packed = True

@@ -29,7 +29,7 @@ class Subsampling(nn.Module):
         n_halvings = int(math.log2(sizes.subsampling))
         self.n_mels = n_mels
         self.channels = channels
-        self.first = first_product(weights, n_mels, channels)
+        self.first = FirstConvolution(n_mels, channels, weights)
         # NeMo numbers the layers of its sequence, activations included: 2, 3, (4), 5, 6, (7).
         places = range(2, 2 + 3 * (n_halvings - 1), 3)
         self.depthwise = nn.ModuleList(depthwise(weights, f"conv.{i}", channels) for i in places)
@@ -103,27 +103,64 @@ class ProductRelu(nn.Module):
         torch._addmm_activation(self.bias, rows, self.weight.t(), use_gelu=False, out=out)
 
 
+class FirstConvolution(nn.Module):
+    """The first convolution, 3x3 over frames and mel bands of one channel, and its ReLU, as products.
+
+    A GPU makes one of it, from three frames (3 n_mels) to all bands and channels of one: seven of
+    eight numbers are 0, but a convolution of a single channel has nothing to fill a matrix unit
+    with. A CPU makes several in float32, of the few mel bands that a few bands see.
+    """
+
+    def __init__(self, n_mels: int, channels: int, weights: Weights) -> None:
+        super().__init__()
+        kernel = weights.take("conv.0.weight", channels, 1, 3, 3)
+        bias = weights.take("conv.0.bias", channels)
+        n_bands = halve(n_mels)
+        matrix = torch.zeros(n_bands, channels, 3, n_mels)
+        for band in range(n_bands):
+            for tap in range(3):
+                source = 2 * band - 1 + tap
+                if 0 <= source < n_mels:
+                    matrix[band, :, :, source] = kernel[:, 0, :, tap]
+        self.n_mels = n_mels
+        self.whole = ProductRelu(matrix.view(n_bands * channels, 3 * n_mels), bias.repeat(n_bands))
+        self.parts = nn.ModuleList(
+            FewBands(matrix, bias, band) for band in range(0, n_bands, FewBands.N_BANDS)
+        )
+
+    def forward(self, rows: Tensor, out: Tensor) -> None:
+        """(N, 3 n_mels) to (N, bands C), which is written to `out`."""
+        if rows.is_cuda or rows.dtype != torch.float32:
+            self.whole(rows, out)
+        else:
+            frames = rows.view(-1, 3, self.n_mels)
+            for part in self.parts:
+                part(frames, out)
+
+
+class FewBands(nn.Module):
+    """Some bands of the first convolution, from `band` on."""
+
+    N_BANDS = 2
+
+    def __init__(self, matrix: Tensor, bias: Tensor, band: int) -> None:
+        super().__init__()
+        rows = matrix[band : band + self.N_BANDS]
+        n_bands, channels, _, n_mels = rows.shape
+        self.mels_from, self.mels_to = max(2 * band - 1, 0), min(2 * (band + n_bands), n_mels)
+        self.out_from, self.out_to = band * channels, (band + n_bands) * channels
+        rows = rows[:, :, :, self.mels_from : self.mels_to].reshape(n_bands * channels, -1)
+        self.product = ProductRelu(rows, bias.repeat(n_bands))
+
+    def forward(self, frames: Tensor, out: Tensor) -> None:
+        """(N, 3, n_mels) to these bands' columns of `out` (N, bands C)."""
+        seen = frames[:, :, self.mels_from : self.mels_to].flatten(1)
+        self.product(seen, out[:, self.out_from : self.out_to])
+
+
 def halve(n: int) -> int:
     """Frames or bands out of a convolution of kernel 3, stride 2, padding 1: half, rounded up."""
     return (n + 1) // 2
-
-
-def first_product(weights: Weights, n_mels: int, channels: int) -> ProductRelu:
-    """The first convolution, 3x3 over frames and mel bands of one channel, as a matrix.
-
-    From three frames (3 n_mels) to all bands and channels of one: seven of eight numbers are 0, but a
-    convolution of a single channel has nothing to fill a matrix unit with.
-    """
-    kernel = weights.take("conv.0.weight", channels, 1, 3, 3)
-    bias = weights.take("conv.0.bias", channels)
-    n_bands = halve(n_mels)
-    matrix = torch.zeros(n_bands, channels, 3, n_mels)
-    for band in range(n_bands):
-        for tap in range(3):
-            source = 2 * band - 1 + tap
-            if 0 <= source < n_mels:
-                matrix[band, :, :, source] = kernel[:, 0, :, tap]
-    return ProductRelu(matrix.view(n_bands * channels, 3 * n_mels), bias.repeat(n_bands))
 
 
 def depthwise(weights: Weights, name: str, channels: int) -> nn.Conv2d:

@@ -25,7 +25,7 @@ from fastconformer import (
     sinusoids,
 )
 from slabs import past_end
-from subsampling import Subsampling
+from subsampling import FirstConvolution, Subsampling
 from weights import RandomWeights
 
 WIDTH = SIZES.encoder.width
@@ -304,6 +304,15 @@ class FoldedSubsampling(unittest.TestCase):
         self.assertEqual(n_frames.tolist(), [20])
         worst = (actual[:, :20] - expected).abs().max().item()
         self.assertLess(worst, TOLERANCE * 3.0)
+
+    def test_the_first_convolution_is_the_same_in_parts_and_in_whole(self) -> None:
+        # An odd number of bands, so that the last part has fewer.
+        layer = FirstConvolution(22, 8, miniature.RecordedWeights())
+        rows = torch.randn(5, 3 * 22)
+        in_parts, in_whole = torch.full((2, 5, 11 * 8), torch.nan)
+        layer(rows, in_parts)
+        layer.whole(rows, in_whole)
+        self.assertLess((in_parts - in_whole).abs().max().item(), TOLERANCE)
 
     def test_a_feature_frame_reaches_only_the_encoder_frames_near_it(self) -> None:
         changed = self.features.clone()
