@@ -34,7 +34,7 @@ def compare_types(worker: Worker, bundle: Path, files: list[Path], report: Repor
     spoken = truth(files[0].parent)
     for compute_type in json.loads((bundle / "manifest.json").read_text())["archives"]:
         if compute_type == "int8" and not torch.cpu._is_vnni_supported():
-            print("NOT COMPARED HERE: int8, the program refuses it on a CPU without VNNI", flush=True)
+            print("NOT COMPARED HERE: int8, which is refused on a CPU without VNNI", flush=True)
             continue
         alone = dict(zip(files, worker.transcribe(bundle, files, compute_type)))
         shuffled = random.Random(1).sample(files, len(files))

@@ -123,7 +123,8 @@ class FirstConvolution(nn.Module):
                 if 0 <= source < n_mels:
                     matrix[band, :, :, source] = kernel[:, 0, :, tap]
         self.n_mels = n_mels
-        self.whole = ProductRelu(matrix.view(n_bands * channels, 3 * n_mels), bias.repeat(n_bands))
+        weight = matrix.view(n_bands * channels, 3 * n_mels)
+        self.whole = ProductRelu(weight, bias.repeat(n_bands))
         self.parts = nn.ModuleList(
             FewBands(matrix, bias, band) for band in range(0, n_bands, FewBands.N_BANDS)
         )

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from int8 import Int8Linear, adds_in_pairs
 
-# Both factors are rounded to 1 in 254 of their largest, and weights then to 1 in 128, where pairs of
-# products have to fit 16 bits.
+# Both factors are rounded to 1 in 254 of their largest, and weights then to 1 in 128, where pairs
+# of products have to fit 16 bits.
 LIMIT = 0.02 if adds_in_pairs(torch.empty(0)) else 0.015
 
 
