@@ -104,11 +104,11 @@ class ProductRelu(nn.Module):
 
 
 class FirstConvolution(nn.Module):
-    """The first convolution, 3x3 over frames and mel bands of one channel, and its ReLU, as products.
+    """The first convolution, 3x3 over frames and mel bands of one channel, as products.
 
     A GPU makes one of it, from three frames (3 n_mels) to all bands and channels of one: seven of
     eight numbers are 0, but a convolution of a single channel has nothing to fill a matrix unit
-    with. A CPU makes several in float32, of the few mel bands that a few bands see.
+    with. A CPU makes several in float32, of the few mel bands that a few bands see. A ReLU follows.
     """
 
     def __init__(self, n_mels: int, channels: int, weights: Weights) -> None:
