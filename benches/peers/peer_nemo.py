@@ -16,13 +16,18 @@ import gc
 import json
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from nemo.collections.asr.models import EncDecRNNTBPEModel
-from nemo.utils import logging
-from pieces import SAMPLE_RATE_HZ, batches, pieces
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "xtask/python"))
+
+from int8 import byte_product  # noqa: E402  (the folder is put on the path above)
+from nemo.collections.asr.models import EncDecRNNTBPEModel  # noqa: E402
+from nemo.utils import logging  # noqa: E402
+from pieces import SAMPLE_RATE_HZ, batches, pieces  # noqa: E402
 
 N_PRODUCTS = 20
 
@@ -100,7 +105,9 @@ def matrix_rate(size: int, compute_type: str) -> float:
         a = torch.randint(0, 256, (size, size), dtype=torch.uint8)
         b = torch.randint(-64, 65, (size, size), dtype=torch.int8)
         b = torch.ops.onednn.qlinear_prepack(b, None)
-        multiply = byte_product
+        # As our layers multiply: `torch._int_mm` is a plain loop on a CPU without VNNI.
+        zero_points = torch.zeros(size, dtype=torch.int32)
+        multiply = partial(byte_product, scale=torch.ones(size), zero_points=zero_points)
     else:
         a, b = (torch.randn(size, size).to(getattr(torch, compute_type)) for _ in range(2))
         multiply = torch.mm
@@ -110,14 +117,6 @@ def matrix_rate(size: int, compute_type: str) -> float:
         multiply(a, b)
         best = min(best, time.perf_counter() - begun)
     return 2 * size**3 / best
-
-
-def byte_product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """Of square matrices, the second packed: `torch._int_mm` is a plain loop without VNNI."""
-    scales, zeros = torch.ones(a.size(1)), torch.zeros(a.size(1), dtype=torch.int32)
-    return torch.ops.onednn.qlinear_pointwise(
-        a, 1.0, 128, b, scales, zeros, None, 1.0, 0, torch.float32, "none", [], ""
-    )
 
 
 if __name__ == "__main__":
