@@ -107,7 +107,9 @@ def matrix_rate(size: int, compute_type: str) -> float:
         b = torch.ops.onednn.qlinear_prepack(b, None)
         # As our layers multiply: `torch._int_mm` is a plain loop on a CPU without VNNI.
         zero_points = torch.zeros(size, dtype=torch.int32)
-        multiply = partial(byte_product, scale=torch.ones(size), zero_points=zero_points)
+        multiply = partial(
+            byte_product, scale=torch.ones(size), zero_points=zero_points, out_type=torch.float32
+        )
     else:
         a, b = (torch.randn(size, size).to(getattr(torch, compute_type)) for _ in range(2))
         multiply = torch.mm

@@ -182,6 +182,9 @@ class RelativeAttention(nn.Module):
         # the answer are a little longer, since matrix units want multiples of 8.
         row = round_up(2 * t - 1)
         distances = self.positions[:, self.max_frames - t : self.max_frames - t + row]
+        if x.dtype != torch.float32 and not x.is_cuda:
+            # oneDNN would copy them transposed, which takes longer.
+            distances = distances.contiguous()
         by_distance = torch.bmm(query_v, distances.transpose(1, 2))
         # Row i of the answer starts T' - 1 - i columns into row i: a view, not a copy.
         by_key = by_distance.as_strided(

@@ -30,7 +30,7 @@ def quantised(layers: nn.Module) -> dict[str, "Int8Linear"]:
 
 
 class Int8Linear(nn.Module):
-    """A linear layer whose product is one of bytes; it takes and gives any type of float."""
+    """A linear layer whose product is one of bytes; it takes and gives float32 or bfloat16."""
 
     weight: Tensor
     scale: Tensor
@@ -61,11 +61,13 @@ class Int8Linear(nn.Module):
         n, t, n_in = x.shape
         rows = x.reshape(n * t, n_in)
         largest = rows.abs().amax(dim=1, keepdim=True).to(torch.float32)
-        row_scale = largest.clamp(min=self.smallest) / 127.0
+        # The type of `x` can hold it, so that it is the same before the product and after.
+        row_scale = (largest.clamp(min=self.smallest) / 127.0).to(x.dtype)
+        rows = (rows.to(torch.float32) / row_scale).round_()
         # To unsigned bytes, where 128 stands for 0, the way over signed ones is twice as fast.
-        rows = (rows / row_scale).round_().to(torch.int8).to(torch.uint8).bitwise_xor_(128)
-        product = byte_product(rows, self.weight, self.scale, self.zero_points)
-        return torch.addcmul(self.bias, product, row_scale).to(x.dtype).view(n, t, -1)
+        rows = rows.to(torch.int8).to(torch.uint8).bitwise_xor_(128)
+        product = byte_product(rows, self.weight, self.scale, self.zero_points, x.dtype)
+        return torch.addcmul(self.bias.to(x.dtype), product, row_scale).view(n, t, -1)
 
     def pack(self) -> None:
         """Suits the weights to the CPU; an archive cannot hold the layout of the product."""
@@ -85,12 +87,15 @@ def adds_in_pairs(any_tensor: Tensor) -> bool:
     rows = any_tensor.new_full([n, k], 255, dtype=torch.uint8)
     weight = any_tensor.new_full([n, k], 127, dtype=torch.int8)
     packed = torch.ops.onednn.qlinear_prepack(weight, None)
-    product = byte_product(rows, packed, torch.ones([n]), torch.zeros([n], dtype=torch.int32))
+    scale, zero_points = torch.ones([n]), torch.zeros([n], dtype=torch.int32)
+    product = byte_product(rows, packed, scale, zero_points, torch.float32)
     return bool((product != float(k * 127 * (255 - 128))).any())
 
 
-def byte_product(rows: Tensor, weight: Tensor, scale: Tensor, zero_points: Tensor) -> Tensor:
-    """Float32 (N, n_out) of bytes (N, n_in), where 128 stands for 0, and of packed weights."""
+def byte_product(
+    rows: Tensor, weight: Tensor, scale: Tensor, zero_points: Tensor, out_type: torch.dtype
+) -> Tensor:
+    """(N, n_out) of bytes (N, n_in), where 128 stands for 0, and of packed weights."""
     return torch.ops.onednn.qlinear_pointwise(
-        rows, 1.0, 128, weight, scale, zero_points, None, 1.0, 0, torch.float32, "none", [], ""
+        rows, 1.0, 128, weight, scale, zero_points, None, 1.0, 0, out_type, "none", [], ""
     )

@@ -31,13 +31,23 @@ class Linear(nn.Module):
         # Out of an archive only: a packed weight can be neither cast nor saved.
         if torch.jit.is_scripting():  # noqa: SIM102  TorchScript compiles no more than it must.
             if self.packs:
-                if not self.is_settled and not x.is_cuda:
-                    self.pack()
+                self.settle(x)
                 if self.is_packed:
                     return torch.ops.mkldnn._linear_pointwise(
                         x, self.weight, self.bias, "none", [], ""
                     )
         return nn.functional.linear(x, self.weight, self.bias)
+
+    def relu(self, x: Tensor) -> Tensor:
+        """The layer's output, and 0 for what is not positive: one kernel where it is packed."""
+        if torch.jit.is_scripting():  # noqa: SIM102
+            if self.packs:
+                self.settle(x)
+                if self.is_packed:
+                    return torch.ops.mkldnn._linear_pointwise(
+                        x, self.weight, self.bias, "relu", [], ""
+                    )
+        return nn.functional.linear(x, self.weight, self.bias).relu_()
 
     def add_to(self, x: Tensor, inputs: Tensor) -> Tensor:
         """Adds the layer's output for `inputs` (N, T', n_in) to `x` (N, T', n_out), in place."""
@@ -49,8 +59,10 @@ class Linear(nn.Module):
             return x
         return x.add_(self.forward(inputs))
 
-    def pack(self) -> None:
-        """Lays the weights out, if this CPU has kernels for their type."""
+    def settle(self, x: Tensor) -> None:
+        """Lays the weights out at the first call, if this CPU has kernels for their type."""
+        if self.is_settled or x.is_cuda:
+            return
         kind = self.weight.dtype
         self.is_packed = kind == torch.float32 or (
             kind == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported()
