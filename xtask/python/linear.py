@@ -28,26 +28,24 @@ class Linear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., n_in) to (..., n_out)."""
+        return self.product(x, "none")
+
+    def relu(self, x: Tensor) -> Tensor:
+        """The layer's output, and 0 for what is not positive: one kernel where it is packed."""
+        return self.product(x, "relu")
+
+    def product(self, x: Tensor, activation: str) -> Tensor:
+        """The layer's output through an activation, as oneDNN calls it: none or relu."""
         # Out of an archive only: a packed weight can be neither cast nor saved.
         if torch.jit.is_scripting():  # noqa: SIM102  TorchScript compiles no more than it must.
             if self.packs:
                 self.settle(x)
                 if self.is_packed:
                     return torch.ops.mkldnn._linear_pointwise(
-                        x, self.weight, self.bias, "none", [], ""
+                        x, self.weight, self.bias, activation, [], ""
                     )
-        return nn.functional.linear(x, self.weight, self.bias)
-
-    def relu(self, x: Tensor) -> Tensor:
-        """The layer's output, and 0 for what is not positive: one kernel where it is packed."""
-        if torch.jit.is_scripting():  # noqa: SIM102
-            if self.packs:
-                self.settle(x)
-                if self.is_packed:
-                    return torch.ops.mkldnn._linear_pointwise(
-                        x, self.weight, self.bias, "relu", [], ""
-                    )
-        return nn.functional.linear(x, self.weight, self.bias).relu_()
+        out = nn.functional.linear(x, self.weight, self.bias)
+        return out.relu_() if activation == "relu" else out
 
     def add_to(self, x: Tensor, inputs: Tensor) -> Tensor:
         """Adds the layer's output for `inputs` (N, T', n_in) to `x` (N, T', n_out), in place."""
