@@ -12,6 +12,10 @@ import sys
 import torch
 from torch import Tensor
 
+sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "xtask/python"))
+
+import tiles  # noqa: E402, F401  Archives name its operators; the folder is on the path now.
+
 SAMPLES = (300_000, 170_000)
 # Float32 differs by the order of sums; the others by a rounding per layer, of 2^-9 and 2^-12.
 LIMITS = {"float32": 1e-4, "bfloat16": 0.05, "float16": 0.01}

@@ -1,4 +1,4 @@
-//! Compiles the C++ shims over libtorch's accelerator, for which tch has no binding.
+//! Compiles the C++ shims over what tch does not bind: libtorch's accelerator, and its operators.
 
 use std::env;
 use std::path::PathBuf;
@@ -7,10 +7,13 @@ fn main() {
     println!("cargo:rerun-if-changed=src/accelerator.cpp");
     println!("cargo:rerun-if-changed=src/guarded.h");
     println!("cargo:rerun-if-changed=src/streams.cpp");
+    println!("cargo:rerun-if-changed=src/tiles.cpp");
+    println!("cargo:rerun-if-changed=src/tiles.h");
     println!("cargo:rerun-if-env-changed=LIBTORCH");
     let libtorch = env::var_os("LIBTORCH").map(PathBuf::from);
     let libtorch = libtorch.expect("LIBTORCH is set by .cargo/config.toml, or by hand");
-    cc::Build::new()
+    let mut build = cc::Build::new();
+    build
         .cpp(true)
         .std("c++17")
         // Their headers are not ours to mend.
@@ -18,5 +21,14 @@ fn main() {
         .include(libtorch.join("include"))
         .file("src/accelerator.cpp")
         .file("src/streams.cpp")
-        .compile("parakeet_accelerator");
+        .file("src/tiles.cpp");
+    let system = env::var("CARGO_CFG_TARGET_OS").expect("cargo says which system it builds for");
+    if system == "linux" {
+        // libtorch's threads are OpenMP's there, out of the library that it brings.
+        build.flag("-fopenmp");
+    }
+    build.compile("parakeet_accelerator");
+    if system == "linux" {
+        println!("cargo:rustc-link-lib=dylib=gomp");
+    }
 }

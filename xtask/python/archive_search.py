@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+import tiles  # noqa: F401  Archives name its operators.
 from emissions import Emissions
 
 MAX_SYMBOLS = 10

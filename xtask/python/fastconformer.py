@@ -127,8 +127,7 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Adds to `x` (N, T', D), in place."""
-        hidden = torch.nn.functional.silu(self.expand(self.norm(x)), inplace=True)
-        return self.contract.add_to(x, hidden)
+        return self.contract.add_to(x, self.expand.silu(self.norm(x)))
 
 
 class RelativeAttention(nn.Module):

@@ -4,13 +4,15 @@ Weights have a scale per output, activations a scale per row that is measured as
 never depends on another, so that neither a neighbour nor padding changes it. (torch's own dynamic
 quantisation has one scale for a whole tensor.)
 
-CPUs with VNNI sum products of bytes in 32 bits. Others, with AVX2 or AVX-512 alone, add pairs of
+Where a CPU has tiles, the engine makes bytes, products and numbers in one pass. Else oneDNN
+multiplies. CPUs with VNNI sum products of bytes in 32 bits. Others, with AVX2 or AVX-512 alone, add pairs of
 them in 16 bits and cut off what is larger: there weights have 7 bits, so that no pair is.
 """
 
 import torch
 from torch import Tensor, nn
 
+import tiles  # noqa: F401  Its operators are named below.
 from linear import Linear
 
 # A row of zeros has a scale, too.
@@ -48,16 +50,26 @@ class Int8Linear(nn.Module):
         self.register_buffer("zero_points", torch.zeros(scale.size(0), dtype=torch.int32))
         self.smallest = SMALLEST
         self.in_pairs = LARGEST_WEIGHT_IN_PAIRS / LARGEST_WEIGHT
+        self.n_out = scale.size(0)
         self.is_packed = False
+        self.is_in_tiles = False
 
     def add_to(self, x: Tensor, inputs: Tensor) -> Tensor:
         """Adds the layer's output for `inputs` (N, T', n_in) to `x` (N, T', n_out), in place."""
+        if self.packed_in_tiles():
+            return torch.ops.parakeet.add_product_(x, inputs, self.weight)
         return x.add_(self.forward(inputs))
+
+    def silu(self, x: Tensor) -> Tensor:
+        """The layer's output times its sigmoid."""
+        if self.packed_in_tiles():
+            return torch.ops.parakeet.multiply(x, self.weight, self.n_out, "silu")
+        return nn.functional.silu(self.forward(x), inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, T', n_in) to (N, T', n_out), in the type of `x`."""
-        if not self.is_packed:
-            self.pack()
+        if self.packed_in_tiles():
+            return torch.ops.parakeet.multiply(x, self.weight, self.n_out, "none")
         n, t, n_in = x.shape
         rows = x.reshape(n * t, n_in)
         largest = rows.abs().amax(dim=1, keepdim=True).to(torch.float32)
@@ -69,15 +81,25 @@ class Int8Linear(nn.Module):
         product = byte_product(rows, self.weight, self.scale, self.zero_points, x.dtype)
         return torch.addcmul(self.bias.to(x.dtype), product, row_scale).view(n, t, -1)
 
+    def packed_in_tiles(self) -> bool:
+        """Suits the weights to the CPU at the first call, and says whether it multiplies tiles."""
+        if not self.is_packed:
+            self.is_in_tiles = torch.ops.parakeet.has_tiles(self.weight)
+            if self.is_in_tiles:
+                self.weight = torch.ops.parakeet.lay_out(self.weight, self.scale, self.bias)
+            else:
+                self.pack()
+            self.is_packed = True
+        return self.is_in_tiles
+
     def pack(self) -> None:
-        """Suits the weights to the CPU; an archive cannot hold the layout of the product."""
+        """Lays the weights out for oneDNN; an archive cannot hold the layout of the product."""
         if adds_in_pairs(self.weight):
             # In parts: large memory that comes and goes leaves holes between what stays.
             for rows in self.weight.split(64):
                 rows.copy_((rows * self.in_pairs).round_())
             self.scale = self.scale / self.in_pairs
         self.weight = torch.ops.onednn.qlinear_prepack(self.weight, None)
-        self.is_packed = True
 
 
 def adds_in_pairs(any_tensor: Tensor) -> bool:

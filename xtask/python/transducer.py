@@ -32,9 +32,11 @@ class TransducerHead(nn.Module):
         joint = sizes.joint_width
         self.predictor = Predictor(sizes.vocabulary_size, sizes.predictor, weights)
         self.encoder_projection = weights.linear("joint.enc", sizes.encoder.width, joint)
-        self.predictor_projection = weights.linear("joint.pred", sizes.predictor.width, joint)
+        self.predictor_projection = weights.linear(
+            "joint.pred", sizes.predictor.width, joint, has_many_rows=False
+        )
         # NeMo's sequence: activation, dropout, linear.
-        self.classes = weights.linear("joint.joint_net.2", joint, classes)
+        self.classes = weights.linear("joint.joint_net.2", joint, classes, has_many_rows=False)
         self.activation = ACTIVATIONS[sizes.joint_activation]()
         self.blank = sizes.vocabulary_size
         self.predicts_durations = len(sizes.durations) > 0
@@ -126,9 +128,13 @@ class Predictor(nn.Module):
             states.append(lstm.take(f"weight_hh_l{i}", 4 * width, width))
         # The first layer's input is one of V + 1 vectors: its product is looked up.
         self.first_gates = constant(torch.addmm(inputs[0][1], embedding, inputs[0][0].T))
-        self.first_state = Linear(states[0], None)
-        self.later_inputs = nn.ModuleList(Linear(*layer) for layer in inputs[1:])
-        self.later_states = nn.ModuleList(Linear(state, None) for state in states[1:])
+        self.first_state = Linear(states[0], None, has_many_rows=False)
+        self.later_inputs = nn.ModuleList(
+            Linear(*layer, has_many_rows=False) for layer in inputs[1:]
+        )
+        self.later_states = nn.ModuleList(
+            Linear(state, None, has_many_rows=False) for state in states[1:]
+        )
 
     def zero_state(self, n: int) -> Tuple[Tensor, Tensor]:
         """Hidden and cell (L, N, H) before anything was fed."""

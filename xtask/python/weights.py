@@ -42,10 +42,12 @@ class Weights(ABC):
     def scope(self, prefix: str) -> "Weights":
         """The same source with `prefix` put before every name."""
 
-    def linear(self, name: str, n_in: int, n_out: int, bias: bool = True) -> Linear:
-        """A linear layer."""
+    def linear(
+        self, name: str, n_in: int, n_out: int, bias: bool = True, has_many_rows: bool = True
+    ) -> Linear:
+        """A linear layer, for all rows of an utterance or for a few of some."""
         weight = self.take(f"{name}.weight", n_out, n_in)
-        return Linear(weight, self.take(f"{name}.bias", n_out) if bias else None)
+        return Linear(weight, self.take(f"{name}.bias", n_out) if bias else None, has_many_rows)
 
     def conv1x1(self, name: str, n_in: int, n_out: int, bias: bool = True) -> Linear:
         """A convolution over time of kernel 1, as the linear layer that it is."""

@@ -71,20 +71,18 @@ impl ComputeType {
     ///
     /// On CUDA bfloat16 comes before the equally fast float16, which can overflow. On a CPU float16
     /// runs at a tenth of float32's rate and is never chosen; bfloat16, and int8 around it, are faster
-    /// than float32 where the CPU has instructions for bfloat16, and slower where it has none. Tiles
-    /// multiply bfloat16 so fast that turning it to bytes takes longer than bytes gain. Bytes with float32
-    /// around them are faster than float32 wherever a CPU multiplies bytes.
+    /// than float32 where the CPU has instructions for bfloat16, and slower where it has none. Bytes
+    /// with float32 around them are faster than float32 wherever a CPU multiplies bytes.
     pub(crate) fn preferences(device: tch::Device) -> Vec<Self> {
         if device.is_cuda() {
             return vec![Self::Bfloat16, Self::Float16, Self::Float32];
         }
         let mut preferences = Vec::new();
         if cpu_has_bfloat16() {
-            preferences.push(Self::Bfloat16);
             if cpu_has_vnni() {
-                let behind_bfloat16 = usize::from(cpu_has_bfloat16_tiles());
-                preferences.insert(behind_bfloat16, Self::Int8);
+                preferences.push(Self::Int8);
             }
+            preferences.push(Self::Bfloat16);
         }
         if cpu_multiplies_bytes() {
             preferences.push(Self::Int8Float32);
@@ -126,23 +124,13 @@ fn cpu_multiplies_bytes() -> bool {
     return false;
 }
 
-/// Every x86 CPU with bfloat16 tiles has the AVX-512 instructions as well.
+/// Every x86 CPU with bfloat16 tiles (AMX) has the AVX-512 instructions as well.
 fn cpu_has_bfloat16() -> bool {
     #[cfg(target_arch = "x86_64")]
     return std::arch::is_x86_feature_detected!("avx512bf16");
     #[cfg(target_arch = "aarch64")]
     return std::arch::is_aarch64_feature_detected!("bf16");
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-    return false;
-}
-
-/// AMX: matrix units that multiply bfloat16 four times as fast as AVX-512 does.
-pub(crate) fn cpu_has_bfloat16_tiles() -> bool {
-    // Intel's manual, volume 2, CPUID: leaf 7, EDX, bit 22, AMX-BF16. The standard library's macro does not
-    // know it yet.
-    #[cfg(target_arch = "x86_64")]
-    return cpu_has_bfloat16() && std::arch::x86_64::__cpuid_count(7, 0).edx & (1 << 22) != 0;
-    #[cfg(not(target_arch = "x86_64"))]
     return false;
 }
 
@@ -180,9 +168,6 @@ mod tests {
             ComputeType::Int8Float32,
             ComputeType::Float32,
         ];
-        if cpu_has_bfloat16_tiles() {
-            expected.swap(0, 1);
-        }
         let preferences = ComputeType::preferences(tch::Device::Cpu);
         expected.retain(|it| preferences.contains(it));
         assert_eq!(preferences, expected);

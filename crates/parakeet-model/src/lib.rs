@@ -36,6 +36,7 @@ mod network;
 mod store;
 mod streams;
 mod threads;
+mod tiles;
 mod utterances;
 
 pub use bundles::{Bundles, UnknownModel};

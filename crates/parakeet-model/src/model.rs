@@ -8,7 +8,6 @@ use std::time::Instant;
 
 use rnnt_decode::{Lane, Transducer as _, Vocabulary, Window};
 
-use crate::compute_type::cpu_has_bfloat16_tiles;
 use crate::encoder::{Encoded, EncoderThread, Pending};
 use crate::manifest::FileRecord;
 use crate::network::Network;
@@ -141,9 +140,6 @@ impl ParakeetModel {
         } else if self.compute_type.multiplies_bytes() {
             // The products of bytes are the same in any batch, what is around them is not.
             0
-        } else if self.compute_type == ComputeType::Bfloat16 && cpu_has_bfloat16_tiles() {
-            // 120 s: the faster the products, the longer the weights are waited for.
-            1_920_000
         } else {
             // 45 s, two chunks of a long recording: each pass reads all weights, and with more of them what a
             // layer hands to the next leaves a CPU's caches; see docs/decisions/0004-encoder-on-a-cpu.md.

@@ -10,6 +10,7 @@ use tch::{CModule, IValue, TchError, Tensor};
 use crate::Error;
 use crate::streams::{Mark, Streams, on_host, used_here};
 use crate::threads::on_one_thread;
+use crate::tiles;
 
 /// Numbers per emission: token, duration, log-probability.
 pub(crate) const EMISSION_LEN: usize = 3;
@@ -52,6 +53,7 @@ impl Network {
         // The archive is frozen and optimised. Profiling and fusing optimise it again for the shapes
         // of the first batches, and every batch has a new shape: they doubled the time of the first
         // batch and saved nothing later.
+        tiles::register();
         let settled = tch::jit::f_set_tensor_expr_fuser_enabled(false)
             .and_then(|()| tch::jit::f_set_profiling_mode(false));
         let loaded = settled.and_then(|()| {

@@ -19,7 +19,8 @@ pub(crate) static MODEL: LazyLock<ParakeetModel> = LazyLock::new(|| {
 
 /// The archive itself, for methods that are there for numeric tests alone.
 pub(crate) fn archive() -> CModule {
-    set_threads(NonZeroUsize::new(1));
+    // Loading a model makes the operators known that the archive names.
+    LazyLock::force(&MODEL);
     CModule::load(bundle().join("model.float32.pt")).expect("the bundle is whole")
 }
 

@@ -1,0 +1,266 @@
+//! What numbers look like in tiles: sixteen rows, or columns, of a step's numbers along the sum.
+//!
+//! A word of a tile holds two bfloat16 or four bytes of one row, or of one column. Which ones is free as long
+//! as rows and columns agree: here word w has the numbers w, 16 + w and so on, for which nothing is shuffled.
+
+use crate::numbers::{Bfloat16, Number};
+use crate::scratch::Line;
+
+/// Rows, or columns, of a tile.
+pub(crate) const TILE: usize = 16;
+/// Rows, or columns, that are multiplied at once.
+pub(crate) const PAIR: usize = 2 * TILE;
+
+/// Sums of 32 rows with 32 columns, a tile after another: upper left, upper right, lower left, lower right.
+pub(crate) type Sums = [Line; 4 * TILE];
+
+/// Where the next weights lie, and how many bytes further each step of a product fetches.
+#[derive(Clone, Copy)]
+pub(crate) struct Ahead {
+    pub(crate) at: *const u8,
+    pub(crate) stride: usize,
+}
+
+/// What multiplies tiles. In each step a product has two tiles of rows, 16 x 64 bytes, and two of columns; it
+/// is added to `sums`, or begins them.
+pub(crate) trait Unit {
+    /// Before a thread multiplies.
+    fn begin() -> Self;
+
+    /// The nearest bfloat16 of each.
+    fn narrow(values: &[f32; PAIR]) -> [Bfloat16; PAIR] {
+        values.map(Bfloat16::from_f32)
+    }
+
+    /// Of bfloat16, 32 along the sum, in float32.
+    fn bfloat16(&self, rows: &[Line], columns: &[Line], sums: &mut Sums, begin: bool, ahead: Ahead);
+
+    /// Of signed bytes, 64 along the sum, in 32-bit integers.
+    fn int8(&self, rows: &[Line], columns: &[Line], sums: &mut Sums, begin: bool, ahead: Ahead);
+
+    /// Of float32 in three pieces of bfloat16, the largest first: every tile is three. Products of two small
+    /// pieces are below float32's precision, and left out.
+    fn float32(&self, rows: &[Line], columns: &[Line], sums: &mut Sums, begin: bool, ahead: Ahead);
+}
+
+/// What a thread does. Not a closure: whatever a function with more instructions calls must be part of it, down
+/// to the loops, which `#[inline(always)]` says.
+pub(crate) trait Work {
+    fn run(self);
+}
+
+/// How a layer computes.
+pub(crate) trait Arithmetic {
+    /// Numbers along the sum that one step has.
+    const STEP: usize;
+    /// Lines of one tile of weights as they are stored.
+    const STORED: usize;
+    /// Lines of one tile as it is multiplied.
+    const LINES: usize;
+    /// Lines that a step of a product fetches ahead.
+    const AHEAD: usize = 3;
+    /// Steps of a block of weights, as measured: what a pair of row tiles needs of rows and columns then fits
+    /// the first-level cache. In float32, where more is done with it, longer blocks are faster.
+    const AT_ONCE: usize = 8;
+    /// Pairs of row tiles that a block is multiplied with before the next; their sums are 512 KiB.
+    const ROW_PAIRS: usize = 16;
+    /// Whether numbers are divided by a scale.
+    const IS_SCALED: bool = false;
+
+    /// Writes one row's numbers of a step, times `scale`, to its line of a tile: of every piece, 16 apart.
+    fn lay_row<T: Number>(numbers: &[T], scale: f32, tile: &mut [Line]);
+
+    /// Writes the number `k` of column `n` of a step to the tile that is stored.
+    fn store(value: f32, k: usize, n: usize, tile: &mut [Line]);
+
+    /// Makes tiles to multiply of stored ones; `false` if they are that already.
+    fn unfold(_stored: &[Line], _tiles: &mut [Line]) -> bool {
+        false
+    }
+
+    fn multiply(
+        unit: &impl Unit,
+        rows: &[Line],
+        columns: &[Line],
+        sums: &mut Sums,
+        begin: bool,
+        ahead: Ahead,
+    );
+
+    /// A sum, as the unit left it.
+    fn value(sum: u32) -> f32;
+}
+
+pub(crate) struct Float32;
+pub(crate) struct Bfloat16Sums;
+pub(crate) struct Int8;
+
+/// The bits of a float32 that are its first piece.
+const FIRST: u32 = 0xffff_0000;
+
+/// Cuts two float32 in three pieces each, eight bits of the significand a piece. Cut and not rounded, no
+/// piece needs more bits than it has, so that the three are the number.
+#[inline(always)]
+fn pieces(mut low: f32, mut high: f32) -> [u32; 3] {
+    let mut pieces = [0; 3];
+    for piece in &mut pieces {
+        let (low_bits, high_bits) = (low.to_bits() & FIRST, high.to_bits() & FIRST);
+        low -= f32::from_bits(low_bits);
+        high -= f32::from_bits(high_bits);
+        *piece = low_bits >> 16 | high_bits;
+    }
+    pieces
+}
+
+impl Arithmetic for Float32 {
+    const STEP: usize = 32;
+    const STORED: usize = 2 * TILE;
+    const LINES: usize = 3 * TILE;
+    const AHEAD: usize = 6;
+    const AT_ONCE: usize = 16;
+    // For every such band of rows weights are cut in pieces anew.
+    const ROW_PAIRS: usize = 32;
+
+    #[inline(always)]
+    fn lay_row<T: Number>(numbers: &[T], _scale: f32, tile: &mut [Line]) {
+        let (low, high) = numbers.split_at(16);
+        let mut lines = [Line::ZERO; 3];
+        for w in 0..16 {
+            let cut = pieces(low[w].to_f32(), high[w].to_f32());
+            for (line, piece) in lines.iter_mut().zip(cut) {
+                line.0[w] = piece;
+            }
+        }
+        for (i, line) in lines.into_iter().enumerate() {
+            tile[i * TILE] = line;
+        }
+    }
+
+    #[inline(always)]
+    fn store(value: f32, k: usize, n: usize, tile: &mut [Line]) {
+        tile[k % 16 * 2 + k / 16].0[n] = value.to_bits();
+    }
+
+    #[inline(always)]
+    fn unfold(stored: &[Line], tiles: &mut [Line]) -> bool {
+        let tiles_and_stored = tiles
+            .chunks_exact_mut(Self::LINES)
+            .zip(stored.chunks_exact(Self::STORED));
+        for (tile, stored) in tiles_and_stored {
+            for (w, pair) in stored.as_chunks::<2>().0.iter().enumerate() {
+                let mut lines = [Line::ZERO; 3];
+                for n in 0..16 {
+                    let cut = pieces(f32::from_bits(pair[0].0[n]), f32::from_bits(pair[1].0[n]));
+                    for (line, piece) in lines.iter_mut().zip(cut) {
+                        line.0[n] = piece;
+                    }
+                }
+                for (i, line) in lines.into_iter().enumerate() {
+                    tile[i * TILE + w] = line;
+                }
+            }
+        }
+        true
+    }
+
+    #[inline(always)]
+    fn multiply(
+        unit: &impl Unit,
+        rows: &[Line],
+        columns: &[Line],
+        sums: &mut Sums,
+        begin: bool,
+        ahead: Ahead,
+    ) {
+        unit.float32(rows, columns, sums, begin, ahead);
+    }
+
+    #[inline(always)]
+    fn value(sum: u32) -> f32 {
+        f32::from_bits(sum)
+    }
+}
+
+impl Arithmetic for Bfloat16Sums {
+    const STEP: usize = 32;
+    const STORED: usize = TILE;
+    const LINES: usize = TILE;
+
+    #[inline(always)]
+    fn lay_row<T: Number>(numbers: &[T], _scale: f32, tile: &mut [Line]) {
+        let (low, high) = numbers.split_at(16);
+        for w in 0..16 {
+            let (low, high) = (low[w].to_bfloat16().0, high[w].to_bfloat16().0);
+            tile[0].0[w] = u32::from(low) | u32::from(high) << 16;
+        }
+    }
+
+    #[inline(always)]
+    fn store(value: f32, k: usize, n: usize, tile: &mut [Line]) {
+        let bits = u32::from(value.to_bfloat16().0);
+        tile[k % 16].0[n] |= bits << (k / 16 * 16);
+    }
+
+    #[inline(always)]
+    fn multiply(
+        unit: &impl Unit,
+        rows: &[Line],
+        columns: &[Line],
+        sums: &mut Sums,
+        begin: bool,
+        ahead: Ahead,
+    ) {
+        unit.bfloat16(rows, columns, sums, begin, ahead);
+    }
+
+    #[inline(always)]
+    fn value(sum: u32) -> f32 {
+        f32::from_bits(sum)
+    }
+}
+
+/// The nearest integer of one between -127 and 127, as a byte. Added to 1.5 x 2^23 it is the number's last.
+#[inline(always)]
+fn byte(value: f32) -> u32 {
+    (value + 12_582_912.0).to_bits() & 0xff
+}
+
+impl Arithmetic for Int8 {
+    const STEP: usize = 64;
+    const STORED: usize = TILE;
+    const LINES: usize = TILE;
+    const IS_SCALED: bool = true;
+
+    #[inline(always)]
+    fn lay_row<T: Number>(numbers: &[T], scale: f32, tile: &mut [Line]) {
+        let mut line = Line::ZERO;
+        for (quarter, numbers) in numbers[..64].chunks_exact(16).enumerate() {
+            for (word, number) in line.0.iter_mut().zip(numbers) {
+                *word |= byte(number.to_f32() * scale) << (8 * quarter);
+            }
+        }
+        tile[0] = line;
+    }
+
+    #[inline(always)]
+    fn store(value: f32, k: usize, n: usize, tile: &mut [Line]) {
+        tile[k % 16].0[n] |= byte(value) << (k / 16 * 8);
+    }
+
+    #[inline(always)]
+    fn multiply(
+        unit: &impl Unit,
+        rows: &[Line],
+        columns: &[Line],
+        sums: &mut Sums,
+        begin: bool,
+        ahead: Ahead,
+    ) {
+        unit.int8(rows, columns, sums, begin, ahead);
+    }
+
+    #[inline(always)]
+    fn value(sum: u32) -> f32 {
+        sum as i32 as f32
+    }
+}

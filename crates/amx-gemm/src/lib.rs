@@ -1,0 +1,39 @@
+//! Linear layers on the matrix units of a CPU, Intel's AMX, faster than libraries that serve every shape.
+//!
+//! A [`Layer`] is weights laid out once for the units ([`Layer::lay_out`]); [`Layer::multiply`] gives it rows
+//! of activations. What it computes in is its [`Format`]:
+//!
+//! - float32, as exact as float32 arithmetic. The units know no float32, but a float32 is the sum of three
+//!   bfloat16 numbers without a rounding, and six of the nine products of two such sums matter (Henry, Tang
+//!   and Heinecke 2019, "Leveraging the bfloat16 Artificial Intelligence Datatype For Higher-Precision
+//!   Computations"). Six of them still take less than half of what AVX-512 takes for one in float32.
+//! - bfloat16, summed in float32.
+//! - int8: weights with a scale for each output, activations with one for each row, measured as they come.
+//!
+//! A row of the answer depends on no other, to the bit.
+//!
+//! Every answer is a sum in an order that depends on nothing but the layer's size. Weights are read from
+//! memory once for all rows, and while one block of them is multiplied the next is fetched.
+
+mod finish;
+mod formats;
+mod layer;
+mod multiply;
+mod numbers;
+mod rows;
+mod scratch;
+#[cfg(target_arch = "x86_64")]
+mod tiles;
+#[cfg(not(target_arch = "x86_64"))]
+#[path = "no_tiles.rs"]
+mod tiles;
+
+#[cfg(test)]
+mod tests;
+
+pub use finish::Activation;
+pub use layer::{Format, Layer};
+pub use multiply::{OneThread, Parallel};
+pub use numbers::{Bfloat16, Number};
+pub use scratch::Line;
+pub use tiles::is_supported;

@@ -1,0 +1,34 @@
+//! What a CPU of another make has of matrix units: none that are known here.
+
+use crate::formats::{Ahead, Sums, Unit, Work};
+use crate::scratch::Line;
+
+/// Whether this CPU has tiles for bfloat16 and bytes.
+pub fn is_supported() -> bool {
+    false
+}
+
+pub(crate) fn vectorised(work: impl Work) {
+    work.run();
+}
+
+/// There are none.
+pub(crate) enum Tiles {}
+
+impl Unit for Tiles {
+    fn begin() -> Self {
+        panic!("this CPU has no tiles");
+    }
+
+    fn bfloat16(&self, _: &[Line], _: &[Line], _: &mut Sums, _: bool, _: Ahead) {
+        match *self {}
+    }
+
+    fn int8(&self, _: &[Line], _: &[Line], _: &mut Sums, _: bool, _: Ahead) {
+        match *self {}
+    }
+
+    fn float32(&self, _: &[Line], _: &[Line], _: &mut Sums, _: bool, _: Ahead) {
+        match *self {}
+    }
+}

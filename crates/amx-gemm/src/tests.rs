@@ -1,0 +1,317 @@
+//! Products against sums in float64, on tiles where the CPU has them and on an imitation everywhere.
+
+mod imitation;
+
+use std::ops::Range;
+
+use crate::formats::Unit;
+use crate::scratch::Line;
+use crate::tiles::Tiles;
+use crate::{Activation, Bfloat16, Format, Layer, Number, OneThread, Parallel, is_supported};
+use imitation::Imitation;
+
+const FORMATS: [Format; 3] = [Format::Float32, Format::Bfloat16, Format::Int8];
+/// Rows, numbers in and numbers out: whole tiles and parts of them, one block and several, more than one band.
+const SIZES: [[usize; 3]; 7] = [
+    [1, 1, 1],
+    [5, 40, 3],
+    [32, 64, 32],
+    [33, 100, 70],
+    [70, 600, 300],
+    [40, 1300, 65],
+    [2100, 33, 40],
+];
+
+struct Case {
+    layer: Layer,
+    n_rows: usize,
+    rows: Vec<f32>,
+    weight: Vec<f32>,
+    scale: Option<Vec<f32>>,
+    bias: Vec<f32>,
+}
+
+impl Case {
+    fn new(format: Format, [n_rows, n_in, n_out]: [usize; 3]) -> Self {
+        let mut random = fastrand::Rng::with_seed((n_rows * 7 + n_in * 3 + n_out) as u64);
+        let mut numbers =
+            |n: usize| -> Vec<f32> { (0..n).map(|_| random.f32() * 2.0 - 1.0).collect() };
+        let (rows, mut weight) = (numbers(n_rows * n_in), numbers(n_in * n_out));
+        let bias = numbers(n_out);
+        let scale = (format == Format::Int8).then(|| {
+            weight.iter_mut().for_each(|it| *it = (*it * 127.0).round());
+            numbers(n_out)
+                .iter()
+                .map(|it| (it.abs() + 0.1) / 127.0)
+                .collect()
+        });
+        Self {
+            layer: Layer {
+                format,
+                n_in,
+                n_out,
+            },
+            n_rows,
+            rows,
+            weight,
+            scale,
+            bias,
+        }
+    }
+
+    fn lines(&self) -> Vec<Line> {
+        let mut lines = vec![Line::ZERO; self.layer.n_lines()];
+        let weight = |i| self.weight[i];
+        self.layer.lay_out(
+            weight,
+            self.scale.as_deref(),
+            Some(&self.bias),
+            &mut lines,
+            &OneThread,
+        );
+        lines
+    }
+
+    fn rows<T: Number>(&self) -> Vec<T> {
+        self.rows.iter().map(|&it| T::from_f32(it)).collect()
+    }
+
+    /// What the layer adds up to in float64, and the sum of the absolute products.
+    fn exact<T: Number>(&self, row: usize, column: usize) -> (f64, f64) {
+        let Layer { n_in, .. } = self.layer;
+        let scale = self.scale.as_ref().map_or(1.0, |it| f64::from(it[column]));
+        let rows = &self.rows[row * n_in..][..n_in];
+        let weights = &self.weight[column * n_in..][..n_in];
+        let products = rows.iter().zip(weights).map(|(&x, &w)| {
+            let w = if self.layer.format == Format::Bfloat16 {
+                Bfloat16::from_f32(w).to_f32()
+            } else {
+                w
+            };
+            f64::from(T::from_f32(x).to_f32()) * f64::from(w) * scale
+        });
+        products.fold((f64::from(self.bias[column]), 0.0), |(sum, size), it| {
+            (sum + it, size + it.abs())
+        })
+    }
+
+    fn answer<U: Unit, T: Number>(
+        &self,
+        activation: Activation,
+        parallel: &impl Parallel,
+    ) -> Vec<T> {
+        let mut out = vec![T::from_f32(0.5); self.n_rows * self.layer.n_out];
+        let lines = self.lines();
+        self.layer
+            .multiply_on::<U, T>(&lines, &self.rows::<T>(), &mut out, activation, parallel);
+        out
+    }
+}
+
+/// Calls `check` for the imitation, and for tiles if there are some.
+macro_rules! on_every_unit {
+    ($check:ident) => {
+        $check::<Imitation>();
+        if is_supported() {
+            $check::<Tiles>();
+        } else {
+            eprintln!("this CPU has no tiles: products were checked on their imitation alone");
+        }
+    };
+}
+
+/// The largest error of an answer, as a share of the sum of absolute products.
+fn largest_error<U: Unit, T: Number>(case: &Case) -> f64 {
+    let answer = case.answer::<U, T>(Activation::None, &OneThread);
+    let n_out = case.layer.n_out;
+    let errors = answer.iter().enumerate().map(|(i, it)| {
+        let (exact, size) = case.exact::<T>(i / n_out, i % n_out);
+        (f64::from(it.to_f32()) - exact).abs() / (size + exact.abs())
+    });
+    errors.fold(0.0, f64::max)
+}
+
+/// The root of the mean square error of an answer, each for its own size of a sum.
+fn usual_error(case: &Case, answer: &[f32]) -> f64 {
+    let n_out = case.layer.n_out;
+    let squares = answer.iter().enumerate().map(|(i, &it)| {
+        let (exact, size) = case.exact::<f32>(i / n_out, i % n_out);
+        (f64::from(it) - exact).powi(2) / size
+    });
+    (squares.sum::<f64>() / answer.len() as f64).sqrt()
+}
+
+#[test]
+fn float32_is_more_exact_than_float32_sums_in_order() {
+    fn check<U: Unit>() {
+        for size in [[40, 600, 64], [33, 1300, 65]] {
+            let case = Case::new(Format::Float32, size);
+            let Layer { n_in, n_out, .. } = case.layer;
+            let in_order = |i: usize| {
+                let row = &case.rows[i / n_out * n_in..][..n_in];
+                let weights = &case.weight[i % n_out * n_in..][..n_in];
+                let products = row.iter().zip(weights);
+                products.fold(case.bias[i % n_out], |sum, (x, w)| x.mul_add(*w, sum))
+            };
+            let plain: Vec<f32> = (0..case.n_rows * n_out).map(in_order).collect();
+            let ours = case.answer::<U, f32>(Activation::None, &OneThread);
+            let [ours, plain] = [ours, plain].map(|it| usual_error(&case, &it));
+            assert!(ours < plain, "{size:?}: {ours:e}, {plain:e}");
+        }
+    }
+    on_every_unit!(check);
+}
+
+#[test]
+fn float32_is_exact_to_its_last_bits_in_every_place() {
+    fn check<U: Unit>() {
+        for size in SIZES {
+            let error = largest_error::<U, f32>(&Case::new(Format::Float32, size));
+            // 2^-24 is the rounding of the answer alone.
+            assert!(error < 3e-7, "{size:?}: {error:e}");
+        }
+    }
+    on_every_unit!(check);
+}
+
+#[test]
+fn bfloat16_rounds_its_answer_and_nothing_before() {
+    fn check<U: Unit>() {
+        for size in SIZES {
+            let error = largest_error::<U, Bfloat16>(&Case::new(Format::Bfloat16, size));
+            // 2^-9, and what float32 sums lose.
+            assert!(error < 0.001_955, "{size:?}: {error:e}");
+        }
+    }
+    on_every_unit!(check);
+}
+
+#[test]
+fn int8_is_off_by_the_steps_of_a_row_s_scale() {
+    fn check<U: Unit>() {
+        for size in SIZES {
+            let case = Case::new(Format::Int8, size);
+            // Half a step of 1/127 for each number of a row, were all weights at their largest.
+            let error = largest_error::<U, f32>(&case);
+            assert!(error < 0.5 / 127.0 / 0.25, "{size:?}: {error:e}");
+            let error = largest_error::<U, Bfloat16>(&case);
+            assert!(error < 0.5 / 127.0 / 0.25 + 0.002, "{size:?}: {error:e}");
+        }
+    }
+    on_every_unit!(check);
+}
+
+#[test]
+fn a_row_is_the_same_alone_and_among_others() {
+    fn check<U: Unit>() {
+        for format in FORMATS {
+            let whole = Case::new(format, [70, 600, 300]);
+            let answer = whole.answer::<U, f32>(Activation::None, &OneThread);
+            for row in [0, 31, 32, 69] {
+                let mut alone = Case::new(format, [70, 600, 300]);
+                alone.n_rows = 1;
+                alone.rows = whole.rows[row * 600..][..600].to_vec();
+                let alone = alone.answer::<U, f32>(Activation::None, &OneThread);
+                assert_eq!(alone, answer[row * 300..][..300], "{format:?}, row {row}");
+            }
+        }
+    }
+    on_every_unit!(check);
+}
+
+#[test]
+fn threads_change_nothing() {
+    /// As many threads as there is anything for.
+    struct Many;
+
+    impl Parallel for Many {
+        fn run(&self, n: usize, part: &(dyn Fn(Range<usize>) + Sync)) {
+            std::thread::scope(|scope| {
+                for i in 0..n {
+                    scope.spawn(move || part(i..i + 1));
+                }
+            });
+        }
+    }
+
+    fn check<U: Unit>() {
+        for format in FORMATS {
+            let case = Case::new(format, [70, 600, 300]);
+            let one = case.answer::<U, f32>(Activation::None, &OneThread);
+            assert_eq!(
+                case.answer::<U, f32>(Activation::None, &Many),
+                one,
+                "{format:?}"
+            );
+        }
+    }
+    on_every_unit!(check);
+}
+
+#[test]
+fn what_follows_a_product_is_done_to_its_answer() {
+    fn check<U: Unit>() {
+        for format in FORMATS {
+            let case = Case::new(format, [33, 100, 70]);
+            let plain = case.answer::<U, f32>(Activation::None, &OneThread);
+            let relu = case.answer::<U, f32>(Activation::Relu, &OneThread);
+            let added = case.answer::<U, f32>(Activation::Add, &OneThread);
+            let silu = case.answer::<U, f32>(Activation::Silu, &OneThread);
+            for (i, &x) in plain.iter().enumerate() {
+                assert_eq!(relu[i], x.max(0.0), "{format:?}");
+                assert_eq!(added[i], 0.5 + x, "{format:?}");
+                let exact = x / (1.0 + (-x).exp());
+                let allowed = 1e-6 * exact.abs() + 1e-7;
+                assert!((silu[i] - exact).abs() <= allowed, "{format:?}: {x}");
+            }
+        }
+    }
+    on_every_unit!(check);
+}
+
+#[test]
+fn without_a_bias_nothing_is_added() {
+    let case = Case::new(Format::Float32, [3, 4, 5]);
+    let mut lines = vec![Line::ZERO; case.layer.n_lines()];
+    case.layer
+        .lay_out(|i| case.weight[i], None, None, &mut lines, &OneThread);
+    let mut out = vec![1.0; 15];
+    let zeros = vec![0.0; 12];
+    case.layer.multiply_on::<Imitation, f32>(
+        &lines,
+        &zeros,
+        &mut out,
+        Activation::None,
+        &OneThread,
+    );
+    assert_eq!(out, [0.0; 15]);
+}
+
+#[test]
+fn large_and_small_numbers_keep_their_precision() {
+    fn check<U: Unit>() {
+        for size in [1e-20_f32, 1e20] {
+            let mut case = Case::new(Format::Float32, [5, 40, 3]);
+            case.rows.iter_mut().for_each(|it| *it *= size);
+            case.bias.fill(0.0);
+            let error = largest_error::<U, f32>(&case);
+            assert!(error < 3e-7, "{size}: {error:e}");
+        }
+    }
+    on_every_unit!(check);
+}
+
+#[test]
+fn rounding_to_bfloat16_is_to_the_nearest_and_to_even() {
+    let bits = |value: f32| Bfloat16::from_f32(value).0;
+    assert_eq!(bits(1.0), 0x3f80);
+    assert_eq!(bits(f32::from_bits(0x3f80_8000)), 0x3f80);
+    assert_eq!(bits(f32::from_bits(0x3f80_8001)), 0x3f81);
+    assert_eq!(bits(f32::from_bits(0x3f81_8000)), 0x3f82);
+    assert_eq!(bits(f32::MAX), 0x7f80);
+    assert!(
+        Bfloat16::from_f32(f32::from_bits(0x7f80_0001))
+            .to_f32()
+            .is_nan()
+    );
+}

@@ -1,0 +1,109 @@
+//! Tiles by ordinary arithmetic, for CPUs that have none.
+
+use crate::formats::{Ahead, Sums, TILE, Unit};
+use crate::scratch::Line;
+
+pub(crate) struct Imitation;
+
+impl Unit for Imitation {
+    fn begin() -> Self {
+        Self
+    }
+
+    fn bfloat16(&self, rows: &[Line], columns: &[Line], sums: &mut Sums, begin: bool, _: Ahead) {
+        clear(sums, begin);
+        let steps = rows
+            .chunks_exact(2 * TILE)
+            .zip(columns.chunks_exact(2 * TILE));
+        for (rows, columns) in steps {
+            add(
+                sums,
+                |tile| &rows[tile * TILE..],
+                |tile| &columns[tile * TILE..],
+                bfloat16_pair,
+                in_float32,
+            );
+        }
+    }
+
+    fn int8(&self, rows: &[Line], columns: &[Line], sums: &mut Sums, begin: bool, _: Ahead) {
+        clear(sums, begin);
+        let steps = rows
+            .chunks_exact(2 * TILE)
+            .zip(columns.chunks_exact(2 * TILE));
+        for (rows, columns) in steps {
+            add(
+                sums,
+                |tile| &rows[tile * TILE..],
+                |tile| &columns[tile * TILE..],
+                four_bytes,
+                in_integers,
+            );
+        }
+    }
+
+    fn float32(&self, rows: &[Line], columns: &[Line], sums: &mut Sums, begin: bool, _: Ahead) {
+        clear(sums, begin);
+        let steps = rows
+            .chunks_exact(6 * TILE)
+            .zip(columns.chunks_exact(6 * TILE));
+        for (rows, columns) in steps {
+            for (row, column) in [(2, 0), (0, 0), (1, 0), (1, 1), (0, 1), (0, 2)] {
+                let of_rows = |tile: usize| &rows[(tile * 3 + row) * TILE..];
+                let of_columns = |tile: usize| &columns[(tile * 3 + column) * TILE..];
+                add(sums, of_rows, of_columns, bfloat16_pair, in_float32);
+            }
+        }
+    }
+}
+
+fn clear(sums: &mut Sums, begin: bool) {
+    if begin {
+        sums.fill(Line::ZERO);
+    }
+}
+
+/// Adds the products of two tiles with two: a word of a row with one of a column is `word`. A step's products
+/// are added up before they are rounded, as the units seem to do.
+fn add<'a>(
+    sums: &mut Sums,
+    rows: impl Fn(usize) -> &'a [Line],
+    columns: impl Fn(usize) -> &'a [Line],
+    word: fn(u32, u32) -> f64,
+    rounded: fn(u32, f64) -> u32,
+) {
+    for (i, sum) in sums.iter_mut().enumerate() {
+        let (tile, r) = (i / TILE, i % TILE);
+        let (row, columns) = (&rows(tile / 2)[r], columns(tile % 2));
+        let mut step = [0.0; 16];
+        for (w, &of_row) in row.0.iter().enumerate() {
+            for (n, step) in step.iter_mut().enumerate() {
+                *step += word(of_row, columns[w].0[n]);
+            }
+        }
+        for (sum, step) in sum.0.iter_mut().zip(step) {
+            *sum = rounded(*sum, step);
+        }
+    }
+}
+
+fn bfloat16_pair(row: u32, column: u32) -> f64 {
+    let high = |word: u32| f64::from(f32::from_bits(word & 0xffff_0000));
+    let low = |word: u32| f64::from(f32::from_bits(word << 16));
+    low(row) * low(column) + high(row) * high(column)
+}
+
+fn in_float32(sum: u32, step: f64) -> u32 {
+    ((f64::from(f32::from_bits(sum)) + step) as f32).to_bits()
+}
+
+fn four_bytes(row: u32, column: u32) -> f64 {
+    let products = row.to_le_bytes().into_iter().zip(column.to_le_bytes());
+    products
+        .map(|(x, w)| f64::from(x as i8) * f64::from(w as i8))
+        .sum()
+}
+
+fn in_integers(sum: u32, step: f64) -> u32 {
+    (sum as i32 + step as i32) as u32
+}
