@@ -5,8 +5,8 @@ never depends on another, so that neither a neighbour nor padding changes it. (t
 quantisation has one scale for a whole tensor.)
 
 Where a CPU has tiles, the engine makes bytes, products and numbers in one pass. Else oneDNN
-multiplies. CPUs with VNNI sum products of bytes in 32 bits. Others, with AVX2 or AVX-512 alone, add pairs of
-them in 16 bits and cut off what is larger: there weights have 7 bits, so that no pair is.
+multiplies. CPUs with VNNI sum products of bytes in 32 bits. Others, with AVX2 or AVX-512 alone, add
+pairs of them in 16 bits and cut off what is larger: there weights have 7 bits, so that no pair is.
 """
 
 import torch

@@ -10,4 +10,9 @@ OPERATORS.define("has_tiles(Tensor any) -> bool")
 OPERATORS.define("lay_out(Tensor weight, Tensor? scale, Tensor? bias) -> Tensor")
 OPERATORS.define("multiply(Tensor rows, Tensor laid_out, int n_out, str then) -> Tensor")
 OPERATORS.define("add_product_(Tensor(a!) x, Tensor rows, Tensor laid_out) -> Tensor(a!)")
-OPERATORS.impl("has_tiles", lambda _: False, "CompositeExplicitAutograd")
+OPERATORS.impl("has_tiles", lambda _: cpu_has_tiles(), "CompositeExplicitAutograd")
+
+
+def cpu_has_tiles() -> bool:
+    """No, as far as Python knows; a test says yes."""
+    return False

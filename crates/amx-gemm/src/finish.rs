@@ -54,7 +54,7 @@ pub(crate) fn finish<U: Unit, A: Arithmetic, T: Number>(
             }
         }
         let start = (place.row + r) * place.n_out + place.column;
-        // SAFETY: a thread has its columns alone.
+        // SAFETY: no other thread has these columns, as `Parallel` says.
         #[expect(unsafe_code, reason = "threads write disjoint columns")]
         let out = unsafe { place.out.part(start..start + n_columns) };
         if let Ok(out) = <&mut [T; PAIR]>::try_from(&mut *out) {
@@ -76,7 +76,7 @@ fn activate<T: Number>(values: &mut [f32; PAIR], activation: Activation, out: &[
         Activation::None => {}
         Activation::Relu => {
             for value in values {
-                *value = if *value > 0.0 { *value } else { 0.0 };
+                *value = if *value < 0.0 { 0.0 } else { *value };
             }
         }
         Activation::Silu => {
@@ -92,10 +92,10 @@ fn activate<T: Number>(values: &mut [f32; PAIR], activation: Activation, out: &[
     }
 }
 
-/// x / (1 + exp(-x)), off by 1e-6 of itself at most above -10, and below -80 as good as zero.
+/// x / (1 + exp(-x)), off by 1e-6 of itself at most above -10, by 1e-5 above -80, and by 1e-36 of x below.
 #[inline(always)]
 fn silu(x: f32) -> f32 {
-    // exp(-x) = 2^whole 2^part. Outside these limits the answer is x, or as good as zero.
+    // exp(-x) = 2^whole 2^part. Outside these limits the answer is x, or 2^-126 of it.
     let power = (x * -std::f32::consts::LOG2_E).clamp(-126.0, 126.0);
     // Added to 1.5 x 2^23, a number loses what is behind the point.
     let shifted = power + 12_582_912.0;

@@ -16,6 +16,10 @@ pub(crate) type Sums = [Line; 4 * TILE];
 
 /// Where the next weights lie, and how many bytes further each step of a product fetches.
 #[derive(Clone, Copy)]
+#[cfg_attr(
+    not(target_arch = "x86_64"),
+    expect(dead_code, reason = "tiles alone fetch ahead")
+)]
 pub(crate) struct Ahead {
     pub(crate) at: *const u8,
     pub(crate) stride: usize,
@@ -38,8 +42,8 @@ pub(crate) trait Unit {
     /// Of signed bytes, 64 along the sum, in 32-bit integers.
     fn int8(&self, rows: &[Line], columns: &[Line], sums: &mut Sums, begin: bool, ahead: Ahead);
 
-    /// Of float32 in three pieces of bfloat16, the largest first: every tile is three. Products of two small
-    /// pieces are below float32's precision, and left out.
+    /// Of float32 in three pieces of bfloat16, the largest first: every tile is three. Left out are the products
+    /// of a third piece with a second or a third, which together are below 2^-25 of the numbers' product.
     fn float32(&self, rows: &[Line], columns: &[Line], sums: &mut Sums, begin: bool, ahead: Ahead);
 }
 
@@ -95,21 +99,31 @@ pub(crate) struct Float32;
 pub(crate) struct Bfloat16Sums;
 pub(crate) struct Int8;
 
-/// The bits of a float32 that are its first piece.
-const FIRST: u32 = 0xffff_0000;
-
-/// Cuts two float32 in three pieces each, eight bits of the significand a piece. Cut and not rounded, no
-/// piece needs more bits than it has, so that the three are the number.
+/// Cuts two float32 in three pieces each: twice to the nearest bfloat16, of two the one away from zero. Each
+/// leaves a sign and nine bits less, so that the third piece is what is left, and the three are the number.
 #[inline(always)]
-fn pieces(mut low: f32, mut high: f32) -> [u32; 3] {
-    let mut pieces = [0; 3];
-    for piece in &mut pieces {
-        let (low_bits, high_bits) = (low.to_bits() & FIRST, high.to_bits() & FIRST);
-        low -= f32::from_bits(low_bits);
-        high -= f32::from_bits(high_bits);
-        *piece = low_bits >> 16 | high_bits;
-    }
-    pieces
+fn pieces(low: f32, high: f32) -> [u32; 3] {
+    const UPPER_HALF: u32 = 0xffff_0000;
+    let nearest = |value: f32| value.to_bits().wrapping_add(0x8000) & UPPER_HALF;
+    let pair = |low: u32, high: u32| low >> 16 | high & UPPER_HALF;
+
+    let first = (nearest(low), nearest(high));
+    let (low, high) = (
+        low - f32::from_bits(first.0),
+        high - f32::from_bits(first.1),
+    );
+    let second = (nearest(low), nearest(high));
+    let (low, high) = (
+        low - f32::from_bits(second.0),
+        high - f32::from_bits(second.1),
+    );
+    // Not rounded, it stays no number if the others became one.
+    let third = (low.to_bits(), high.to_bits());
+    [
+        pair(first.0, first.1),
+        pair(second.0, second.1),
+        pair(third.0, third.1),
+    ]
 }
 
 impl Arithmetic for Float32 {

@@ -38,7 +38,8 @@ impl Layer {
     ///
     /// # Panics
     ///
-    /// If a slice has another size, or a scale is missing or too much.
+    /// If a slice has another size, a scale is missing or too much, or int8 has more than 2^17 numbers in a row,
+    /// whose sum 32 bits do not hold.
     pub fn lay_out(
         self,
         weight: impl Fn(usize) -> f32 + Sync,
@@ -48,6 +49,7 @@ impl Layer {
         parallel: &impl Parallel,
     ) {
         assert_eq!(lines.len(), self.n_lines());
+        assert!(self.format != Format::Int8 || self.n_in <= 1 << 17);
         assert!(bias.is_none_or(|it| it.len() == self.n_out));
         assert!(scale.map_or(self.format != Format::Int8, |it| it.len() == self.n_out));
         let (tiles, beside) = lines.split_at_mut(self.n_tile_lines());
@@ -55,7 +57,7 @@ impl Layer {
         let tiles = Parts::of(tiles);
         parallel.run(self.n_pairs(), &|pairs| {
             for pair in pairs {
-                // SAFETY: no other thread has this pair.
+                // SAFETY: no other thread has this pair, as `Parallel` says.
                 #[expect(unsafe_code, reason = "threads write disjoint pairs")]
                 let tiles = unsafe { tiles.part(pair * n_lines..(pair + 1) * n_lines) };
                 tiles.fill(Line::ZERO);

@@ -10,10 +10,9 @@
 //! - bfloat16, summed in float32.
 //! - int8: weights with a scale for each output, activations with one for each row, measured as they come.
 //!
-//! A row of the answer depends on no other, to the bit.
-//!
-//! Every answer is a sum in an order that depends on nothing but the layer's size. Weights are read from
-//! memory once for all rows, and while one block of them is multiplied the next is fetched.
+//! A row of the answer depends on no other row and on no number of threads, to the bit: every sum has an order
+//! that is the layer's own. A block of weights is multiplied with hundreds of rows before the next one, which
+//! is fetched meanwhile.
 
 mod finish;
 mod formats;

@@ -11,15 +11,25 @@ use crate::rows;
 use crate::scratch::{Line, Parts, Purpose, with_lines};
 use crate::tiles::{Tiles, vectorised};
 
-/// Rows at once: what is laid out of them, and sums of a block, stay within some ten MiB.
+/// Rows at once. Laid out in float32, so many of 4096 numbers are 48 MiB, which a thread keeps; what the encoder
+/// gives on a CPU are 13 MiB.
 const N_ROWS: usize = 2048;
 /// Pairs of column tiles of one block of weights: with [`Arithmetic::AT_ONCE`] in float32 768 KiB of a
 /// second-level cache of 2 MiB, in the others 128 KiB.
 const N_PAIRS: usize = 8;
 
 /// Threads that share a product.
-pub trait Parallel {
-    /// Calls `part` with ranges that make up `0..n`, on as many threads as there are.
+///
+/// # Safety
+///
+/// The ranges that `run` gives to `part` make up `0..n`, and no two of them overlap: each thread writes what
+/// belongs to its own.
+#[expect(
+    unsafe_code,
+    reason = "what threads write is disjoint because their ranges are"
+)]
+pub unsafe trait Parallel {
+    /// Calls `part` with ranges that make up `0..n`, on as many threads as there are, and waits for them.
     fn run(&self, n: usize, part: &(dyn Fn(Range<usize>) + Sync));
 }
 
@@ -27,7 +37,9 @@ pub trait Parallel {
 #[derive(Debug, Clone, Copy)]
 pub struct OneThread;
 
-impl Parallel for OneThread {
+// SAFETY: it gives one range.
+#[expect(unsafe_code, reason = "see the trait")]
+unsafe impl Parallel for OneThread {
     fn run(&self, n: usize, part: &(dyn Fn(Range<usize>) + Sync)) {
         part(0..n);
     }
@@ -36,7 +48,7 @@ impl Parallel for OneThread {
 impl Layer {
     /// Multiplies `rows` (N, n_in) into `out` (N, n_out), with what [`Layer::lay_out`] made of the weights.
     ///
-    /// A number that is infinite makes its whole row none in float32 and int8.
+    /// A number that is not finite makes its whole row not finite.
     ///
     /// # Panics
     ///
@@ -100,7 +112,7 @@ impl<T: Number> Product<'_, T> {
             let mut scales = vec![[1.0; PAIR]; n_pairs];
             let (tile_parts, scale_parts) = (Parts::of(tiles), Parts::of(&mut scales));
             parallel.run(n_pairs, &|pairs| {
-                // SAFETY: no other thread has these pairs.
+                // SAFETY: no other thread has these pairs, as `Parallel` says.
                 #[expect(unsafe_code, reason = "threads write disjoint pairs")]
                 let (tiles, scales) = unsafe {
                     let tiles = tile_parts.part(pairs.start * n_lines..pairs.end * n_lines);
@@ -220,6 +232,7 @@ impl<T: Number, U: Unit, A: Arithmetic> Work for Columns<'_, T, U, A> {
         for pairs in blocks(self.columns.clone(), N_PAIRS) {
             for rows in blocks(0..self.scales.len(), A::ROW_PAIRS) {
                 for steps in blocks(0..n_steps, A::AT_ONCE) {
+                    // What more rows need of this block is in the caches.
                     let next = if steps.end < n_steps {
                         (pairs.clone(), steps.end)
                     } else {

@@ -24,7 +24,13 @@ pub(crate) fn lay_out<A: Arithmetic, T: Number>(
     for (r, row) in rows.chunks_exact(n_in).enumerate() {
         let mut inverse = 1.0;
         if A::IS_SCALED {
-            scales[r] = largest(row).max(SMALLEST) / LARGEST;
+            // Not `max`, which would take the smallest for what is no number, and hide it.
+            let largest = largest(row);
+            scales[r] = if largest < SMALLEST {
+                SMALLEST
+            } else {
+                largest
+            } / LARGEST;
             inverse = 1.0 / scales[r];
         }
         let place = r / TILE * A::LINES + r % TILE;

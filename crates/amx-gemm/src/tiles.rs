@@ -65,13 +65,19 @@ pub(crate) fn vectorised(work: impl Work) {
     }
 }
 
-/// A product of one tile with one in each place.
-macro_rules! tile_product {
-    ($instruction:literal, $rows:ident, $columns:ident, $sums:ident, $begin:ident, $ahead:ident) => {{
-        const STEP: usize = 2 * 16;
+/// Multiplies what each step has of `$n` tiles of rows and as many of columns, by the instructions given, with
+/// the sums in tiles 0 to 3.
+macro_rules! multiply {
+    (
+        $n:literal, $rows:ident, $columns:ident, $sums:ident, $begin:ident, $ahead:ident,
+        $($instruction:expr),* $(,)?
+    ) => {{
+        const LINES: usize = $n * 16;
         assert_eq!($rows.len(), $columns.len());
-        assert!(!$rows.is_empty() && $rows.len().is_multiple_of(STEP));
-        // SAFETY: as in `float32`, with two tiles of rows and two of columns.
+        assert!(!$rows.is_empty() && $rows.len().is_multiple_of(LINES));
+        // SAFETY: tiles are configured as long as there is a `Tiles`. Every step reads `$n` tiles of each slice,
+        // as the instructions say, and the slices have so many for each; the sums are four tiles; and fetching
+        // ahead reads nothing.
         #[expect(unsafe_code, reason = "the compiler knows no tiles")]
         unsafe {
             asm!(
@@ -88,19 +94,9 @@ macro_rules! tile_product {
                 "tilezero tmm2",
                 "tilezero tmm3",
                 "3:",
-                "tileloadd tmm4, [{rows} + {line}]",
-                "tileloadd tmm6, [{columns} + {line}]",
-                concat!($instruction, " tmm0, tmm4, tmm6"),
-                "tileloadd tmm7, [{columns} + {line} + 1024]",
-                concat!($instruction, " tmm1, tmm4, tmm7"),
-                "tileloadd tmm5, [{rows} + {line} + 1024]",
-                concat!($instruction, " tmm2, tmm5, tmm6"),
-                concat!($instruction, " tmm3, tmm5, tmm7"),
-                "prefetcht1 [{ahead}]",
-                "prefetcht1 [{ahead} + 64]",
-                "prefetcht1 [{ahead} + 128]",
-                "add {rows}, 2048",
-                "add {columns}, 2048",
+                $($instruction,)*
+                "add {rows}, {step}",
+                "add {columns}, {step}",
                 "add {ahead}, {stride}",
                 "dec {steps}",
                 "jnz 3b",
@@ -114,14 +110,42 @@ macro_rules! tile_product {
                 begin = in(reg) u32::from($begin),
                 ahead = inout(reg) $ahead.at => _,
                 stride = in(reg) $ahead.stride,
-                steps = inout(reg) $rows.len() / STEP => _,
+                steps = inout(reg) $rows.len() / LINES => _,
                 line = in(reg) size_of::<Line>(),
+                step = const LINES * size_of::<Line>(),
                 out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
                 out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
                 options(nostack),
             );
         }
     }};
+}
+
+/// One tile with one in each place.
+macro_rules! multiply_by {
+    (
+        $instruction:literal, $rows:ident, $columns:ident, $sums:ident, $begin:ident, $ahead:ident
+    ) => {
+        multiply!(
+            2,
+            $rows,
+            $columns,
+            $sums,
+            $begin,
+            $ahead,
+            "tileloadd tmm4, [{rows} + {line}]",
+            "tileloadd tmm6, [{columns} + {line}]",
+            concat!($instruction, " tmm0, tmm4, tmm6"),
+            "tileloadd tmm7, [{columns} + {line} + 1024]",
+            concat!($instruction, " tmm1, tmm4, tmm7"),
+            "tileloadd tmm5, [{rows} + {line} + 1024]",
+            concat!($instruction, " tmm2, tmm5, tmm6"),
+            concat!($instruction, " tmm3, tmm5, tmm7"),
+            "prefetcht1 [{ahead}]",
+            "prefetcht1 [{ahead} + 64]",
+            "prefetcht1 [{ahead} + 128]",
+        )
+    };
 }
 
 impl Unit for Tiles {
@@ -169,107 +193,72 @@ impl Unit for Tiles {
         begin: bool,
         ahead: Ahead,
     ) {
-        tile_product!("tdpbf16ps", rows, columns, sums, begin, ahead);
+        multiply_by!("tdpbf16ps", rows, columns, sums, begin, ahead);
     }
 
     fn int8(&self, rows: &[Line], columns: &[Line], sums: &mut Sums, begin: bool, ahead: Ahead) {
-        tile_product!("tdpbssd", rows, columns, sums, begin, ahead);
+        multiply_by!("tdpbssd", rows, columns, sums, begin, ahead);
     }
 
-    #[expect(unsafe_code, reason = "the compiler knows no tiles")]
     fn float32(&self, rows: &[Line], columns: &[Line], sums: &mut Sums, begin: bool, ahead: Ahead) {
-        const STEP: usize = 6 * 16;
-        assert_eq!(rows.len(), columns.len());
-        assert!(!rows.is_empty() && rows.len().is_multiple_of(STEP));
-        // SAFETY: tiles are configured as long as `self` lives. Every step reads the six tiles of rows and the
-        // six of columns that the slices have for it, the sums are four tiles, and fetching ahead reads nothing.
-        unsafe {
-            asm!(
-                "test {begin:e}, {begin:e}",
-                "jnz 2f",
-                "tileloadd tmm0, [{sums} + {line}]",
-                "tileloadd tmm1, [{sums} + {line} + 1024]",
-                "tileloadd tmm2, [{sums} + {line} + 2048]",
-                "tileloadd tmm3, [{sums} + {line} + 3072]",
-                "jmp 3f",
-                "2:",
-                "tilezero tmm0",
-                "tilezero tmm1",
-                "tilezero tmm2",
-                "tilezero tmm3",
-                "3:",
-                // The third piece of rows with the first of columns.
-                "tileloadd tmm4, [{rows} + {line} + 2048]",
-                "tileloadd tmm6, [{columns} + {line}]",
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "tileloadd tmm7, [{columns} + {line} + 3072]",
-                "tdpbf16ps tmm1, tmm4, tmm7",
-                "tileloadd tmm5, [{rows} + {line} + 5120]",
-                "tdpbf16ps tmm2, tmm5, tmm6",
-                "tdpbf16ps tmm3, tmm5, tmm7",
-                "prefetcht1 [{ahead}]",
-                "prefetcht1 [{ahead} + 64]",
-                // First with first.
-                "tileloadd tmm4, [{rows} + {line}]",
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "tdpbf16ps tmm1, tmm4, tmm7",
-                "tileloadd tmm5, [{rows} + {line} + 3072]",
-                "tdpbf16ps tmm2, tmm5, tmm6",
-                "tdpbf16ps tmm3, tmm5, tmm7",
-                // Second with first.
-                "tileloadd tmm4, [{rows} + {line} + 1024]",
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "tdpbf16ps tmm1, tmm4, tmm7",
-                "tileloadd tmm5, [{rows} + {line} + 4096]",
-                "tdpbf16ps tmm2, tmm5, tmm6",
-                "tdpbf16ps tmm3, tmm5, tmm7",
-                "prefetcht1 [{ahead} + 128]",
-                "prefetcht1 [{ahead} + 192]",
-                // Second with second.
-                "tileloadd tmm6, [{columns} + {line} + 1024]",
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "tdpbf16ps tmm2, tmm5, tmm6",
-                "tileloadd tmm7, [{columns} + {line} + 4096]",
-                "tdpbf16ps tmm1, tmm4, tmm7",
-                "tdpbf16ps tmm3, tmm5, tmm7",
-                // First with second.
-                "tileloadd tmm4, [{rows} + {line}]",
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "tdpbf16ps tmm1, tmm4, tmm7",
-                "tileloadd tmm5, [{rows} + {line} + 3072]",
-                "tdpbf16ps tmm2, tmm5, tmm6",
-                "tdpbf16ps tmm3, tmm5, tmm7",
-                "prefetcht1 [{ahead} + 256]",
-                "prefetcht1 [{ahead} + 320]",
-                // First with third.
-                "tileloadd tmm6, [{columns} + {line} + 2048]",
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "tdpbf16ps tmm2, tmm5, tmm6",
-                "tileloadd tmm7, [{columns} + {line} + 5120]",
-                "tdpbf16ps tmm1, tmm4, tmm7",
-                "tdpbf16ps tmm3, tmm5, tmm7",
-                "add {rows}, 6144",
-                "add {columns}, 6144",
-                "add {ahead}, {stride}",
-                "dec {steps}",
-                "jnz 3b",
-                "tilestored [{sums} + {line}], tmm0",
-                "tilestored [{sums} + {line} + 1024], tmm1",
-                "tilestored [{sums} + {line} + 2048], tmm2",
-                "tilestored [{sums} + {line} + 3072], tmm3",
-                rows = inout(reg) rows.as_ptr() => _,
-                columns = inout(reg) columns.as_ptr() => _,
-                sums = in(reg) sums.as_mut_ptr(),
-                begin = in(reg) u32::from(begin),
-                ahead = inout(reg) ahead.at => _,
-                stride = in(reg) ahead.stride,
-                steps = inout(reg) rows.len() / STEP => _,
-                line = in(reg) size_of::<Line>(),
-                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
-                out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
-                options(nostack),
-            );
-        }
+        multiply!(
+            6,
+            rows,
+            columns,
+            sums,
+            begin,
+            ahead,
+            // The third piece of rows with the first of columns.
+            "tileloadd tmm4, [{rows} + {line} + 2048]",
+            "tileloadd tmm6, [{columns} + {line}]",
+            "tdpbf16ps tmm0, tmm4, tmm6",
+            "tileloadd tmm7, [{columns} + {line} + 3072]",
+            "tdpbf16ps tmm1, tmm4, tmm7",
+            "tileloadd tmm5, [{rows} + {line} + 5120]",
+            "tdpbf16ps tmm2, tmm5, tmm6",
+            "tdpbf16ps tmm3, tmm5, tmm7",
+            "prefetcht1 [{ahead}]",
+            "prefetcht1 [{ahead} + 64]",
+            // First with first.
+            "tileloadd tmm4, [{rows} + {line}]",
+            "tdpbf16ps tmm0, tmm4, tmm6",
+            "tdpbf16ps tmm1, tmm4, tmm7",
+            "tileloadd tmm5, [{rows} + {line} + 3072]",
+            "tdpbf16ps tmm2, tmm5, tmm6",
+            "tdpbf16ps tmm3, tmm5, tmm7",
+            // Second with first.
+            "tileloadd tmm4, [{rows} + {line} + 1024]",
+            "tdpbf16ps tmm0, tmm4, tmm6",
+            "tdpbf16ps tmm1, tmm4, tmm7",
+            "tileloadd tmm5, [{rows} + {line} + 4096]",
+            "tdpbf16ps tmm2, tmm5, tmm6",
+            "tdpbf16ps tmm3, tmm5, tmm7",
+            "prefetcht1 [{ahead} + 128]",
+            "prefetcht1 [{ahead} + 192]",
+            // Second with second.
+            "tileloadd tmm6, [{columns} + {line} + 1024]",
+            "tdpbf16ps tmm0, tmm4, tmm6",
+            "tdpbf16ps tmm2, tmm5, tmm6",
+            "tileloadd tmm7, [{columns} + {line} + 4096]",
+            "tdpbf16ps tmm1, tmm4, tmm7",
+            "tdpbf16ps tmm3, tmm5, tmm7",
+            // First with second.
+            "tileloadd tmm4, [{rows} + {line}]",
+            "tdpbf16ps tmm0, tmm4, tmm6",
+            "tdpbf16ps tmm1, tmm4, tmm7",
+            "tileloadd tmm5, [{rows} + {line} + 3072]",
+            "tdpbf16ps tmm2, tmm5, tmm6",
+            "tdpbf16ps tmm3, tmm5, tmm7",
+            "prefetcht1 [{ahead} + 256]",
+            "prefetcht1 [{ahead} + 320]",
+            // First with third.
+            "tileloadd tmm6, [{columns} + {line} + 2048]",
+            "tdpbf16ps tmm0, tmm4, tmm6",
+            "tdpbf16ps tmm2, tmm5, tmm6",
+            "tileloadd tmm7, [{columns} + {line} + 5120]",
+            "tdpbf16ps tmm1, tmm4, tmm7",
+            "tdpbf16ps tmm3, tmm5, tmm7",
+        );
     }
 }
 

@@ -1,4 +1,4 @@
-// What both shims do with libtorch's exceptions: none may cross into Rust.
+// What shims do with libtorch's exceptions when Rust calls them: none may cross into it.
 
 #pragma once
 

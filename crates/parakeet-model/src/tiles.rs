@@ -3,7 +3,7 @@
 //! An archive asks the CPU it runs on (`parakeet::has_tiles`) and lays its weights out at the first call, as
 //! `xtask/python/linear.py` says. libtorch's threads do the work: two pools would keep each other waiting.
 
-use std::ffi::{CStr, c_char, c_void};
+use std::ffi::c_void;
 use std::ops::Range;
 use std::slice;
 use std::sync::Once;
@@ -62,16 +62,8 @@ struct Tiles {
     are_here: extern "C" fn() -> bool,
     n_bytes: extern "C" fn(Layer) -> i64,
     lay_out: unsafe extern "C" fn(Layer, *const c_void, *const f32, *const f32, *mut c_void, Run),
-    multiply: unsafe extern "C" fn(
-        Layer,
-        *const c_void,
-        i8,
-        i64,
-        *const c_void,
-        *mut c_void,
-        *const c_char,
-        Run,
-    ),
+    multiply:
+        unsafe extern "C" fn(Layer, *const c_void, i8, i64, *const c_void, *mut c_void, i8, Run),
 }
 
 #[expect(unsafe_code, reason = "the C++ shim, src/tiles.cpp")]
@@ -131,7 +123,7 @@ unsafe extern "C" fn lay_out(
 /// # Safety
 ///
 /// What was laid out is of this layer, rows (n_rows, n_in) and `out` (n_rows, n_out) are of the type that
-/// `kind_of_rows` numbers, all of them contiguous, and nobody else knows `out`; `then` is a C string.
+/// `kind_of_rows` numbers, all of them contiguous, and nobody else knows `out`.
 #[expect(unsafe_code, reason = "libtorch gives addresses")]
 unsafe extern "C" fn multiply(
     layer: Layer,
@@ -140,20 +132,20 @@ unsafe extern "C" fn multiply(
     n_rows: i64,
     rows: *const c_void,
     out: *mut c_void,
-    then: *const c_char,
+    then: i8,
     run: Run,
 ) {
     let layer = layer.of_tiles();
     let n_rows = n_rows as usize;
+    // As tiles.h numbers them.
+    let activation = match then {
+        0 => Activation::None,
+        1 => Activation::Relu,
+        2 => Activation::Silu,
+        _ => Activation::Add,
+    };
     // SAFETY: see above.
     unsafe {
-        let activation = match CStr::from_ptr(then).to_bytes() {
-            b"none" => Activation::None,
-            b"relu" => Activation::Relu,
-            b"silu" => Activation::Silu,
-            b"add" => Activation::Add,
-            then => unreachable!("an archive's {}", String::from_utf8_lossy(then)),
-        };
         let lines = slice::from_raw_parts(laid_out.cast::<Line>(), layer.n_lines());
         let (n_in, n_out) = (n_rows * layer.n_in, n_rows * layer.n_out);
         if kind_of_rows == FLOAT {
@@ -171,7 +163,9 @@ unsafe extern "C" fn multiply(
 /// libtorch's threads.
 struct Threads(Run);
 
-impl Parallel for Threads {
+// SAFETY: libtorch's `parallel_for` gives each number to one thread, once.
+#[expect(unsafe_code, reason = "libtorch divides the range")]
+unsafe impl Parallel for Threads {
     fn run(&self, n: usize, part: &(dyn Fn(Range<usize>) + Sync)) {
         extern "C" fn call(work: *const c_void, begin: i64, end: i64) {
             // SAFETY: it is the reference below, which lives until libtorch's threads are done.

@@ -1,0 +1,45 @@
+//! What a linear layer takes on a CPU's tiles: `cargo bench -p benches --no-default-features --bench products`.
+
+use amx_gemm::{Activation, Bfloat16, Format, Layer, Line, Number, OneThread, is_supported};
+use criterion::{Bencher, Criterion, Throughput, criterion_group, criterion_main};
+
+/// 30 s of rnnt-0.6b, and the larger of a feed-forward's two layers.
+const N_ROWS: usize = 376;
+const N_IN: usize = 1024;
+const N_OUT: usize = 4096;
+
+fn bench_products(criterion: &mut Criterion) {
+    if !is_supported() {
+        eprintln!("this CPU has no tiles (AMX): there is nothing to measure");
+        return;
+    }
+    let mut group = criterion.benchmark_group("products");
+    // Multiplications and additions.
+    group.throughput(Throughput::Elements((2 * N_ROWS * N_IN * N_OUT) as u64));
+    let mut product = |name, format, measure: fn(Layer, &[Line], &mut Bencher)| {
+        let layer = Layer {
+            format,
+            n_in: N_IN,
+            n_out: N_OUT,
+        };
+        let mut lines = vec![Line([0; 16]); layer.n_lines()];
+        let scale = (format == Format::Int8).then(|| vec![0.01; N_OUT]);
+        let weight = |i: usize| (i % 251) as f32 - 125.0;
+        layer.lay_out(weight, scale.as_deref(), None, &mut lines, &OneThread);
+        group.bench_function(name, |bencher| measure(layer, &lines, bencher));
+    };
+    product("float32", Format::Float32, multiply::<f32>);
+    product("bfloat16", Format::Bfloat16, multiply::<Bfloat16>);
+    product("int8", Format::Int8, multiply::<Bfloat16>);
+    group.finish();
+}
+
+fn multiply<T: Number>(layer: Layer, lines: &[Line], bencher: &mut Bencher) {
+    let row = |i: usize| T::from_f32((i % 113) as f32 * 0.01 - 0.5);
+    let rows: Vec<T> = (0..N_ROWS * N_IN).map(row).collect();
+    let mut out = vec![T::from_f32(0.0); N_ROWS * N_OUT];
+    bencher.iter(|| layer.multiply(lines, &rows, &mut out, Activation::None, &OneThread));
+}
+
+criterion_group!(benches, bench_products);
+criterion_main!(benches);
