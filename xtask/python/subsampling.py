@@ -167,6 +167,8 @@ class FewBands(nn.Module):
         self.out_from, self.out_to = band * channels, (band + n_bands) * channels
         rows = rows[:, :, :, self.mels_from : self.mels_to].reshape(n_bands * channels, -1)
         self.product = ProductRelu(rows, bias.repeat(n_bands))
+        # In float32 alone, which that does not pack: its branches would be in an archive for nothing.
+        self.product.linear.packs = False
 
     def forward(self, frames: Tensor, out: Tensor) -> None:
         """(N, 3, n_mels) to these bands' columns of `out` (N, bands C)."""

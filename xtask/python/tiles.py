@@ -6,7 +6,7 @@ The engine has them (crates/amx-gemm); here they have a name and no more, and no
 import torch
 
 OPERATORS = torch.library.Library("parakeet", "DEF")
-OPERATORS.define("has_tiles(Tensor any) -> bool")
+OPERATORS.define("has_tiles(Tensor weight) -> bool")
 OPERATORS.define("lay_out(Tensor weight, Tensor? scale, Tensor? bias) -> Tensor")
 OPERATORS.define("multiply(Tensor rows, Tensor laid_out, int n_out, str then) -> Tensor")
 OPERATORS.define("add_product_(Tensor(a!) x, Tensor rows, Tensor laid_out) -> Tensor(a!)")

@@ -6,7 +6,7 @@
 //! - float32, as exact as float32 arithmetic. The units know no float32, but a float32 is the sum of three
 //!   bfloat16 numbers without a rounding, and six of the nine products of two such sums matter (Henry, Tang
 //!   and Heinecke 2019, "Leveraging the bfloat16 Artificial Intelligence Datatype For Higher-Precision
-//!   Computations"). Six of them still take less than half of what AVX-512 takes for one in float32.
+//!   Computations"). Six of them still take about half of what AVX-512 takes for one in float32.
 //! - bfloat16, summed in float32.
 //! - int8: weights with a scale for each output, activations with one for each row, measured as they come.
 //!

@@ -6,7 +6,7 @@
 
 namespace {
 Tiles tiles;
-
+bool has_tiles(const Tensor& weight) { return weight.scalar_type() != at::kHalf && tiles.are_here(); }
 // What comes out has the type of the weights, and so says what multiplies them.
 Tensor lay_out(const Tensor& weight, const Some& scale, const Some& bias) {
   const auto kind = weight.scalar_type();
@@ -53,7 +53,7 @@ extern "C" void parakeet_set_tiles(Tiles given) { tiles = given; }
 
 TORCH_LIBRARY(parakeet, operators) {
   const auto on_cpu = [](auto call) { return torch::dispatch(c10::DispatchKey::CPU, call); };
-  operators.def("has_tiles(Tensor any) -> bool", [](const Tensor&) { return tiles.are_here(); });
+  operators.def("has_tiles(Tensor weight) -> bool", &has_tiles);
   operators.def("lay_out(Tensor weight, Tensor? scale, Tensor? bias) -> Tensor", on_cpu(&lay_out));
   operators.def("multiply(Tensor rows, Tensor laid_out, int n_out, str then) -> Tensor", on_cpu(&multiply));
   operators.def("add_product_(Tensor(a!) x, Tensor rows, Tensor laid_out) -> Tensor(a!)", on_cpu(&add_product));
