@@ -167,7 +167,7 @@ class FewBands(nn.Module):
         self.out_from, self.out_to = band * channels, (band + n_bands) * channels
         rows = rows[:, :, :, self.mels_from : self.mels_to].reshape(n_bands * channels, -1)
         self.product = ProductRelu(rows, bias.repeat(n_bands))
-        # In float32 alone, which that does not pack: its branches would be in an archive for nothing.
+        # Used in float32 alone, where nothing is packed: an archive need not hold those branches.
         self.product.linear.packs = False
 
     def forward(self, frames: Tensor, out: Tensor) -> None:
