@@ -25,8 +25,21 @@ pub(crate) struct Ahead {
     pub(crate) stride: usize,
 }
 
-/// What multiplies tiles. In each step a product has two tiles of rows, 16 x 64 bytes, and two of columns; it
-/// is added to `sums`, or begins them.
+/// What is multiplied: in each step two tiles of rows, 16 x 64 bytes, and two of columns.
+#[derive(Clone, Copy)]
+#[cfg_attr(
+    not(target_arch = "x86_64"),
+    expect(dead_code, reason = "tiles alone need all of it")
+)]
+pub(crate) struct Terms<'a> {
+    pub(crate) rows: &'a [Line],
+    pub(crate) columns: &'a [Line],
+    /// Whether sums begin with it; else it is added to them.
+    pub(crate) begin: bool,
+    pub(crate) ahead: Ahead,
+}
+
+/// What multiplies tiles.
 pub(crate) trait Unit {
     /// Before a thread multiplies.
     fn begin() -> Self;
@@ -37,14 +50,14 @@ pub(crate) trait Unit {
     }
 
     /// Of bfloat16, 32 along the sum, in float32.
-    fn bfloat16(&self, rows: &[Line], columns: &[Line], sums: &mut Sums, begin: bool, ahead: Ahead);
+    fn bfloat16(&self, terms: Terms<'_>, sums: &mut Sums);
 
     /// Of signed bytes, 64 along the sum, in 32-bit integers.
-    fn int8(&self, rows: &[Line], columns: &[Line], sums: &mut Sums, begin: bool, ahead: Ahead);
+    fn int8(&self, terms: Terms<'_>, sums: &mut Sums);
 
     /// Of float32 in three pieces of bfloat16, the largest first: every tile is three. Left out are the products
     /// of a third piece with a second or a third, which together are below 2^-25 of the numbers' product.
-    fn float32(&self, rows: &[Line], columns: &[Line], sums: &mut Sums, begin: bool, ahead: Ahead);
+    fn float32(&self, terms: Terms<'_>, sums: &mut Sums);
 }
 
 /// What a thread does. Not a closure: whatever a function with more instructions calls must be part of it, down
@@ -77,19 +90,13 @@ pub(crate) trait Arithmetic {
     /// Writes the number `k` of column `n` of a step to the tile that is stored.
     fn store(value: f32, k: usize, n: usize, tile: &mut [Line]);
 
-    /// Makes tiles to multiply of stored ones; `false` if they are that already.
-    fn unfold(_stored: &[Line], _tiles: &mut [Line]) -> bool {
-        false
-    }
+    /// Whether stored tiles are not yet what is multiplied.
+    const IS_FOLDED: bool = Self::STORED != Self::LINES;
 
-    fn multiply(
-        unit: &impl Unit,
-        rows: &[Line],
-        columns: &[Line],
-        sums: &mut Sums,
-        begin: bool,
-        ahead: Ahead,
-    );
+    /// Makes tiles to multiply of stored ones that are folded.
+    fn unfold(_stored: &[Line], _tiles: &mut [Line]) {}
+
+    fn multiply(unit: &impl Unit, terms: Terms<'_>, sums: &mut Sums);
 
     /// A sum, as the unit left it.
     fn value(sum: u32) -> f32;
@@ -156,7 +163,7 @@ impl Arithmetic for Float32 {
     }
 
     #[inline(always)]
-    fn unfold(stored: &[Line], tiles: &mut [Line]) -> bool {
+    fn unfold(stored: &[Line], tiles: &mut [Line]) {
         let tiles_and_stored = tiles
             .chunks_exact_mut(Self::LINES)
             .zip(stored.chunks_exact(Self::STORED));
@@ -174,19 +181,11 @@ impl Arithmetic for Float32 {
                 }
             }
         }
-        true
     }
 
     #[inline(always)]
-    fn multiply(
-        unit: &impl Unit,
-        rows: &[Line],
-        columns: &[Line],
-        sums: &mut Sums,
-        begin: bool,
-        ahead: Ahead,
-    ) {
-        unit.float32(rows, columns, sums, begin, ahead);
+    fn multiply(unit: &impl Unit, terms: Terms<'_>, sums: &mut Sums) {
+        unit.float32(terms, sums);
     }
 
     #[inline(always)]
@@ -216,15 +215,8 @@ impl Arithmetic for Bfloat16Sums {
     }
 
     #[inline(always)]
-    fn multiply(
-        unit: &impl Unit,
-        rows: &[Line],
-        columns: &[Line],
-        sums: &mut Sums,
-        begin: bool,
-        ahead: Ahead,
-    ) {
-        unit.bfloat16(rows, columns, sums, begin, ahead);
+    fn multiply(unit: &impl Unit, terms: Terms<'_>, sums: &mut Sums) {
+        unit.bfloat16(terms, sums);
     }
 
     #[inline(always)]
@@ -262,15 +254,8 @@ impl Arithmetic for Int8 {
     }
 
     #[inline(always)]
-    fn multiply(
-        unit: &impl Unit,
-        rows: &[Line],
-        columns: &[Line],
-        sums: &mut Sums,
-        begin: bool,
-        ahead: Ahead,
-    ) {
-        unit.int8(rows, columns, sums, begin, ahead);
+    fn multiply(unit: &impl Unit, terms: Terms<'_>, sums: &mut Sums) {
+        unit.int8(terms, sums);
     }
 
     #[inline(always)]

@@ -4,7 +4,9 @@ use std::marker::PhantomData;
 use std::ops::Range;
 
 use crate::finish::{Activation, Beside, Place, finish};
-use crate::formats::{Ahead, Arithmetic, Bfloat16Sums, Float32, Int8, PAIR, Sums, Unit, Work};
+use crate::formats::{
+    Ahead, Arithmetic, Bfloat16Sums, Float32, Int8, PAIR, Sums, Terms, Unit, Work,
+};
 use crate::layer::{Format, Layer};
 use crate::numbers::Number;
 use crate::rows;
@@ -260,26 +262,29 @@ impl<T: Number, U: Unit, A: Arithmetic> Columns<'_, T, U, A> {
         let n_steps = product.layer.n_steps();
         let (begin, end) = (block.steps.start == 0, block.steps.end == n_steps);
         let n_lines = block.steps.len() * 2 * A::LINES;
-        let mut is_unfolded = false;
-        for (pair, tiles) in block
-            .pairs
-            .clone()
-            .zip(self.unfolded.chunks_exact_mut(n_lines))
-        {
-            is_unfolded = A::unfold(product.stored(pair, &block.steps), tiles);
+        if A::IS_FOLDED {
+            let tiles = self.unfolded.chunks_exact_mut(n_lines);
+            for (pair, tiles) in block.pairs.clone().zip(tiles) {
+                A::unfold(product.stored(pair, &block.steps), tiles);
+            }
         }
         for (i, row) in block.rows.clone().enumerate() {
             let start = (row * n_steps + block.steps.start) * 2 * A::LINES;
             let rows = &self.rows[start..start + n_lines];
             for (j, pair) in block.pairs.clone().enumerate() {
-                let columns = if is_unfolded {
+                let columns = if A::IS_FOLDED {
                     &self.unfolded[j * n_lines..(j + 1) * n_lines]
                 } else {
                     product.stored(pair, &block.steps)
                 };
                 let kept = if begin && end { 0 } else { i * N_PAIRS + j };
-                let ahead = product.ahead::<A>(block, i, j);
-                A::multiply(unit, rows, columns, &mut self.sums[kept], begin, ahead);
+                let terms = Terms {
+                    rows,
+                    columns,
+                    begin,
+                    ahead: product.ahead::<A>(block, i, j),
+                };
+                A::multiply(unit, terms, &mut self.sums[kept]);
                 if end {
                     let place = Place {
                         out: &product.out,
@@ -302,7 +307,7 @@ impl<T: Number, U: Unit, A: Arithmetic> Columns<'_, T, U, A> {
     }
 }
 
-/// Weights that are multiplied with all rows before any other, and those that come after them.
+/// Weights and the rows that they are multiplied with before any others, and the weights that come after them.
 struct Block {
     pairs: Range<usize>,
     rows: Range<usize>,

@@ -1,7 +1,6 @@
 //! What a CPU of another make has of matrix units: none that are known here.
 
-use crate::formats::{Ahead, Sums, Unit, Work};
-use crate::scratch::Line;
+use crate::formats::{Sums, Terms, Unit, Work};
 
 /// Whether this CPU has tiles for bfloat16 and bytes.
 pub fn is_supported() -> bool {
@@ -20,15 +19,15 @@ impl Unit for Tiles {
         panic!("this CPU has no tiles");
     }
 
-    fn bfloat16(&self, _: &[Line], _: &[Line], _: &mut Sums, _: bool, _: Ahead) {
+    fn bfloat16(&self, _: Terms<'_>, _: &mut Sums) {
         match *self {}
     }
 
-    fn int8(&self, _: &[Line], _: &[Line], _: &mut Sums, _: bool, _: Ahead) {
+    fn int8(&self, _: Terms<'_>, _: &mut Sums) {
         match *self {}
     }
 
-    fn float32(&self, _: &[Line], _: &[Line], _: &mut Sums, _: bool, _: Ahead) {
+    fn float32(&self, _: Terms<'_>, _: &mut Sums) {
         match *self {}
     }
 }

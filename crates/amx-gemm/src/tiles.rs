@@ -8,7 +8,7 @@ use std::arch::x86_64::{__m512bh, _mm512_cvtne2ps_pbh, _mm512_loadu_ps};
 use std::mem;
 use std::sync::OnceLock;
 
-use crate::formats::{Ahead, PAIR, Sums, Unit, Work};
+use crate::formats::{PAIR, Sums, Terms, Unit, Work};
 use crate::numbers::Bfloat16;
 use crate::scratch::Line;
 
@@ -69,12 +69,12 @@ pub(crate) fn vectorised(work: impl Work) {
 /// the sums in tiles 0 to 3.
 macro_rules! multiply {
     (
-        $n:literal, $rows:ident, $columns:ident, $sums:ident, $begin:ident, $ahead:ident,
+        $n:literal, $terms:ident, $sums:ident,
         $($instruction:expr),* $(,)?
     ) => {{
         const LINES: usize = $n * 16;
-        assert_eq!($rows.len(), $columns.len());
-        assert!(!$rows.is_empty() && $rows.len().is_multiple_of(LINES));
+        assert_eq!($terms.rows.len(), $terms.columns.len());
+        assert!(!$terms.rows.is_empty() && $terms.rows.len().is_multiple_of(LINES));
         // SAFETY: tiles are configured as long as there is a `Tiles`. Every step reads `$n` tiles of each slice,
         // as the instructions say, and the slices have so many for each; the sums are four tiles; and fetching
         // ahead reads nothing.
@@ -104,13 +104,13 @@ macro_rules! multiply {
                 "tilestored [{sums} + {line} + 1024], tmm1",
                 "tilestored [{sums} + {line} + 2048], tmm2",
                 "tilestored [{sums} + {line} + 3072], tmm3",
-                rows = inout(reg) $rows.as_ptr() => _,
-                columns = inout(reg) $columns.as_ptr() => _,
+                rows = inout(reg) $terms.rows.as_ptr() => _,
+                columns = inout(reg) $terms.columns.as_ptr() => _,
                 sums = in(reg) $sums.as_mut_ptr(),
-                begin = in(reg) u32::from($begin),
-                ahead = inout(reg) $ahead.at => _,
-                stride = in(reg) $ahead.stride,
-                steps = inout(reg) $rows.len() / LINES => _,
+                begin = in(reg) u32::from($terms.begin),
+                ahead = inout(reg) $terms.ahead.at => _,
+                stride = in(reg) $terms.ahead.stride,
+                steps = inout(reg) $terms.rows.len() / LINES => _,
                 line = in(reg) size_of::<Line>(),
                 step = const LINES * size_of::<Line>(),
                 out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
@@ -124,15 +124,12 @@ macro_rules! multiply {
 /// One tile with one in each place.
 macro_rules! multiply_by {
     (
-        $instruction:literal, $rows:ident, $columns:ident, $sums:ident, $begin:ident, $ahead:ident
+        $instruction:literal, $terms:ident, $sums:ident
     ) => {
         multiply!(
             2,
-            $rows,
-            $columns,
+            $terms,
             $sums,
-            $begin,
-            $ahead,
             "tileloadd tmm4, [{rows} + {line}]",
             "tileloadd tmm6, [{columns} + {line}]",
             concat!($instruction, " tmm0, tmm4, tmm6"),
@@ -185,29 +182,19 @@ impl Unit for Tiles {
         Self(())
     }
 
-    fn bfloat16(
-        &self,
-        rows: &[Line],
-        columns: &[Line],
-        sums: &mut Sums,
-        begin: bool,
-        ahead: Ahead,
-    ) {
-        multiply_by!("tdpbf16ps", rows, columns, sums, begin, ahead);
+    fn bfloat16(&self, terms: Terms<'_>, sums: &mut Sums) {
+        multiply_by!("tdpbf16ps", terms, sums);
     }
 
-    fn int8(&self, rows: &[Line], columns: &[Line], sums: &mut Sums, begin: bool, ahead: Ahead) {
-        multiply_by!("tdpbssd", rows, columns, sums, begin, ahead);
+    fn int8(&self, terms: Terms<'_>, sums: &mut Sums) {
+        multiply_by!("tdpbssd", terms, sums);
     }
 
-    fn float32(&self, rows: &[Line], columns: &[Line], sums: &mut Sums, begin: bool, ahead: Ahead) {
+    fn float32(&self, terms: Terms<'_>, sums: &mut Sums) {
         multiply!(
             6,
-            rows,
-            columns,
+            terms,
             sums,
-            begin,
-            ahead,
             // The third piece of rows with the first of columns.
             "tileloadd tmm4, [{rows} + {line} + 2048]",
             "tileloadd tmm6, [{columns} + {line}]",

@@ -1,6 +1,6 @@
 //! Tiles by ordinary arithmetic, for CPUs that have none.
 
-use crate::formats::{Ahead, Sums, TILE, Unit};
+use crate::formats::{Sums, TILE, Terms, Unit};
 use crate::scratch::Line;
 
 pub(crate) struct Imitation;
@@ -10,56 +10,38 @@ impl Unit for Imitation {
         Self
     }
 
-    fn bfloat16(&self, rows: &[Line], columns: &[Line], sums: &mut Sums, begin: bool, _: Ahead) {
-        clear(sums, begin);
-        let steps = rows
-            .chunks_exact(2 * TILE)
-            .zip(columns.chunks_exact(2 * TILE));
-        for (rows, columns) in steps {
-            add(
-                sums,
-                |tile| &rows[tile * TILE..],
-                |tile| &columns[tile * TILE..],
-                bfloat16_pair,
-                in_float32,
-            );
-        }
+    fn bfloat16(&self, terms: Terms<'_>, sums: &mut Sums) {
+        multiply::<1>(terms, sums, &[(0, 0)], bfloat16_pair, in_float32);
     }
 
-    fn int8(&self, rows: &[Line], columns: &[Line], sums: &mut Sums, begin: bool, _: Ahead) {
-        clear(sums, begin);
-        let steps = rows
-            .chunks_exact(2 * TILE)
-            .zip(columns.chunks_exact(2 * TILE));
-        for (rows, columns) in steps {
-            add(
-                sums,
-                |tile| &rows[tile * TILE..],
-                |tile| &columns[tile * TILE..],
-                four_bytes,
-                in_integers,
-            );
-        }
+    fn int8(&self, terms: Terms<'_>, sums: &mut Sums) {
+        multiply::<1>(terms, sums, &[(0, 0)], four_bytes, in_integers);
     }
 
-    fn float32(&self, rows: &[Line], columns: &[Line], sums: &mut Sums, begin: bool, _: Ahead) {
-        clear(sums, begin);
-        let steps = rows
-            .chunks_exact(6 * TILE)
-            .zip(columns.chunks_exact(6 * TILE));
-        for (rows, columns) in steps {
-            for (row, column) in [(2, 0), (0, 0), (1, 0), (1, 1), (0, 1), (0, 2)] {
-                let of_rows = |tile: usize| &rows[(tile * 3 + row) * TILE..];
-                let of_columns = |tile: usize| &columns[(tile * 3 + column) * TILE..];
-                add(sums, of_rows, of_columns, bfloat16_pair, in_float32);
-            }
-        }
+    fn float32(&self, terms: Terms<'_>, sums: &mut Sums) {
+        let pieces = [(2, 0), (0, 0), (1, 0), (1, 1), (0, 1), (0, 2)];
+        multiply::<3>(terms, sums, &pieces, bfloat16_pair, in_float32);
     }
 }
 
-fn clear(sums: &mut Sums, begin: bool) {
-    if begin {
+/// Multiplies tiles of `N` pieces each: of rows and columns those that are named.
+fn multiply<const N: usize>(
+    terms: Terms<'_>,
+    sums: &mut Sums,
+    pieces: &[(usize, usize)],
+    word: fn(u32, u32) -> f64,
+    rounded: fn(u32, f64) -> u32,
+) {
+    if terms.begin {
         sums.fill(Line::ZERO);
+    }
+    let of_columns = terms.columns.chunks_exact(2 * N * TILE);
+    for (rows, columns) in terms.rows.chunks_exact(2 * N * TILE).zip(of_columns) {
+        for (row, column) in pieces {
+            let of_rows = |tile: usize| &rows[(tile * N + row) * TILE..];
+            let of_columns = |tile: usize| &columns[(tile * N + column) * TILE..];
+            add(sums, of_rows, of_columns, word, rounded);
+        }
     }
 }
 
