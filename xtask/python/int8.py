@@ -58,18 +58,22 @@ class Int8Linear(nn.Module):
         """Adds the layer's output for `inputs` (N, T', n_in) to `x` (N, T', n_out), in place."""
         if self.packed_in_tiles():
             return torch.ops.parakeet.add_product_(x, inputs, self.weight)
-        return x.add_(self.forward(inputs))
+        return x.add_(self.by_onednn(inputs))
 
     def silu(self, x: Tensor) -> Tensor:
         """The layer's output times its sigmoid."""
         if self.packed_in_tiles():
             return torch.ops.parakeet.multiply(x, self.weight, self.n_out, "silu")
-        return nn.functional.silu(self.forward(x), inplace=True)
+        return nn.functional.silu(self.by_onednn(x), inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, T', n_in) to (N, T', n_out), in the type of `x`."""
         if self.packed_in_tiles():
             return torch.ops.parakeet.multiply(x, self.weight, self.n_out, "none")
+        return self.by_onednn(x)
+
+    def by_onednn(self, x: Tensor) -> Tensor:
+        """The layer's output by weights that are packed for oneDNN."""
         n, t, n_in = x.shape
         rows = x.reshape(n * t, n_in)
         largest = rows.abs().amax(dim=1, keepdim=True).to(torch.float32)
