@@ -1,7 +1,7 @@
 //! What happens to a sum before it is an answer: scales, bias, activation, a residual.
 
 use crate::formats::{Arithmetic, PAIR, Sums, TILE, Unit};
-use crate::numbers::Number;
+use crate::numbers::{Bfloat16, Number};
 use crate::scratch::{Line, Parts};
 
 /// What is done to a layer's answer.
@@ -57,15 +57,26 @@ pub(crate) fn finish<U: Unit, A: Arithmetic, T: Number>(
         // SAFETY: no other thread has these columns, as `Parallel` says.
         #[expect(unsafe_code, reason = "threads write disjoint columns")]
         let out = unsafe { place.out.part(start..start + n_columns) };
-        if let Ok(out) = <&mut [T; PAIR]>::try_from(&mut *out) {
-            activate(&mut values, activation, out);
-            *out = T::from_f32s(&values, U::narrow);
-        } else {
-            let mut whole = [T::from_f32(0.0); PAIR];
-            whole[..n_columns].copy_from_slice(out);
-            activate(&mut values, activation, &whole);
-            out.copy_from_slice(&T::from_f32s(&values, U::narrow)[..n_columns]);
-        }
+        write(&mut values, activation, out, U::narrow);
+    }
+}
+
+/// Writes values, or as many of them as there are places.
+#[inline(always)]
+pub(crate) fn write<T: Number>(
+    values: &mut [f32; PAIR],
+    activation: Activation,
+    out: &mut [T],
+    narrow: impl Fn(&[f32; PAIR]) -> [Bfloat16; PAIR],
+) {
+    if let Ok(out) = <&mut [T; PAIR]>::try_from(&mut *out) {
+        activate(values, activation, out);
+        *out = T::from_f32s(values, narrow);
+    } else {
+        let mut whole = [T::from_f32(0.0); PAIR];
+        whole[..out.len()].copy_from_slice(out);
+        activate(values, activation, &whole);
+        out.copy_from_slice(&T::from_f32s(values, narrow)[..out.len()]);
     }
 }
 
@@ -95,12 +106,21 @@ fn activate<T: Number>(values: &mut [f32; PAIR], activation: Activation, out: &[
 /// x / (1 + exp(-x)), off by 1e-6 of itself at most above -10, by 1e-5 above -80, and by 1e-36 of x below.
 #[inline(always)]
 fn silu(x: f32) -> f32 {
-    // exp(-x) = 2^whole 2^part. Outside these limits the answer is x, or 2^-126 of it.
-    let power = (x * -std::f32::consts::LOG2_E).clamp(-126.0, 126.0);
+    x / (1.0 + exp(-x))
+}
+
+/// The exponential function, off by 2e-7 + 9e-8 |x| of itself at most, between -87 and 87; what is farther away
+/// has the value at 87.3, or at -87.3.
+///
+/// Loops with it become vectors.
+#[inline(always)]
+pub fn exp(x: f32) -> f32 {
+    // exp(x) = 2^whole 2^part.
+    let power = (x * std::f32::consts::LOG2_E).clamp(-126.0, 126.0);
     // Added to 1.5 x 2^23, a number loses what is behind the point.
     let shifted = power + 12_582_912.0;
     let part = (power - (shifted - 12_582_912.0)) * std::f32::consts::LN_2;
-    let whole = shifted.to_bits() << 23;
+    let whole = f32::from_bits((shifted.to_bits() << 23).wrapping_add(0x3f80_0000));
     // The exponential series up to the seventh power, for at most ln(2) / 2: 5e-9.
     let series = [
         1.0 / 720.0,
@@ -114,12 +134,28 @@ fn silu(x: f32) -> f32 {
     let exp = series
         .iter()
         .fold(1.0 / 5040.0, |sum, term| sum * part + term);
-    x / (1.0 + f32::from_bits(f32::to_bits(exp).wrapping_add(whole)))
+    exp * whole
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn exp_is_the_function_and_hides_no_nan() {
+        for i in -87_000..=87_000 {
+            let x = i as f32 * 0.001;
+            let exact = f64::from(x).exp();
+            let allowed = 2e-7 + 9e-8 * f64::from(x.abs());
+            let off = (f64::from(exp(x)) - exact).abs();
+            assert!(off <= allowed * exact, "{x}: {}, {exact}", exp(x));
+        }
+        for bits in [0x7fc0_0000, 0xffc0_0001, 0x7f80_0001, 0x7fff_ffff] {
+            assert!(exp(f32::from_bits(bits)).is_nan(), "{bits:x}");
+        }
+        assert!(exp(f32::INFINITY) > 8e37);
+        assert!(exp(f32::NEG_INFINITY) < 2e-38);
+    }
 
     #[test]
     fn silu_is_the_formula_s() {

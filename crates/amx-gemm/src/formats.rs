@@ -5,6 +5,7 @@
 
 use crate::numbers::{Bfloat16, Number};
 use crate::scratch::Line;
+use crate::vectors::Sixteen;
 
 /// Rows, or columns, of a tile.
 pub(crate) const TILE: usize = 16;
@@ -60,12 +61,6 @@ pub(crate) trait Unit {
     fn float32(&self, terms: Terms<'_>, sums: &mut Sums);
 }
 
-/// What a thread does. Not a closure: whatever a function with more instructions calls must be part of it, down
-/// to the loops, which `#[inline(always)]` says.
-pub(crate) trait Work {
-    fn run(self);
-}
-
 /// How a layer computes.
 pub(crate) trait Arithmetic {
     /// Numbers along the sum that one step has.
@@ -100,6 +95,15 @@ pub(crate) trait Arithmetic {
 
     /// A sum, as the unit left it.
     fn value(sum: u32) -> f32;
+
+    /// Numbers in a word of a stored tile.
+    const PER_WORD: usize;
+
+    /// The `i`th numbers of the words of a stored line.
+    fn numbers<V: Sixteen>(line: &Line, i: usize) -> V;
+
+    /// Where along the sum, from the step's beginning, these are.
+    fn place(line: usize, i: usize) -> usize;
 }
 
 pub(crate) struct Float32;
@@ -192,6 +196,18 @@ impl Arithmetic for Float32 {
     fn value(sum: u32) -> f32 {
         f32::from_bits(sum)
     }
+
+    const PER_WORD: usize = 1;
+
+    #[inline(always)]
+    fn numbers<V: Sixteen>(line: &Line, _: usize) -> V {
+        V::of_words(line)
+    }
+
+    #[inline(always)]
+    fn place(line: usize, _: usize) -> usize {
+        line / 2 + line % 2 * 16
+    }
 }
 
 impl Arithmetic for Bfloat16Sums {
@@ -222,6 +238,22 @@ impl Arithmetic for Bfloat16Sums {
     #[inline(always)]
     fn value(sum: u32) -> f32 {
         f32::from_bits(sum)
+    }
+
+    const PER_WORD: usize = 2;
+
+    #[inline(always)]
+    fn numbers<V: Sixteen>(line: &Line, i: usize) -> V {
+        if i == 0 {
+            V::of_lower_halves(line)
+        } else {
+            V::of_upper_halves(line)
+        }
+    }
+
+    #[inline(always)]
+    fn place(line: usize, i: usize) -> usize {
+        i * 16 + line
     }
 }
 
@@ -261,5 +293,17 @@ impl Arithmetic for Int8 {
     #[inline(always)]
     fn value(sum: u32) -> f32 {
         sum as i32 as f32
+    }
+
+    const PER_WORD: usize = 4;
+
+    #[inline(always)]
+    fn numbers<V: Sixteen>(line: &Line, i: usize) -> V {
+        V::of_bytes(line, i)
+    }
+
+    #[inline(always)]
+    fn place(line: usize, i: usize) -> usize {
+        i * 16 + line
     }
 }

@@ -4,14 +4,13 @@ use std::marker::PhantomData;
 use std::ops::Range;
 
 use crate::finish::{Activation, Beside, Place, finish};
-use crate::formats::{
-    Ahead, Arithmetic, Bfloat16Sums, Float32, Int8, PAIR, Sums, Terms, Unit, Work,
-};
+use crate::formats::{Ahead, Arithmetic, Bfloat16Sums, Float32, Int8, PAIR, Sums, Terms, Unit};
 use crate::layer::{Format, Layer};
 use crate::numbers::Number;
 use crate::rows;
 use crate::scratch::{Line, Parts, Purpose, with_lines};
-use crate::tiles::{Tiles, vectorised};
+use crate::tiles::Tiles;
+use crate::vectors::{Sixteen, Work, vectorised};
 
 /// Rows at once. Laid out in float32, so many of 4096 numbers are 48 MiB, which a thread keeps; what the encoder
 /// gives on a CPU are 13 MiB.
@@ -203,7 +202,7 @@ struct LayRows<'a, T, A> {
 
 impl<T: Number, A: Arithmetic> Work for LayRows<'_, T, A> {
     #[inline(always)]
-    fn run(self) {
+    fn run<V: Sixteen>(self) {
         let Layer { n_in, .. } = self.product.layer;
         let tiles = self
             .tiles
@@ -228,7 +227,7 @@ struct Columns<'a, T, U, A> {
 
 impl<T: Number, U: Unit, A: Arithmetic> Work for Columns<'_, T, U, A> {
     #[inline(always)]
-    fn run(mut self) {
+    fn run<V: Sixteen>(mut self) {
         let unit = U::begin();
         let n_steps = self.product.layer.n_steps();
         for pairs in blocks(self.columns.clone(), N_PAIRS) {

@@ -1,14 +1,10 @@
 //! What a CPU of another make has of matrix units: none that are known here.
 
-use crate::formats::{Sums, Terms, Unit, Work};
+use crate::formats::{Sums, Terms, Unit};
 
 /// Whether this CPU has tiles for bfloat16 and bytes.
 pub fn is_supported() -> bool {
     false
-}
-
-pub(crate) fn vectorised(work: impl Work) {
-    work.run();
 }
 
 /// There are none.

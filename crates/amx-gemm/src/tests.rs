@@ -1,6 +1,7 @@
 //! Products against sums in float64, on tiles where the CPU has them and on an imitation everywhere.
 
 mod case;
+mod few;
 mod imitation;
 
 use std::ops::Range;

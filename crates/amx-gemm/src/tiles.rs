@@ -8,9 +8,10 @@ use std::arch::x86_64::{__m512bh, _mm512_cvtne2ps_pbh, _mm512_loadu_ps};
 use std::mem;
 use std::sync::OnceLock;
 
-use crate::formats::{PAIR, Sums, Terms, Unit, Work};
+use crate::formats::{PAIR, Sums, Terms, Unit};
 use crate::numbers::Bfloat16;
 use crate::scratch::Line;
+use crate::vectors::has_avx512;
 
 /// Whether this CPU has tiles for bfloat16 and bytes, and the system lets this process use them.
 pub fn is_supported() -> bool {
@@ -22,10 +23,7 @@ pub fn is_supported() -> bool {
 /// standard library's macro does not know them yet.
 fn cpu_has_tiles() -> bool {
     const TILES: u32 = 1 << 22 | 1 << 24 | 1 << 25;
-    std::is_x86_feature_detected!("avx512f")
-        && std::is_x86_feature_detected!("avx512bw")
-        && std::is_x86_feature_detected!("avx512vl")
-        && std::is_x86_feature_detected!("avx512dq")
+    has_avx512()
         && std::is_x86_feature_detected!("avx512bf16")
         && std::arch::x86_64::__cpuid_count(7, 0).edx & TILES == TILES
 }
@@ -48,22 +46,6 @@ fn system_allows_tiles() -> bool {
 
 /// This thread's tiles, while it lives.
 pub(crate) struct Tiles(());
-
-/// Does work that is written for any CPU with all that one with tiles has.
-pub(crate) fn vectorised(work: impl Work) {
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]
-    fn with_avx512(work: impl Work) {
-        work.run();
-    }
-    if !is_supported() {
-        return work.run();
-    }
-    // SAFETY: `is_supported` asked the CPU for them.
-    #[expect(unsafe_code, reason = "the CPU was asked at run time")]
-    unsafe {
-        with_avx512(work);
-    }
-}
 
 /// Multiplies what each step has of `$n` tiles of rows and as many of columns, by the instructions given, with
 /// the sums in tiles 0 to 3.
