@@ -1,8 +1,7 @@
 """Linear layers whose weights a CPU lays out once for its kernels.
 
-Where a CPU has tiles, layers that see many rows are multiplied on them by the engine. Else oneDNN
-multiplies float32 a quarter faster than MKL and bfloat16 a tenth faster when it need not reorder
-the weights at every call; a step of the predictor takes 0.3 to 0.6 of its time.
+Where a CPU has tiles, the engine multiplies on them. Else oneDNN multiplies float32 a quarter faster
+than MKL and bfloat16 a tenth faster when it need not reorder the weights at every call.
 """
 
 from typing import Final
@@ -18,15 +17,12 @@ class Linear(nn.Module):
 
     # Where the exporter's PyTorch has no oneDNN, an archive that names its kernels cannot be read.
     packs: Final[bool]
-    # Of a few rows, reading the weights is all the work.
-    has_many_rows: Final[bool]
     weight: Tensor
     bias: Tensor | None
 
-    def __init__(self, weight: Tensor, bias: Tensor | None, has_many_rows: bool = True) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__()
         self.packs = torch.backends.mkldnn.is_available()
-        self.has_many_rows = has_many_rows
         self.n_out = weight.size(0)
         self.is_settled = False
         self.is_packed = False
@@ -105,8 +101,7 @@ class Linear(nn.Module):
         """Lays the weights out at the first call, if this CPU has kernels for their type."""
         # No `and` and no `or`: each is a branch of its own.
         if not (self.is_settled | x.is_cuda):
-            if self.has_many_rows:
-                self.is_in_tiles = torch.ops.parakeet.has_tiles(self.weight)
+            self.is_in_tiles = torch.ops.parakeet.has_tiles(self.weight)
             if self.is_in_tiles:
                 self.weight = torch.ops.parakeet.lay_out(self.weight, None, self.bias)
             else:

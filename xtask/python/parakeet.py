@@ -1,6 +1,6 @@
 """The whole network of one archive, with the methods that the Rust side calls."""
 
-from typing import Tuple
+from typing import List, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +24,7 @@ COMPUTE_TYPES = {
 }
 # What a frozen archive keeps; docs/model-export.md is the contract.
 METHODS = ["encode", "encoder_output", "features"]
-TRANSDUCER_METHODS = [*METHODS, "initial_state", "score", "advance"]
+TRANSDUCER_METHODS = [*METHODS, "initial_state", "score", "advance", "host_weights"]
 
 
 def build(sizes: Architecture, max_frames: int, weights: Weights) -> "Parakeet":
@@ -119,3 +119,8 @@ class TransducerParakeet(Parakeet):
     ) -> Tuple[Tensor, Tensor, Tensor]:
         """Feeds `emitted` int64 (B, 2), utterance and token, to the predictor, in place."""
         return self.head.advance(predicted, hidden, cell, emitted)
+
+    @torch.jit.export
+    def host_weights(self) -> Tuple[List[Tensor], List[Tensor], List[Tensor], str]:
+        """What the engine's own predictor and joint on a CPU are made of."""
+        return self.head.host_weights()

@@ -3,15 +3,14 @@
 TDT: Xu et al. 2023, "Efficient Sequence Transduction by Jointly Predicting Tokens and Durations".
 """
 
-from typing import Tuple
+from typing import List, Tuple
 
 import torch
 from torch import Tensor, nn
 
 from architecture import Architecture
 from architecture import Predictor as PredictorSizes
-from linear import Linear
-from weights import Weights, constant
+from weights import Weights, constant, plain
 
 # Longest window that is scored at once, in encoder frames.
 MAX_WINDOW = 1024
@@ -32,12 +31,13 @@ class TransducerHead(nn.Module):
         joint = sizes.joint_width
         self.predictor = Predictor(sizes.vocabulary_size, sizes.predictor, weights)
         self.encoder_projection = weights.linear("joint.enc", sizes.encoder.width, joint)
-        self.predictor_projection = weights.linear(
-            "joint.pred", sizes.predictor.width, joint, has_many_rows=False
+        self.predictor_projection = weights.plain_linear(
+            "joint.pred", sizes.predictor.width, joint
         )
         # NeMo's sequence: activation, dropout, linear.
-        self.classes = weights.linear("joint.joint_net.2", joint, classes, has_many_rows=False)
+        self.classes = weights.plain_linear("joint.joint_net.2", joint, classes)
         self.activation = ACTIVATIONS[sizes.joint_activation]()
+        self.activation_name = sizes.joint_activation
         self.blank = sizes.vocabulary_size
         self.predicts_durations = len(sizes.durations) > 0
         durations = torch.tensor(sizes.durations, dtype=torch.int64)
@@ -47,6 +47,20 @@ class TransducerHead(nn.Module):
     def project(self, encoded: Tensor) -> Tensor:
         """What the search keeps of encoder frames: (N, T', D) to (N, T', J)."""
         return self.encoder_projection(encoded)
+
+    def host_weights(self) -> Tuple[List[Tensor], List[Tensor], List[Tensor], str]:
+        """What the engine's own predictor and joint on a CPU are made of.
+
+        What each token adds to the first layer's gates (V + 1, 4 H), and TDT's durations (D); of
+        each layer, what its state adds to the gates (4 H, H); weight and bias of each linear layer
+        else: what the input of each layer but the first adds, the predictor's projection, and the
+        classes; and the name of the joint's activation.
+        """
+        layers = self.predictor.input_weights()
+        for layer in (self.predictor_projection, self.classes):
+            layers += [layer.weight, layer.bias]
+        tables = [self.predictor.first_gates, self.durations]
+        return tables, self.predictor.state_weights(), layers, self.activation_name
 
     def initial_state(self, n: int) -> Tuple[Tensor, Tensor, Tensor]:
         """The state of `n` utterances after the start of sequence, which is blank's zero row.
@@ -104,8 +118,7 @@ class TransducerHead(nn.Module):
 class Predictor(nn.Module):
     """An embedding and a stack of LSTM cells, one step at a time.
 
-    Not `nn.LSTM`: on a CPU that reorders its weights at every call, and one step of the 2 x 640
-    predictor then takes 6 to 20 times as long.
+    Not `nn.LSTM`, which takes a sequence. On a CPU the engine has its own (crates/parakeet-model).
     """
 
     first_gates: Tensor
@@ -128,13 +141,23 @@ class Predictor(nn.Module):
             states.append(lstm.take(f"weight_hh_l{i}", 4 * width, width))
         # The first layer's input is one of V + 1 vectors: its product is looked up.
         self.first_gates = constant(torch.addmm(inputs[0][1], embedding, inputs[0][0].T))
-        self.first_state = Linear(states[0], None, has_many_rows=False)
-        self.later_inputs = nn.ModuleList(
-            Linear(*layer, has_many_rows=False) for layer in inputs[1:]
-        )
-        self.later_states = nn.ModuleList(
-            Linear(state, None, has_many_rows=False) for state in states[1:]
-        )
+        self.first_state = plain(states[0], None)
+        self.later_inputs = nn.ModuleList(plain(*layer) for layer in inputs[1:])
+        self.later_states = nn.ModuleList(plain(state, None) for state in states[1:])
+
+    def state_weights(self) -> List[Tensor]:
+        """What each layer's state adds to its gates: (4 H, H)."""
+        weights = [self.first_state.weight]
+        for layer in self.later_states:
+            weights.append(layer.weight)
+        return weights
+
+    def input_weights(self) -> List[Tensor]:
+        """What the input of each layer but the first adds, (4 H, H), and the bias (4 H), in turn."""
+        weights: List[Tensor] = []
+        for layer in self.later_inputs:
+            weights += [layer.weight, layer.bias]
+        return weights
 
     def zero_state(self, n: int) -> Tuple[Tensor, Tensor]:
         """Hidden and cell (L, N, H) before anything was fed."""

@@ -42,12 +42,15 @@ class Weights(ABC):
     def scope(self, prefix: str) -> "Weights":
         """The same source with `prefix` put before every name."""
 
-    def linear(
-        self, name: str, n_in: int, n_out: int, bias: bool = True, has_many_rows: bool = True
-    ) -> Linear:
-        """A linear layer, for all rows of an utterance or for a few of some."""
+    def linear(self, name: str, n_in: int, n_out: int, bias: bool = True) -> Linear:
+        """A linear layer of the encoder."""
         weight = self.take(f"{name}.weight", n_out, n_in)
-        return Linear(weight, self.take(f"{name}.bias", n_out) if bias else None, has_many_rows)
+        return Linear(weight, self.take(f"{name}.bias", n_out) if bias else None)
+
+    def plain_linear(self, name: str, n_in: int, n_out: int) -> nn.Linear:
+        """A linear layer of predictor or joint, with a bias."""
+        weight = self.take(f"{name}.weight", n_out, n_in)
+        return plain(weight, self.take(f"{name}.bias", n_out))
 
     def conv1x1(self, name: str, n_in: int, n_out: int, bias: bool = True) -> Linear:
         """A convolution over time of kernel 1, as the linear layer that it is."""
@@ -131,6 +134,16 @@ class RandomWeights(Weights):
 
     def scope(self, prefix: str) -> "RandomWeights":
         return RandomWeights(self.generator, self.prefix + prefix)
+
+
+def plain(weight: Tensor, bias: Tensor | None) -> nn.Linear:
+    """A linear layer that no device packs."""
+    n_out, n_in = weight.shape
+    layer = nn.Linear(n_in, n_out, bias=bias is not None, device="meta")
+    layer.weight = constant(weight)
+    if bias is not None:
+        layer.bias = constant(bias)
+    return layer
 
 
 def constant(tensor: Tensor) -> nn.Parameter:

@@ -23,16 +23,19 @@
 //! # Ok::<(), parakeet_model::Error>(())
 //! ```
 
+mod archive;
 mod bundles;
 mod compute_type;
 mod device;
 mod digest;
 mod encoder;
 mod error;
+mod host;
 mod manifest;
 mod model;
 mod model_id;
 mod network;
+mod state;
 mod store;
 mod streams;
 mod threads;

@@ -302,7 +302,8 @@ impl<'a> Archive<'a> {
     fn load(self) -> Result<ParakeetModel, Error> {
         let vocabulary = self.manifest.read_vocabulary(self.dir)?;
         let path = digest::verify(self.dir, &self.record)?;
-        let network = Arc::new(Network::load(&path, self.device)?);
+        let in_bytes = self.compute_type.multiplies_bytes();
+        let network = Arc::new(Network::load(&path, self.device, in_bytes)?);
         let on_cuda = self.device.is_cuda();
         let model = ParakeetModel {
             encoder: on_cuda.then(|| {

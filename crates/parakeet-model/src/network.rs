@@ -1,4 +1,4 @@
-//! The archive's methods, typed: the only file that runs TorchScript.
+//! The archive, loaded: what it encodes, and its methods for [`ArchiveState`].
 //!
 //! Every call runs without gradients, and every failure is wrapped at once with the method's name
 //! and the shapes of its arguments, because libtorch's own text names neither.
@@ -8,12 +8,12 @@ use std::path::Path;
 use tch::{CModule, IValue, TchError, Tensor};
 
 use crate::Error;
+use crate::archive::ArchiveState;
+use crate::host::{HostHead, HostState};
+use crate::state::State;
 use crate::streams::{Mark, Streams, on_host, used_here};
 use crate::threads::on_one_thread;
 use crate::tiles;
-
-/// Numbers per emission: token, duration, log-probability.
-pub(crate) const EMISSION_LEN: usize = 3;
 
 /// A loaded archive on its device.
 pub(crate) struct Network {
@@ -21,6 +21,8 @@ pub(crate) struct Network {
     device: tch::Device,
     /// On a GPU.
     streams: Option<&'static Streams>,
+    /// On a CPU, for a transducer: what its search needs. An archive of an earlier release does not give it.
+    host: Option<HostHead>,
 }
 
 /// Utterances on the network's device, padded.
@@ -33,23 +35,14 @@ pub(crate) struct Audio {
     pub(crate) arrived: Option<Mark>,
 }
 
-/// Predictor states of N utterances, on the network's device.
-pub(crate) struct State {
-    /// The joint's projection of the predictor's output, (N, J).
-    predicted: Tensor,
-    /// (L, N, H).
-    hidden: Tensor,
-    /// (L, N, H).
-    cell: Tensor,
-}
-
 /// Linux has it, a Mac has not.
 const WITHOUT_ONEDNN: &str = ", which was exported for a libtorch with oneDNN, and this one is without: \
     `cargo xtask export-model` on this machine writes one that it can read";
 
 impl Network {
     /// Loads the archive at `path` straight to `device`, in the compute type it was exported in.
-    pub(crate) fn load(path: &Path, device: tch::Device) -> Result<Self, Error> {
+    /// With `in_bytes` the search's predictor multiplies bytes, too.
+    pub(crate) fn load(path: &Path, device: tch::Device, in_bytes: bool) -> Result<Self, Error> {
         // The archive is frozen and optimised. Profiling and fusing optimise it again for the shapes
         // of the first batches, and every batch has a new shape: they doubled the time of the first
         // batch and saved nothing later.
@@ -59,10 +52,15 @@ impl Network {
         let loaded = settled.and_then(|()| {
             let module = CModule::load_on_device(path, device)?;
             let streams = device.is_cuda().then(Streams::get).transpose()?;
+            let host = match device.is_cuda() {
+                true => None,
+                false => HostHead::of(&module, in_bytes)?,
+            };
             Ok(Self {
                 module,
                 device,
                 streams,
+                host,
             })
         });
         match loaded {
@@ -191,77 +189,23 @@ impl Network {
         Ok(emissions)
     }
 
-    /// The state of `n_utterances` utterances after the start of sequence.
-    pub(crate) fn initial_state(&self, n_utterances: usize) -> Result<State, Error> {
-        let (predicted, hidden, cell) =
-            self.step(|| self.call("initial_state", [(n_utterances as i64).into()]))?;
-        Ok(State {
-            predicted,
-            hidden,
-            cell,
+    /// The states of encoded utterances (N, T', J) after the start of sequence.
+    pub(crate) fn initial_state(&self, encoded: Tensor) -> Result<Box<dyn State + '_>, Error> {
+        Ok(match &self.host {
+            Some(head) => Box::new(HostState::new(head, &encoded)?),
+            None => Box::new(ArchiveState::new(self, encoded)?),
         })
-    }
-
-    /// Scores `window` frames of each lane, a flat list of (utterance, frame), and writes
-    /// (token, duration, log prob) of each to `scores`, lane by lane.
-    pub(crate) fn score(
-        &self,
-        encoded: &Tensor,
-        state: &State,
-        lanes: &[i64],
-        window: usize,
-        scores: &mut [f32],
-    ) -> Result<(), Error> {
-        let wrap = |why| failure("score", format!("{} lanes, {window}", lanes.len() / 2), why);
-        self.step(|| {
-            let lanes = self.upload(lanes, &[-1, 2]).map_err(wrap)?;
-            let arguments = [
-                encoded.shallow_clone().into(),
-                state.predicted.shallow_clone().into(),
-                lanes.into(),
-                (window as i64).into(),
-            ];
-            let scored: Tensor = self.call("score", arguments)?;
-            scored.f_copy_data(scores, scores.len()).map_err(wrap)
-        })
-    }
-
-    /// Feeds one token to each utterance named in `emitted`, a flat list of (utterance, token).
-    pub(crate) fn advance(&self, state: &mut State, emitted: &[i64]) -> Result<(), Error> {
-        let wrap = |why| failure("advance", format!("{} tokens", emitted.len() / 2), why);
-        self.step(|| {
-            let emitted = self.upload(emitted, &[-1, 2]).map_err(wrap)?;
-            let arguments = [
-                state.predicted.shallow_clone().into(),
-                state.hidden.shallow_clone().into(),
-                state.cell.shallow_clone().into(),
-                emitted.into(),
-            ];
-            let (predicted, hidden, cell) = self.call("advance", arguments)?;
-            *state = State {
-                predicted,
-                hidden,
-                cell,
-            };
-            Ok(())
-        })
-    }
-
-    fn upload<T: tch::kind::Element>(&self, data: &[T], shape: &[i64]) -> Result<Tensor, TchError> {
-        // Not waited for: the host's copy is read before this returns.
-        let data = Tensor::f_from_slice(data)?.f_view(shape)?;
-        data.f_to_device_(self.device, data.kind(), true, false)
     }
 
     /// Makes one step of the search, beside the encoder's work on the batches after it.
-    fn step<T>(&self, call: impl FnOnce() -> T) -> T {
+    pub(crate) fn step<T>(&self, call: impl FnOnce() -> T) -> T {
         match &self.streams {
             Some(streams) => streams.search.queue(call),
             None => on_one_thread(call),
         }
     }
 
-    fn call<T, const N: usize>(
+    pub(crate) fn call<T, const N: usize>(
         &self,
         method: &'static str,
         arguments: [IValue; N],
@@ -285,7 +229,7 @@ fn shape(argument: &IValue) -> String {
     }
 }
 
-fn failure(method: &'static str, arguments: String, why: TchError) -> Error {
+pub(crate) fn failure(method: &'static str, arguments: String, why: TchError) -> Error {
     let text = why.to_string();
     let source = why.into();
     // The words of libtorch's CUDA and CPU allocators, and of its calls of CUDA; there are no codes.

@@ -1,11 +1,14 @@
 //! A batch of encoded utterances: what the search asks, the network answers.
 
+use std::mem;
+
 use rnnt_decode::{Emission, Head, Lane, TokenId, Transducer};
 use tch::Tensor;
 
 use crate::Error;
 use crate::encoder::Encoded;
-use crate::network::{EMISSION_LEN, Network, State};
+use crate::network::Network;
+use crate::state::{EMISSION_LEN, State};
 use crate::streams::Mark;
 
 /// Encoded utterances and their predictor states, on the model's device.
@@ -18,16 +21,15 @@ pub struct Utterances<'model> {
     head: Head,
     blank: TokenId,
     n_encoder_frames: Vec<usize>,
-    /// The joint's projection of the encoder's output, (N, T', J), or CTC's emissions, (N, T', 3).
+    /// The joint's projection of the encoder's output, (N, T', J), until the search begins, or CTC's emissions,
+    /// (N, T', 3).
     encoded: Tensor,
     /// On a GPU, until the search begins: when `encoded` is there.
     ready: Option<Mark>,
     /// RNNT and TDT: made when first asked for, so that encoding waits for nothing.
-    state: Option<State>,
+    state: Option<Box<dyn State + 'model>>,
     /// CTC: token, duration and log-probability of every frame, once they are fetched.
     table: Vec<f32>,
-    /// Indices on their way to the device: (utterance, frame) or (utterance, token).
-    indices: Vec<i64>,
     /// Token, duration and log-probability of each frame of each lane.
     scores: Vec<f32>,
 }
@@ -48,7 +50,6 @@ impl<'model> Utterances<'model> {
             ready: encoded.ready,
             state: None,
             table: Vec::new(),
-            indices: Vec::new(),
             scores: Vec::new(),
         }
     }
@@ -68,17 +69,14 @@ impl<'model> Utterances<'model> {
         }
         Ok(())
     }
-}
 
-/// The predictor states, after the start of sequence if there were none.
-fn started<'a>(
-    state: &'a mut Option<State>,
-    network: &Network,
-    n_utterances: usize,
-) -> Result<&'a mut State, Error> {
-    match state {
-        Some(state) => Ok(state),
-        none => Ok(none.insert(network.initial_state(n_utterances)?)),
+    /// RNNT and TDT: the predictor states, after the start of sequence if there were none.
+    fn state(&mut self) -> Result<&mut (dyn State + 'model), Error> {
+        let state = match self.state.take() {
+            Some(state) => state,
+            None => self.network.initial_state(mem::take(&mut self.encoded))?,
+        };
+        Ok(self.state.insert(state).as_mut())
     }
 }
 
@@ -113,14 +111,10 @@ impl Transducer for Utterances<'_> {
         if self.head == Head::Ctc {
             self.look_up(lanes, window)?;
         } else {
-            let n_utterances = self.n_encoder_frames.len();
-            let state = started(&mut self.state, self.network, n_utterances)?;
-            let lanes = lanes.iter().map(|it| (it.utterance, it.frame));
-            self.scores.resize(lanes.len() * window * EMISSION_LEN, 0.0);
-            fill(&mut self.indices, lanes);
-            let scores = &mut self.scores;
-            self.network
-                .score(&self.encoded, state, &self.indices, window, scores)?;
+            let mut scores = mem::take(&mut self.scores);
+            scores.resize(lanes.len() * window * EMISSION_LEN, 0.0);
+            self.state()?.score(lanes, window, &mut scores)?;
+            self.scores = scores;
         }
 
         emissions.clear();
@@ -152,14 +146,6 @@ impl Transducer for Utterances<'_> {
         if self.head == Head::Ctc {
             return Ok(());
         }
-        let state = started(&mut self.state, self.network, self.n_encoder_frames.len())?;
-        let emitted = emitted.iter().map(|&(it, token)| (it, token as usize));
-        fill(&mut self.indices, emitted);
-        self.network.advance(state, &self.indices)
+        self.state()?.advance(emitted)
     }
-}
-
-fn fill(indices: &mut Vec<i64>, pairs: impl Iterator<Item = (usize, usize)>) {
-    indices.clear();
-    indices.extend(pairs.flat_map(|(utterance, index)| [utterance as i64, index as i64]));
 }
