@@ -41,7 +41,7 @@ fn multiply<T: Number>(layer: Layer, lines: &[Line], bencher: &mut Bencher) {
     bencher.iter(|| layer.multiply(lines, &rows, &mut out, Activation::None, &OneThread));
 }
 
-/// The three layers of a predictor's step at the size of rnnt-0.6b, for one lane and for eight.
+/// The three large layers of a predictor's step at the size of rnnt-0.6b, for some lanes.
 fn bench_few(criterion: &mut Criterion) {
     const WIDTH: usize = 640;
     let mut group = criterion.benchmark_group("few");

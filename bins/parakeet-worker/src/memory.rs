@@ -32,7 +32,7 @@ impl MemoryPlan {
         let pass = batch.min(model.pass_samples()).max(chunk);
         (model.device() == Device::Cpu).then(|| Self {
             program: PROGRAM,
-            weights: model.archive_bytes(),
+            weights: model.weight_bytes(),
             encoder: pass as u64 * bytes_per_second(model.compute_type())
                 / u64::from(SAMPLE_RATE_HZ),
             recordings: (held_s * BYTES_PER_SECOND_HELD) as u64,

@@ -1,4 +1,4 @@
-//! Products with a few rows, on any CPU: reading the weights is all the work, and vectors do the rest.
+//! Products with a few rows, by the vectors of any CPU: most of the time goes to reading the weights.
 
 use std::array;
 use std::marker::PhantomData;
@@ -13,9 +13,9 @@ use crate::vectors::{Run, Sixteen, Widest, Work};
 impl Layer {
     /// As [`Layer::multiply`], for a few rows and on this thread alone, on any CPU.
     ///
-    /// Weights are what the layer's format makes of them. Rows are not rounded, and sums are float32 in the order
-    /// of the numbers: a row of the answer is the same in any company and on any CPU, but for what
-    /// [`Layer::multiply`] makes of it.
+    /// Weights are what the layer's format makes of them. Rows are not rounded, not even for bytes, and sums are
+    /// float32, in an order that is the layer's own: a row of the answer has the same bits in any company and on
+    /// any CPU, but not those of [`Layer::multiply`]. What is not finite makes its row not finite.
     ///
     /// # Panics
     ///
@@ -157,7 +157,7 @@ fn add_step<A: Arithmetic, V: Sixteen, const N: usize>(
     }
 }
 
-/// What [`Sixteen::of_bytes`] makes of 1, divides.
+/// Undoes the 2^24 of [`Sixteen::of_bytes`].
 const BYTE: f32 = 1.0 / (1 << 24) as f32;
 
 /// Sums with their scales and biases.
@@ -167,7 +167,6 @@ fn values<A: Arithmetic>(sums: &[[f32; TILE]; 2], beside: &Beside) -> [f32; PAIR
         let (half, n) = (n / TILE, n % TILE);
         let [bias, scale] = [half, 2 + half].map(|line| f32::from_bits(beside[line].0[n]));
         let sum = sums[half][n];
-        // What is scaled are bytes.
         bias + if A::IS_SCALED {
             sum * BYTE * scale
         } else {

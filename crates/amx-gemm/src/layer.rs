@@ -1,11 +1,11 @@
-//! Weights, laid out for tiles.
+//! Weights, laid out for tiles, and for vectors as well.
 
 use crate::finish::Beside;
 use crate::formats::{Arithmetic, Bfloat16Sums, Float32, Int8, PAIR, TILE};
 use crate::multiply::Parallel;
 use crate::scratch::{Line, Parts};
 
-/// What a layer computes in; see the crate's head.
+/// What a layer computes in on tiles, and what its weights are; see the crate's head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// Float32, by six products of bfloat16.

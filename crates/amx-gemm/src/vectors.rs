@@ -25,8 +25,8 @@ impl Run for Widest {
     }
 }
 
-/// Calls `work`, compiled for the widest vectors that this CPU has. The loops in it become such as far as they
-/// are part of it: functions that it calls have `#[inline(always)]`.
+/// Calls `work`, compiled for the widest vectors that this CPU has, as far as the compiler makes it part of this
+/// function: it does so with short ones, and whatever they call should have `#[inline(always)]`.
 pub fn with_vectors(work: impl FnOnce()) {
     struct Call<F>(F);
     impl<F: FnOnce()> Work for Call<F> {
@@ -152,10 +152,10 @@ impl Sixteen for [f32; 16] {
     }
 }
 
-/// Of 64 bytes: AVX-512. Only for functions that have it, by `#[target_feature]`.
+/// Of 64 bytes: AVX-512. [`vectorised`] alone names it, in functions that have it.
 #[cfg(target_arch = "x86_64")]
 #[derive(Clone, Copy)]
-pub(crate) struct Wide(__m512);
+struct Wide(__m512);
 
 /// Evaluates intrinsics.
 #[cfg(target_arch = "x86_64")]

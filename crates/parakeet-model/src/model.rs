@@ -222,9 +222,10 @@ impl ParakeetModel {
         self.compute_type
     }
 
-    /// Size of the loaded archive: what its weights take of memory, to within the words around them.
-    pub fn archive_bytes(&self) -> u64 {
-        self.archive_bytes
+    /// What its weights take of memory, to within the words around them: the loaded archive, and on a CPU the
+    /// search's own.
+    pub fn weight_bytes(&self) -> u64 {
+        self.archive_bytes + self.network.n_bytes_beside()
     }
 
     /// Where the network runs, never [`Device::Auto`].

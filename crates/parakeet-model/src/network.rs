@@ -1,6 +1,6 @@
 //! The archive, loaded: what it encodes, and its methods for [`ArchiveState`].
 //!
-//! Every call runs without gradients, and every failure is wrapped at once with the method's name
+//! Every call of a method runs without gradients, and every failure is wrapped at once with the method's name
 //! and the shapes of its arguments, because libtorch's own text names neither.
 
 use std::path::Path;
@@ -189,10 +189,15 @@ impl Network {
         Ok(emissions)
     }
 
+    /// What it holds in memory beside its archive.
+    pub(crate) fn n_bytes_beside(&self) -> u64 {
+        self.host.as_ref().map_or(0, |it| it.n_bytes() as u64)
+    }
+
     /// The states of encoded utterances (N, T', J) after the start of sequence.
     pub(crate) fn initial_state(&self, encoded: Tensor) -> Result<Box<dyn State + '_>, Error> {
         Ok(match &self.host {
-            Some(head) => Box::new(HostState::new(head, &encoded)?),
+            Some(head) => Box::new(self.step(|| HostState::new(head, &encoded))?),
             None => Box::new(ArchiveState::new(self, encoded)?),
         })
     }

@@ -8,7 +8,7 @@ use crate::Error;
 pub(crate) const EMISSION_LEN: usize = 3;
 
 /// The predictor states of a batch of encoded utterances, and what scores its frames by them.
-pub(crate) trait State {
+pub(crate) trait State: Send {
     /// Scores `window` frames of each lane, and writes (token, duration, log-probability) of each to `scores`,
     /// lane by lane.
     fn score(&mut self, lanes: &[Lane], window: usize, scores: &mut [f32]) -> Result<(), Error>;

@@ -14,7 +14,7 @@ use crate::streams::Mark;
 /// Encoded utterances and their predictor states, on the model's device.
 ///
 /// Made by [`crate::ParakeetModel::encode`]. Scores over the vocabulary stay on the device. RNNT and
-/// TDT: one call of [`Transducer::score`] sends the lanes there and fetches three numbers per frame.
+/// TDT: on a GPU one call of [`Transducer::score`] sends the lanes there and fetches three numbers per frame.
 /// CTC, whose emissions depend on the frame alone: the first call fetches all of them.
 pub struct Utterances<'model> {
     network: &'model Network,
@@ -74,7 +74,12 @@ impl<'model> Utterances<'model> {
     fn state(&mut self) -> Result<&mut (dyn State + 'model), Error> {
         let state = match self.state.take() {
             Some(state) => state,
-            None => self.network.initial_state(mem::take(&mut self.encoded))?,
+            None => {
+                // It may fail, and be asked again.
+                let state = self.network.initial_state(self.encoded.shallow_clone())?;
+                self.encoded = Tensor::new();
+                state
+            }
         };
         Ok(self.state.insert(state).as_mut())
     }

@@ -200,13 +200,30 @@ class CtcEmissions(unittest.TestCase):
         self.assertEqual(answer[..., 0].unique().tolist(), [4.0])
 
     def test_there_is_no_state(self) -> None:
-        for method in ("initial_state", "score", "advance"):
+        for method in ("initial_state", "score", "advance", "host_weights"):
             self.assertFalse(hasattr(self.archive, method), method)
 
     def test_emissions_are_float32_in_every_compute_type(self) -> None:
         for compute_type in ("bfloat16", "float16"):
             answer, _ = miniature.archive(compute_type, CTC).encode(self.audio, self.lengths)
             self.assertEqual(answer.dtype, torch.float32)
+
+
+class HostWeights(unittest.TestCase):
+    """The sizes that crates/parakeet-model/src/host/weights.rs expects."""
+
+    def test_they_come_in_the_order_of_their_description(self) -> None:
+        for sizes, n_layers in ((SIZES, 2), (TDT, 1)):
+            tables, by_state, layers, activation = miniature.archive(sizes=sizes).host_weights()
+            h, j, v = sizes.predictor.width, sizes.joint_width, sizes.vocabulary_size
+            shapes = [[list(it.shape) for it in group] for group in (tables, by_state, layers)]
+            gates, d = 4 * h, len(sizes.durations)
+            self.assertEqual(shapes[0], [[v + 1, gates], [d]])
+            self.assertEqual(shapes[1], [[gates, h]] * n_layers)
+            later = [[gates, h], [gates]] * (n_layers - 1)
+            self.assertEqual(shapes[2], [*later, [j, h], [j], [v + 1 + d, j], [v + 1 + d]])
+            self.assertEqual(tables[1].tolist(), list(sizes.durations))
+            self.assertEqual(activation, sizes.joint_activation)
 
 
 class Advancing(unittest.TestCase):

@@ -68,6 +68,20 @@ fn a_product_is_added_to_what_is_there() {
 }
 
 #[test]
+fn what_is_not_finite_stays_in_its_row() {
+    for format in FORMATS {
+        for number in [f32::NAN, f32::INFINITY] {
+            let mut case = Case::new(format, [5, 100, 70]);
+            case.rows[2 * 100 + 41] = number;
+            let answer = answer::<Widest>(&case, Activation::None);
+            for (i, it) in answer.iter().enumerate() {
+                assert_eq!(it.is_finite(), i / 70 != 2, "{format:?}, {number}: {it}");
+            }
+        }
+    }
+}
+
+#[test]
 fn no_rows_have_no_answer() {
     let layer = Layer {
         format: Format::Float32,

@@ -5,6 +5,7 @@ use rnnt_decode::TokenId;
 use tch::TchError;
 
 use super::matrix::Matrix;
+use super::predictor::{sigmoid, tanh};
 use crate::state::EMISSION_LEN;
 
 pub(super) struct Joint {
@@ -31,7 +32,9 @@ impl Activation {
             "relu" => Ok(Self::Relu),
             "sigmoid" => Ok(Self::Sigmoid),
             "tanh" => Ok(Self::Tanh),
-            _ => Err(TchError::Kind(format!("the joint has an unknown {name}"))),
+            _ => Err(TchError::Kind(format!(
+                "the joint's activation is {name}, expected relu, sigmoid or tanh"
+            ))),
         }
     }
 }
@@ -52,6 +55,10 @@ impl Joint {
             blank: blank as usize,
             durations,
         }
+    }
+
+    pub(super) fn n_bytes(&self) -> usize {
+        self.classes.n_bytes()
     }
 
     /// J.
@@ -90,8 +97,8 @@ impl Joint {
         let sums = encoded.iter().zip(predicted).map(|(x, y)| x + y);
         match self.activation {
             Activation::Relu => rows.extend(sums.map(|x| if x < 0.0 { 0.0 } else { x })),
-            Activation::Sigmoid => rows.extend(sums.map(|x| 1.0 / (1.0 + exp(-x)))),
-            Activation::Tanh => rows.extend(sums.map(f32::tanh)),
+            Activation::Sigmoid => rows.extend(sums.map(sigmoid)),
+            Activation::Tanh => rows.extend(sums.map(tanh)),
         }
     }
 

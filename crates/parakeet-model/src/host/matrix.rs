@@ -33,6 +33,10 @@ impl Matrix {
         Ok(Self { layer, lines })
     }
 
+    pub(super) fn n_bytes(&self) -> usize {
+        size_of_val(self.lines.as_slice())
+    }
+
     pub(super) fn n_in(&self) -> usize {
         self.layer.n_in
     }
@@ -47,7 +51,7 @@ impl Matrix {
             .multiply_few(&self.lines, rows, out, Activation::None);
     }
 
-    /// Adds them to it.
+    /// Adds the products and the bias to it.
     pub(super) fn add_product(&self, rows: &[f32], out: &mut [f32]) {
         self.layer
             .multiply_few(&self.lines, rows, out, Activation::Add);
@@ -92,11 +96,22 @@ impl Table {
     }
 
     pub(super) fn n_rows(&self) -> usize {
-        let n = match &self.numbers {
+        self.n_numbers() / self.width
+    }
+
+    pub(super) fn n_bytes(&self) -> usize {
+        let n_bytes = match &self.numbers {
+            Numbers::Float32(_) => size_of::<f32>(),
+            Numbers::Bfloat16(_) => size_of::<Bfloat16>(),
+        };
+        self.n_numbers() * n_bytes
+    }
+
+    fn n_numbers(&self) -> usize {
+        match &self.numbers {
             Numbers::Float32(numbers) => numbers.len(),
             Numbers::Bfloat16(numbers) => numbers.len(),
-        };
-        n / self.width
+        }
     }
 
     /// Appends a row to `out`.
@@ -119,10 +134,13 @@ pub(super) fn format_of(kind: Kind) -> Format {
 
 /// By which each row of a matrix is divided, so that bytes hold it.
 fn scales(weight: &[f32], n_in: usize) -> Vec<f32> {
-    let largest = |row: &[f32]| row.iter().fold(0.0, |a: f32, x| a.max(x.abs()));
+    // The bits of what is not negative are in the order of the numbers; what is no number is larger than any.
+    let bits = |row: &[f32]| row.iter().map(|it| it.abs().to_bits()).max();
+    let largest = |row| f32::from_bits(bits(row).unwrap_or(0));
     let rows = weight.chunks(n_in);
     // A row of zeros has a scale, too.
-    rows.map(|row| largest(row).max(1e-30) / 127.0).collect()
+    rows.map(|row| (largest(row) / 127.0) + f32::MIN_POSITIVE)
+        .collect()
 }
 
 /// The elements of a tensor, row after row, as float32.

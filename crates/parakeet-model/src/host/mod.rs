@@ -4,17 +4,22 @@
 mod joint;
 mod matrix;
 mod predictor;
+mod weights;
+
+#[cfg(test)]
+mod tests;
 
 use amx_gemm::Format;
 use rnnt_decode::{Lane, TokenId};
-use tch::{CModule, IValue, TchError, Tensor};
+use tch::{CModule, TchError, Tensor};
 
 use crate::Error;
 use crate::network::failure;
 use crate::state::{EMISSION_LEN, State};
-use joint::{Activation, Joint};
+use joint::Joint;
 use matrix::{Matrix, Table, numbers};
 use predictor::{Memory, Predictor};
+use weights::{Linear, Weights};
 
 /// A transducer's predictor and joint.
 pub(crate) struct HostHead {
@@ -25,52 +30,49 @@ pub(crate) struct HostHead {
 }
 
 impl HostHead {
-    /// That of an archive, if it gives its weights (`host_weights` of `xtask/python/transducer.py`); with
-    /// `in_bytes` the predictor's are made bytes.
+    /// That of an archive, if it gives its weights; with `in_bytes` the predictor's are made bytes.
     pub(crate) fn of(module: &CModule, in_bytes: bool) -> Result<Option<Self>, TchError> {
-        let weights = match module.method_is::<IValue>("host_weights", &[]) {
-            Err(why) if why.to_string().contains("is not defined") => return Ok(None),
-            weights => weights?,
-        };
-        let (tables, by_state, layers, activation): (Vec<_>, Vec<Tensor>, Vec<Tensor>, String) =
-            weights.try_into()?;
-        let [first_gates, durations] = exactly(tables)?;
-        let mut layers: Vec<_> = layers.chunks_exact(2).map(|it| (&it[0], &it[1])).collect();
-        let [projection, classes] = exactly(layers.split_off(layers.len().saturating_sub(2)))?;
+        let weights = Weights::of(module)?;
+        weights.map(|it| Self::new(&it, in_bytes)).transpose()
+    }
 
-        let format = |weight: &Tensor| match weight.kind() {
-            _ if in_bytes => Format::Int8,
-            kind => matrix::format_of(kind),
-        };
-        let matrix =
-            |(weight, bias): (&Tensor, &Tensor)| Matrix::new(format(weight), weight, Some(bias));
-        let by_state = by_state.iter();
-        let by_state = by_state.map(|weight| Matrix::new(format(weight), weight, None));
+    fn new(weights: &Weights, in_bytes: bool) -> Result<Self, TchError> {
+        let as_given = matrix::format_of(weights.first_gates.kind());
+        let format = if in_bytes { Format::Int8 } else { as_given };
+        let linear = |(weight, bias): &Linear| Matrix::new(format, weight, Some(bias));
+        let by_state = weights.by_state.iter();
+        let by_state = by_state.map(|weight| Matrix::new(format, weight, None));
         let predictor = Predictor::new(
-            Table::new(&first_gates)?,
+            Table::new(&weights.first_gates)?,
             by_state.collect::<Result<_, _>>()?,
-            layers.into_iter().map(matrix).collect::<Result<_, _>>()?,
-            matrix(projection)?,
+            weights
+                .by_input
+                .iter()
+                .map(linear)
+                .collect::<Result<_, _>>()?,
+            linear(&weights.projection)?,
         );
-        // Its scores are the confidence of words.
-        let (weight, bias) = classes;
-        let classes = Matrix::new(matrix::format_of(weight.kind()), weight, Some(bias))?;
-        let activation = Activation::named(&activation)?;
-        let joint = Joint::new(classes, activation, predictor.blank(), numbers(&durations)?);
+        // Its scores are the confidence of words: no bytes.
+        let (weight, bias) = &weights.classes;
+        let joint = Joint::new(
+            Matrix::new(as_given, weight, Some(bias))?,
+            weights.activation,
+            predictor.blank(),
+            numbers(&weights.durations)?,
+        );
         let mut start = predictor.zeros();
         predictor.advance(&mut [&mut start], &[predictor.blank()]);
-        Ok(Some(Self {
+        Ok(Self {
             predictor,
             joint,
             start,
-        }))
+        })
     }
-}
 
-/// A list of so many.
-fn exactly<T, const N: usize>(list: Vec<T>) -> Result<[T; N], TchError> {
-    let wrong = |list: Vec<T>| TchError::Kind(format!("host_weights has {} for {N}", list.len()));
-    list.try_into().map_err(wrong)
+    /// What it holds in memory, beside the archive.
+    pub(crate) fn n_bytes(&self) -> usize {
+        self.predictor.n_bytes() + self.joint.n_bytes()
+    }
 }
 
 /// The states of a batch.
@@ -88,13 +90,18 @@ impl<'model> HostState<'model> {
     /// The state after the start of sequence, of utterances encoded to (N, T', J).
     pub(crate) fn new(head: &'model HostHead, encoded: &Tensor) -> Result<Self, Error> {
         let size = encoded.size();
-        let encoded =
-            numbers(encoded).map_err(|why| failure("initial_state", format!("{size:?}"), why))?;
+        let wrap = |why| failure("initial_state", format!("{size:?}"), why);
+        let (n, n_columns, width) = encoded.size3().map_err(wrap)?;
+        if width as usize != head.joint.width() {
+            let expected = head.joint.width();
+            let why = format!("encoder frames have {width} numbers, expected {expected}");
+            return Err(wrap(TchError::Shape(why)));
+        }
         Ok(Self {
             head,
-            encoded,
-            n_columns: size[1] as usize,
-            memories: vec![head.start.clone(); size[0] as usize],
+            encoded: numbers(encoded).map_err(wrap)?,
+            n_columns: n_columns as usize,
+            memories: vec![head.start.clone(); n as usize],
         })
     }
 }

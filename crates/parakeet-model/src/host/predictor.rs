@@ -57,6 +57,13 @@ impl Predictor {
         self.first_gates.n_rows() as TokenId - 1
     }
 
+    pub(super) fn n_bytes(&self) -> usize {
+        let layers = self.layers.iter().map(|Cell { by_state, by_input }| {
+            by_state.n_bytes() + by_input.as_ref().map_or(0, Matrix::n_bytes)
+        });
+        layers.sum::<usize>() + self.projection.n_bytes() + self.first_gates.n_bytes()
+    }
+
     /// Before anything was fed.
     pub(super) fn zeros(&self) -> Memory {
         let layers = self.layers.iter();
@@ -109,22 +116,26 @@ impl Predictor {
 #[inline(always)]
 fn step(gates: &[f32], hidden: &mut [f32], cell: &mut [f32]) {
     let n = cell.len();
+    // What the compiler knows of lengths it need not check in the loop, which is a vector's then.
+    let hidden = &mut hidden[..n];
     let (take_in, gates) = gates.split_at(n);
     let (forget, gates) = gates.split_at(n);
     let (candidate, give_out) = gates.split_at(n);
+    let give_out = &give_out[..n];
     for i in 0..n {
         cell[i] = sigmoid(forget[i]) * cell[i] + sigmoid(take_in[i]) * tanh(candidate[i]);
         hidden[i] = sigmoid(give_out[i]) * tanh(cell[i]);
     }
 }
 
+/// The logistic function.
 #[inline(always)]
-fn sigmoid(x: f32) -> f32 {
+pub(super) fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))
 }
 
-/// Off by 2e-7 at most.
+/// The hyperbolic tangent, off by 3e-7 at most.
 #[inline(always)]
-fn tanh(x: f32) -> f32 {
+pub(super) fn tanh(x: f32) -> f32 {
     1.0 - 2.0 / (1.0 + exp(2.0 * x))
 }

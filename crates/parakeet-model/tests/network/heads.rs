@@ -1,4 +1,4 @@
-//! Every head through libtorch: the seam with the search, and batches.
+//! Every head: the seam with the search, and batches.
 
 use std::num::NonZeroUsize;
 use std::sync::LazyLock;
