@@ -189,6 +189,11 @@ impl Network {
         Ok(emissions)
     }
 
+    /// Whether a CPU's tiles multiply what is scored.
+    pub(crate) fn scores_on_tiles(&self) -> bool {
+        self.host.as_ref().is_some_and(HostHead::scores_on_tiles)
+    }
+
     /// What it holds in memory beside its archive.
     pub(crate) fn n_bytes_beside(&self) -> u64 {
         self.host.as_ref().map_or(0, |it| it.n_bytes() as u64)

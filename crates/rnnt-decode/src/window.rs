@@ -21,8 +21,8 @@ pub enum Window {
 
 impl Default for Window {
     /// Adaptive for a CPU. At the size of rnnt-0.6b, by the times of its products on one core, a
-    /// call costs as much as some 28 frames on a CPU's tiles in bfloat16, 9 with AVX-512 in float32,
-    /// and 2 with AVX2.
+    /// call costs as much as some 9 frames with AVX-512 in float32, and 2 with AVX2; but what stops a
+    /// lane early costs a step of the predictor with fewer lanes in it.
     fn default() -> Self {
         Self::Adaptive { call_cost: 12 }
     }

@@ -57,6 +57,10 @@ impl Joint {
         }
     }
 
+    pub(super) fn is_on_tiles(&self) -> bool {
+        self.classes.has_tiles()
+    }
+
     pub(super) fn n_bytes(&self) -> usize {
         self.classes.n_bytes()
     }

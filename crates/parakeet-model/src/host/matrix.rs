@@ -45,6 +45,11 @@ impl Matrix {
         self.layer.n_out
     }
 
+    /// Whether [`Self::multiply_many`] has tiles.
+    pub(super) fn has_tiles(&self) -> bool {
+        self.layer.format == Format::Bfloat16 && is_supported()
+    }
+
     /// Writes the products of rows (N, n_in), with the bias, to `out` (N, n_out).
     pub(super) fn multiply(&self, rows: &[f32], out: &mut [f32]) {
         self.layer
@@ -60,7 +65,7 @@ impl Matrix {
     /// As [`Self::multiply`], for more rows. On a CPU with tiles bfloat16 is multiplied on them, and the rows are
     /// rounded; float32 costs more there until there are some tens of rows.
     pub(super) fn multiply_many(&self, rows: &[f32], out: &mut [f32]) {
-        if self.layer.format == Format::Bfloat16 && is_supported() {
+        if self.has_tiles() {
             self.layer
                 .multiply(&self.lines, rows, out, Activation::None, &OneThread);
         } else {

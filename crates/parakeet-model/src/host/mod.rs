@@ -69,6 +69,11 @@ impl HostHead {
         })
     }
 
+    /// Whether a CPU's tiles multiply what is scored.
+    pub(crate) fn scores_on_tiles(&self) -> bool {
+        self.joint.is_on_tiles()
+    }
+
     /// What it holds in memory, beside the archive.
     pub(crate) fn n_bytes(&self) -> usize {
         self.predictor.n_bytes() + self.joint.n_bytes()
