@@ -2,13 +2,14 @@
 
 use std::array;
 use std::marker::PhantomData;
+use std::ptr;
 
 use crate::finish::{Activation, Beside, write};
 use crate::formats::{Arithmetic, Bfloat16Sums, Float32, Int8, PAIR, TILE};
 use crate::layer::{Format, Layer};
 use crate::numbers::{Bfloat16, Number};
 use crate::scratch::Line;
-use crate::vectors::{Run, Sixteen, Widest, Work};
+use crate::vectors::{Run, Sixteen, Widest, Work, fetch};
 
 impl Layer {
     /// As [`Layer::multiply`], for a few rows and on this thread alone, on any CPU.
@@ -137,6 +138,10 @@ fn sums<A: Arithmetic, V: Sixteen, const N: usize>(
     sums.map(|halves| halves.map(V::to_array))
 }
 
+/// Lines of weights between what is multiplied and what is fetched: a page, which is where a CPU that fetches
+/// by itself ends.
+const AHEAD: usize = 4096 / size_of::<Line>();
+
 /// Adds the products of a step.
 #[inline(always)]
 fn add_step<A: Arithmetic, V: Sixteen, const N: usize>(
@@ -146,6 +151,9 @@ fn add_step<A: Arithmetic, V: Sixteen, const N: usize>(
 ) {
     let (left, right) = tiles.split_at(A::STORED);
     for (l, (left, right)) in left.iter().zip(right).enumerate() {
+        for line in [left, right] {
+            fetch(ptr::from_ref(line).wrapping_add(AHEAD));
+        }
         for i in 0..A::PER_WORD {
             let place = A::place(l, i);
             let (left, right) = (A::numbers::<V>(left, i), A::numbers::<V>(right, i));

@@ -82,6 +82,21 @@ pub(crate) fn has_avx512() -> bool {
         && is_x86_feature_detected!("avx512dq")
 }
 
+/// Has a line brought to the first-level cache. Nothing is read of it: it may lie anywhere.
+#[inline(always)]
+#[cfg_attr(
+    not(target_arch = "x86_64"),
+    expect(unused_variables, reason = "other CPUs fetch by themselves alone")
+)]
+pub(crate) fn fetch(line: *const Line) {
+    #[cfg(target_arch = "x86_64")]
+    #[expect(unsafe_code, reason = "an instruction that takes any address")]
+    // SAFETY: every CPU of the kind has it, and it fails on none.
+    unsafe {
+        _mm_prefetch::<_MM_HINT_T0>(line.cast());
+    }
+}
+
 /// Sixteen float32.
 pub(crate) trait Sixteen: Copy {
     /// Rows whose sums the registers hold beside what is added to them.
