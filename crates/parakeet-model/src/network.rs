@@ -3,6 +3,9 @@
 //! Every call of a method runs without gradients, and every failure is wrapped at once with the method's name
 //! and the shapes of its arguments, because libtorch's own text names neither.
 
+#[cfg(test)]
+mod tests;
+
 use std::path::Path;
 
 use tch::{CModule, IValue, TchError, Tensor};
@@ -274,31 +277,4 @@ pub(crate) fn failure(method: &'static str, arguments: String, why: TchError) ->
 fn is_lost(text: &str) -> bool {
     let is_refusal = ["invalid", "CUBLAS_STATUS"];
     text.contains("CUDA error") && !is_refusal.iter().any(|words| text.contains(words))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_full_memory_and_a_lost_gpu_are_told_from_a_network_that_fails() {
-        let sorted = |text: &str| failure("encode", String::new(), TchError::Torch(text.into()));
-        for text in [
-            "CUDA out of memory. Tried to allocate 2.00 GiB.",
-            "CUDA error: out of memory",
-            "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
-            "DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes.",
-        ] {
-            assert!(matches!(sorted(text), Error::OutOfMemory { .. }), "{text}");
-        }
-        let lost = sorted("CUDA error: an illegal memory access was encountered");
-        assert!(matches!(lost, Error::DeviceLost { .. }), "{lost}");
-        for text in [
-            "mat1 and mat2 shapes cannot be multiplied (3x4 and 5x6)",
-            "CUDA error: invalid configuration argument",
-            "CUDA error: CUBLAS_STATUS_NOT_SUPPORTED when calling `cublasGemmEx`",
-        ] {
-            assert!(matches!(sorted(text), Error::Network { .. }), "{text}");
-        }
-    }
 }

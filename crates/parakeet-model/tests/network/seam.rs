@@ -2,10 +2,9 @@
 
 use std::num::NonZeroUsize;
 
-use crate::tiny::{MODEL, archive, hear, recordings};
+use crate::tiny::{MODEL, hear, recordings};
 use parakeet_model::{Error, Utterances};
 use rnnt_decode::{Emission, Lane, Transducer as _, Window};
-use tch::{IValue, Tensor};
 
 fn encode(recordings: &[Vec<f32>]) -> Utterances<'static> {
     let batch: Vec<_> = recordings.iter().map(Vec::as_slice).collect();
@@ -128,86 +127,6 @@ fn tokens_fed_together_are_tokens_fed_one_by_one() {
         &score(&mut together, &lanes, 8),
         &score(&mut one_by_one, &lanes, 8),
     );
-}
-
-/// A GPU's search calls the archive, a CPU's calls what the engine made of its weights.
-#[test]
-fn predictor_and_joint_of_a_cpu_say_what_the_archive_s_say() {
-    let recordings = recordings(3);
-    let mut utterances = encode(&recordings);
-    let archive = archive();
-    let call = |method: &str, arguments: &[IValue]| {
-        let answer = archive.method_is(method, arguments);
-        answer.expect("the archive answers")
-    };
-
-    let longest = recordings
-        .iter()
-        .map(Vec::len)
-        .max()
-        .expect("there are three");
-    let rows = recordings.iter().map(|samples| {
-        let samples = Tensor::from_slice(samples);
-        samples.constant_pad_nd([0, (longest - samples.numel()) as i64])
-    });
-    let n_samples: Vec<_> = recordings.iter().map(|it| it.len() as i64).collect();
-    let audio = [
-        Tensor::stack(&rows.collect::<Vec<_>>(), 0).into(),
-        Tensor::from_slice(&n_samples).into(),
-    ];
-    let encoded: (Tensor, Tensor) = call("encode", &audio).try_into().expect("two tensors");
-    let mut state: (Tensor, Tensor, Tensor) = call("initial_state", &[IValue::Int(3)])
-        .try_into()
-        .expect("three tensors");
-
-    let lanes = [lane(2, 9), lane(0, 4), lane(1, 0)];
-    for emitted in [
-        &[(0, 3), (2, 17)][..],
-        &[(1, 40)],
-        &[(2, 5), (1, 6), (0, 7)],
-        &[],
-    ] {
-        let lanes_there = lanes
-            .map(|it| [it.utterance as i64, it.frame as i64])
-            .concat();
-        let arguments = [
-            encoded.0.shallow_clone().into(),
-            state.0.shallow_clone().into(),
-            Tensor::from_slice(&lanes_there).view([-1, 2]).into(),
-            IValue::Int(12),
-        ];
-        let there: Tensor = call("score", &arguments).try_into().expect("a tensor");
-        let there = Vec::<f32>::try_from(there.flatten(0, -1)).expect("numbers");
-        let there: Vec<_> = there
-            .as_chunks()
-            .0
-            .iter()
-            .map(|&[token, duration, log_prob]| Emission {
-                token: token as u32,
-                duration: duration as u32,
-                log_prob,
-            })
-            .collect();
-        check_same(&score(&mut utterances, &lanes, 12), &there);
-
-        if emitted.is_empty() {
-            break;
-        }
-        utterances.advance(emitted).expect("the tokens are fed");
-        let tokens: Vec<_> = emitted
-            .iter()
-            .map(|&(it, token)| [it as i64, i64::from(token)])
-            .collect();
-        let arguments = [
-            state.0.into(),
-            state.1.into(),
-            state.2.into(),
-            Tensor::from_slice(&tokens.concat()).view([-1, 2]).into(),
-        ];
-        state = call("advance", &arguments)
-            .try_into()
-            .expect("three tensors");
-    }
 }
 
 #[test]
