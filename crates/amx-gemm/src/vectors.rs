@@ -83,19 +83,20 @@ pub(crate) fn has_avx512() -> bool {
 }
 
 /// Has a line brought to the first-level cache. Nothing is read of it: it may lie anywhere.
+#[cfg(target_arch = "x86_64")]
 #[inline(always)]
-#[cfg_attr(
-    not(target_arch = "x86_64"),
-    expect(unused_variables, reason = "other CPUs fetch by themselves alone")
-)]
 pub(crate) fn fetch(line: *const Line) {
-    #[cfg(target_arch = "x86_64")]
+    // SAFETY: every CPU of the kind has the instruction, and it fails on no address.
     #[expect(unsafe_code, reason = "an instruction that takes any address")]
-    // SAFETY: every CPU of the kind has it, and it fails on none.
     unsafe {
         _mm_prefetch::<_MM_HINT_T0>(line.cast());
     }
 }
+
+/// Other CPUs fetch by themselves alone.
+#[cfg(not(target_arch = "x86_64"))]
+#[inline(always)]
+pub(crate) fn fetch(_: *const Line) {}
 
 /// Sixteen float32.
 pub(crate) trait Sixteen: Copy {
