@@ -1,6 +1,6 @@
 //! What a linear layer takes on a CPU's tiles: `cargo bench -p benches --no-default-features --bench products`.
 
-use amx_gemm::{Activation, Bfloat16, Format, Layer, Line, Number, OneThread, is_supported};
+use cpu_linear::{Activation, Bfloat16, Format, Layer, Line, Number, OneThread, is_supported};
 use criterion::{Bencher, Criterion, Throughput, criterion_group, criterion_main};
 
 /// 30 s of rnnt-0.6b, and the larger of a feed-forward's two layers.

@@ -1,6 +1,6 @@
 """The engine's own operators, as an archive names them: products on a CPU's tiles, Intel's AMX.
 
-The engine has them (crates/amx-gemm); here they have a name and no more, and no CPU has tiles.
+The engine has them (crates/cpu-linear); here they have a name and no more, and no CPU has tiles.
 """
 
 import torch

@@ -1,4 +1,4 @@
-// The operators by which an archive names the products of amx-gemm.
+// The operators by which an archive names the products of cpu-linear.
 
 #include <torch/library.h>
 

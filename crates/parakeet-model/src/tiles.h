@@ -1,4 +1,4 @@
-// What amx-gemm does for libtorch, as tiles.rs gives it, on libtorch's threads.
+// What cpu-linear does for libtorch, as tiles.rs gives it, on libtorch's threads.
 
 #pragma once
 

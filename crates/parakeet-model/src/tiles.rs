@@ -1,4 +1,4 @@
-//! Gives libtorch the products of `amx-gemm`, which archives call as operators.
+//! Gives libtorch the products of `cpu-linear`, which archives call as operators.
 //!
 //! An archive asks the CPU it runs on (`parakeet::has_tiles`) and lays its weights out at the first call, as
 //! `xtask/python/linear.py` says. libtorch's threads do the work: two pools would keep each other waiting.
@@ -8,14 +8,14 @@ use std::ops::Range;
 use std::slice;
 use std::sync::Once;
 
-use amx_gemm::{Activation, Bfloat16, Format, Line, Number, Parallel};
+use cpu_linear::{Activation, Bfloat16, Format, Line, Number, Parallel};
 
 /// Makes the operators known; before any archive is loaded.
 #[expect(unsafe_code, reason = "the operators are registered in C++")]
 pub(crate) fn register() {
     static ONCE: Once = Once::new();
     let tiles = Tiles {
-        are_here: amx_gemm_is_supported,
+        are_here: cpu_linear_is_supported,
         n_bytes,
         lay_out,
         multiply,
@@ -34,8 +34,8 @@ struct Layer {
 }
 
 impl Layer {
-    fn of_tiles(self) -> amx_gemm::Layer {
-        amx_gemm::Layer {
+    fn of_tiles(self) -> cpu_linear::Layer {
+        cpu_linear::Layer {
             format: match self.kind {
                 CHAR => Format::Int8,
                 FLOAT => Format::Float32,
@@ -71,8 +71,8 @@ unsafe extern "C" {
     fn parakeet_set_tiles(tiles: Tiles);
 }
 
-extern "C" fn amx_gemm_is_supported() -> bool {
-    amx_gemm::is_supported()
+extern "C" fn cpu_linear_is_supported() -> bool {
+    cpu_linear::is_supported()
 }
 
 extern "C" fn n_bytes(layer: Layer) -> i64 {

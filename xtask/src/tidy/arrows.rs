@@ -5,7 +5,7 @@ use super::{Offence, SourceFile};
 /// Each crate of ours by its folder, what it may use of ours, and what it must not use of others.
 const CRATES: &[Crate] = &[
     Crate {
-        folder: "crates/amx-gemm",
+        folder: "crates/cpu-linear",
         ours: &[],
         never: PURE,
     },
@@ -21,7 +21,7 @@ const CRATES: &[Crate] = &[
     },
     Crate {
         folder: "crates/parakeet-model",
-        ours: &["amx-gemm", "rnnt-decode"],
+        ours: &["cpu-linear", "rnnt-decode"],
         never: &["object_store", "redis", "tokio", "url"],
     },
     Crate {
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn pure_crates_depend_on_nothing_impure() {
-        for folder in ["crates/amx-gemm", "crates/rnnt-decode", "crates/segmenter"] {
+        for folder in ["crates/cpu-linear", "crates/rnnt-decode", "crates/segmenter"] {
             for library in ["tch", "tokio", "serde"] {
                 refuses(folder, library);
             }
@@ -183,7 +183,7 @@ mod tests {
     #[test]
     fn xtask_links_none_of_our_crates() {
         for name in [
-            "amx-gemm",
+            "cpu-linear",
             "rnnt-decode",
             "segmenter",
             "parakeet-model",

@@ -8,7 +8,7 @@ const OUTSIDE: [&str; 5] = ["env", "fs", "io", "net", "process"];
 /// Where `unsafe` may be: in files for what tch does not bind, and in the crate of instructions that the
 /// compiler does not know.
 const UNSAFE_HOMES: [&str; 4] = [
-    "crates/amx-gemm/src/",
+    "crates/cpu-linear/src/",
     "crates/parakeet-model/src/device.rs",
     "crates/parakeet-model/src/streams.rs",
     "crates/parakeet-model/src/tiles.rs",
@@ -109,7 +109,7 @@ pub(super) const RULES: &[Rule] = &[
         },
     },
     Rule {
-        what: "unsafe outside amx-gemm and three files of crates/parakeet-model/src (never 7)",
+        what: "unsafe outside cpu-linear and three files of crates/parakeet-model/src (never 7)",
         remedy: "use a safe interface, or move it there with its SAFETY comment",
         applies: |file| {
             file.path.ends_with(".rs")
@@ -302,7 +302,7 @@ mod tests {
     fn unsafe_has_its_homes() {
         breaks("crates/segmenter/src/lib.rs", "let x = unsafe { *p };");
         breaks("crates/parakeet-model/src/lib.rs", "#![allow(unsafe_code)]");
-        breaks("crates/amx-gemm/benches/x.rs", "let x = unsafe { *p };");
+        breaks("crates/cpu-linear/benches/x.rs", "let x = unsafe { *p };");
         for home in UNSAFE_HOMES {
             let file = match home.strip_suffix('/') {
                 Some(folder) => format!("{folder}/any.rs"),

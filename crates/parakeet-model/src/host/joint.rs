@@ -1,6 +1,6 @@
 //! The joint, and the greedy choice among what it scores.
 
-use amx_gemm::{exp, with_vectors};
+use cpu_linear::{exp, with_vectors};
 use rnnt_decode::TokenId;
 use tch::TchError;
 

@@ -1,6 +1,6 @@
 //! Linear layers out of an archive, laid out for products of a few rows.
 
-use amx_gemm::{Activation, Bfloat16, Format, Layer, Line, Number as _, OneThread, is_supported};
+use cpu_linear::{Activation, Bfloat16, Format, Layer, Line, Number as _, OneThread, is_supported};
 use tch::{Kind, TchError, Tensor};
 
 /// A linear layer (n_out, n_in), with a bias or none.

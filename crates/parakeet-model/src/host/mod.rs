@@ -9,7 +9,7 @@ mod weights;
 #[cfg(test)]
 mod tests;
 
-use amx_gemm::Format;
+use cpu_linear::Format;
 use rnnt_decode::{Lane, TokenId};
 use tch::{CModule, TchError, Tensor};
 

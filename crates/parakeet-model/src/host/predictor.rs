@@ -5,7 +5,7 @@
 
 use std::iter;
 
-use amx_gemm::{exp, with_vectors};
+use cpu_linear::{exp, with_vectors};
 use rnnt_decode::TokenId;
 
 use super::matrix::{Matrix, Table};
