@@ -15,7 +15,7 @@ const STRIDE: NonZeroUsize = NonZeroUsize::new(1280).expect("1280 is not 0");
 /// Length of the recording.
 const N_SECONDS: usize = 600;
 
-/// Ten minutes each: the plan of its chunks, the joining of a copy of what they heard, and the segments.
+/// Work on ten minutes of audio: planning its chunks, joining a copy of their tokens, and making segments.
 pub(crate) static WORK: [Work; 3] = [
     Work {
         name: "plan_chunks",
@@ -43,9 +43,9 @@ fn prepare_plan() -> Box<dyn FnMut()> {
 
 fn prepare_stitch() -> Box<dyn FnMut()> {
     let vocabulary = Vocabulary::new(["▁a", "b"].map(String::from).into()).expect("it has text");
-    let heard = heard();
+    let chunks = searched_chunks();
     Box::new(move || {
-        black_box(stitch(heard.clone(), STRIDE, &vocabulary));
+        black_box(stitch(chunks.clone(), STRIDE, &vocabulary));
     })
 }
 
@@ -72,12 +72,12 @@ fn audio() -> Vec<f32> {
 
 /// Chunks of 25 s, joined by hard cuts with two seconds of overlap, and a token on every third frame; all on
 /// the encoder's grid.
-fn heard() -> Vec<(Chunk, Vec<Token>)> {
+fn searched_chunks() -> Vec<(Chunk, Vec<Token>)> {
     let (length, overlap) = (312 * STRIDE.get(), 25 * STRIDE.get());
     let n_samples = N_SECONDS * RATE;
     let chunk = |start: usize| {
-        let heard = start.saturating_sub(overlap)..(start + length).min(n_samples);
-        let frames = heard.start / STRIDE..heard.end / STRIDE;
+        let searched = start.saturating_sub(overlap)..(start + length).min(n_samples);
+        let frames = searched.start / STRIDE..searched.end / STRIDE;
         let tokens = frames.filter(|frame| frame.is_multiple_of(3));
         let token = |frame: usize| Token {
             id: u32::from(!frame.is_multiple_of(6)),
@@ -86,12 +86,12 @@ fn heard() -> Vec<(Chunk, Vec<Token>)> {
             log_prob: -0.1,
         };
         let tokens = tokens.map(token).collect();
-        let overlap = start - heard.start;
-        let encoded = heard.clone();
+        let overlap = start - searched.start;
+        let encoded = searched.clone();
         (
             Chunk {
                 encoded,
-                heard,
+                searched,
                 overlap,
             },
             tokens,

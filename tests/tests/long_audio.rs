@@ -160,11 +160,11 @@ fn check(joint: Joint) {
     let n_hard = chunks.iter().filter(|chunk| chunk.overlap > 0).count();
     let [mut seams, mut from_alone, mut elsewhere] = [Differences::default(); 3];
     for chunk in &chunks[1..] {
-        let seam = (chunk.heard.start + chunk.overlap / 2) as f64 / 16_000.0;
+        let seam = (chunk.searched.start + chunk.overlap / 2) as f64 / 16_000.0;
         seams += differences(&spoken, &alone, &heard, seam);
         // As if what is heard alone were what is spoken.
         from_alone += differences(&alone, &alone, &heard, seam);
-        let middle = chunk.heard.start.midpoint(chunk.heard.end) as f64 / 16_000.0;
+        let middle = chunk.searched.start.midpoint(chunk.searched.end) as f64 / 16_000.0;
         elsewhere += differences(&spoken, &alone, &heard, middle);
     }
     let end = long.samples.len() as f64 / 16_000.0;

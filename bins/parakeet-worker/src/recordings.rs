@@ -32,7 +32,7 @@ impl ChunkOf {
     pub(crate) fn frames(&self, stride: NonZeroUsize) -> Range<usize> {
         let chunk = &self.chunk;
         let frame = |sample: usize| (sample - chunk.encoded.start).div_ceil(stride.get());
-        frame(chunk.heard.start)..frame(chunk.heard.end)
+        frame(chunk.searched.start)..frame(chunk.searched.end)
     }
 
     /// Samples that this chunk hears and none before it.
@@ -42,7 +42,7 @@ impl ChunkOf {
 }
 
 fn n_new(chunk: &Chunk) -> usize {
-    chunk.heard.len() - chunk.overlap
+    chunk.searched.len() - chunk.overlap
 }
 
 /// What was heard in a recording.
@@ -146,7 +146,7 @@ impl Recordings {
         };
         let rank = |&at: &usize| {
             let ChunkOf { file, chunk } = &self.waiting[at];
-            (n_left(*file), *file, chunk.heard.start)
+            (n_left(*file), *file, chunk.searched.start)
         };
         let Some(first) = (0..self.waiting.len()).min_by_key(rank) else {
             return Vec::new();
@@ -227,7 +227,7 @@ impl Recordings {
                 for token in &mut tokens {
                     token.frame += chunk.encoded.start / stride.get();
                 }
-                all.insert(chunk.heard.start, (chunk, tokens));
+                all.insert(chunk.searched.start, (chunk, tokens));
             }
             (all @ Ok(_), Err(why)) => *all = Err(why.into()),
             (Err(_), _) => {}

@@ -9,36 +9,46 @@ use crate::loudness::{Place, levels, places, spans};
 /// Part of the audio that is encoded in one pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chunk {
-    /// The samples that are encoded, counted from the start of the file: those that are heard, and
-    /// acoustic context around them.
+    /// The samples that are encoded, counted from the start of the file: [`Chunk::searched`] and
+    /// acoustic context around it.
     pub encoded: Range<usize>,
-    /// The samples whose words the chunk gives.
-    pub heard: Range<usize>,
-    /// How many of the first heard samples are heard by the chunk before as well: 0 after a quiet
-    /// cut, more after a hard one.
+    /// The samples whose encoder frames are searched, counted from the start of the file. The chunk's
+    /// tokens lie in this range.
+    pub searched: Range<usize>,
+    /// Number of samples at the start of [`Chunk::searched`] that the chunk before searches too: 0 after
+    /// a quiet cut, more after a hard one.
     pub overlap: usize,
 }
 
 /// Plans the chunks of a file.
 ///
-/// In order, they hear `audio` from its first to its last sample. Where one ends the next begins: at a
-/// *quiet* cut, in a pause, on the same sample; at a *hard* one, in running speech,
-/// [`ChunkRules::overlap_frames`] before it; after a silence that is skipped, behind it. No chunk hears
-/// nothing, none encodes more than [`ChunkRules::max_frames`], and all begin on the encoder's grid, so
-/// that times of all chunks do. Audio that fits one chunk is one chunk, encoded and heard whole; no
-/// audio is none.
+/// The chunks are in the order of time and cover `audio` from its first to its last sample, except for
+/// skipped silences ([`ChunkRules::skip_frames`]). Three kinds of border separate a chunk from the next:
 ///
-/// Of all plans it is the one of least cost, summed over cuts (how loud it is around them, relative to
-/// the half minute around; a hard cut costs 1 more, and where the loudness steps a cut costs up to a
-/// half less) and over chunks (the square of their distance from [`ChunkRules::wanted_frames`],
-/// relative to it). Time and memory grow with the length of the audio and no faster.
+/// - A *quiet* cut lies in a pause. The next chunk begins on the sample where this one ends.
+/// - A *hard* cut lies in running speech. The two chunks overlap by [`ChunkRules::overlap_frames`].
+/// - At a skipped silence the next chunk begins behind the silence.
+///
+/// Every chunk searches at least one sample and encodes at most [`ChunkRules::max_frames`] frames. Every
+/// chunk begins on the encoder's grid (a multiple of [`ChunkRules::stride`]), so that the frames of all
+/// chunks have times on one grid. Audio of at most [`ChunkRules::max_frames`] frames is one chunk, encoded
+/// and searched whole. Empty audio has no chunk.
+///
+/// The plan has the least cost of all plans. The cost is a sum over cuts and chunks:
+///
+/// - A cut costs the loudness around it, relative to the half minute around it. A hard cut costs 1 more.
+///   A cut where the loudness steps costs up to a half less.
+/// - A chunk costs the square of the difference between its length and [`ChunkRules::wanted_frames`],
+///   relative to [`ChunkRules::wanted_frames`].
+///
+/// Time and memory are linear in the length of the audio.
 pub fn plan_chunks(audio: &[f32], rules: &ChunkRules) -> Vec<Chunk> {
     let grid = Grid::new(audio, rules);
     match grid.n_frames {
         0 => Vec::new(),
         n if n <= rules.max_frames.get() => vec![Chunk {
             encoded: 0..audio.len(),
-            heard: 0..audio.len(),
+            searched: 0..audio.len(),
             overlap: 0,
         }],
         _ => {
@@ -52,36 +62,40 @@ pub fn plan_chunks(audio: &[f32], rules: &ChunkRules) -> Vec<Chunk> {
     }
 }
 
-/// Plans a chunk anew by rules that allow less of it at once: the chunks hear together what it heard,
-/// and join its neighbours as it did.
+/// Splits a chunk that is too long for the memory at hand, by rules with a smaller
+/// [`ChunkRules::max_frames`].
+///
+/// The new chunks together search the samples that `chunk` searches. The first one keeps the overlap of
+/// `chunk`, so that the new chunks join the neighbours of `chunk` as `chunk` did.
 pub fn split_chunk(audio: &[f32], chunk: &Chunk, rules: &ChunkRules) -> Vec<Chunk> {
     let grid = Grid::new(audio, rules);
     let places = places(&levels(audio, grid.stride), rules.pause_frames);
-    let span = chunk.heard.start / grid.stride..chunk.heard.end.div_ceil(grid.stride);
+    let span = chunk.searched.start / grid.stride..chunk.searched.end.div_ceil(grid.stride);
     grid.plan(&places, span, chunk.overlap, rules)
 }
 
-/// How audio is cut. Frames are encoder frames.
+/// How audio is cut. All lengths are numbers of encoder frames.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChunkRules {
     /// Distance between encoder frames, in samples.
     pub stride: NonZeroUsize,
     /// Most frames that are encoded at once, context included.
     pub max_frames: NonZeroUsize,
-    /// How many frames a chunk hears if there are pauses everywhere.
+    /// Length of a chunk in audio that has pauses everywhere.
     pub wanted_frames: NonZeroUsize,
-    /// Frames before and after the heard ones that the encoder sees; at most an eighth of
-    /// [`ChunkRules::max_frames`] on each side is taken.
+    /// Frames that are encoded, but not searched, on each side of a chunk. [`plan_chunks`] takes at most
+    /// an eighth of [`ChunkRules::max_frames`].
     pub context_frames: usize,
-    /// Shortest pause, in frames, that is cut without overlap.
+    /// Shortest pause in which a cut has no overlap.
     pub pause_frames: usize,
-    /// Frames that are heard twice at a cut outside of a pause; at most a quarter of
-    /// [`ChunkRules::max_frames`] is taken.
+    /// Frames that both chunks of a hard cut search. [`plan_chunks`] takes at most a quarter of
+    /// [`ChunkRules::max_frames`].
     pub overlap_frames: usize,
-    /// Shortest silence, in frames, of which the middle is neither encoded nor heard; `None` hears
-    /// everything. Silence is digital silence, and what rises by at most 3 dB above the file's quietest
-    /// frame if that lies 30 dB below its loudest: no speech is so even. The first and last
-    /// [`ChunkRules::context_frames`] of it are heard.
+    /// Shortest silence whose middle is skipped: neither encoded nor searched. `None` skips nothing.
+    ///
+    /// A frame is silent if it is digital silence, or if it lies at most 3 dB above the file's quietest
+    /// frame and at least 30 dB below the loudest: no speech is so even. The first and the last
+    /// [`ChunkRules::context_frames`] of a silence are searched.
     pub skip_frames: Option<NonZeroUsize>,
 }
 
@@ -109,7 +123,7 @@ impl Default for ChunkRules {
     }
 }
 
-/// A file in encoder frames; the last one may be cut off.
+/// A file on the grid of encoder frames. Its last frame may have fewer than `stride` samples.
 struct Grid {
     stride: usize,
     n_samples: usize,
@@ -126,7 +140,8 @@ impl Grid {
         }
     }
 
-    /// Plans the chunks that hear `span`, of which the chunk before hears the first `overlap` samples.
+    /// Plans the chunks that search `span`. The chunk before `span` also searches its first `overlap`
+    /// samples.
     fn plan(
         &self,
         places: &[Place],
@@ -140,19 +155,20 @@ impl Grid {
         let mut chunks: Vec<Chunk> = Vec::with_capacity(cuts.len());
         for edges in cuts.windows(2) {
             let [before, after] = [edges[0], edges[1]].map(|at| pads.overlap(places, &span, at));
-            let heard =
+            let searched =
                 edges[0].saturating_sub(before).max(span.start)..(edges[1] + after).min(span.end);
-            let encoded = heard.start.saturating_sub(pads.context)
-                ..(heard.end + pads.context).min(self.n_frames);
-            let heard = self.samples(&heard);
-            // A chunk that splits another may lie where that one overlapped the one before.
-            if heard.end > covered {
+            let encoded = searched.start.saturating_sub(pads.context)
+                ..(searched.end + pads.context).min(self.n_frames);
+            let searched = self.samples(&searched);
+            // Chunks before this one searched all samples up to `covered`. When a chunk is split, a part
+            // of it can lie wholly in its overlap with the chunk before: that part adds no sample.
+            if searched.end > covered {
                 chunks.push(Chunk {
                     encoded: self.samples(&encoded),
-                    overlap: covered - heard.start,
-                    heard: heard.clone(),
+                    overlap: covered - searched.start,
+                    searched: searched.clone(),
                 });
-                covered = heard.end;
+                covered = searched.end;
             }
         }
         chunks

@@ -57,9 +57,9 @@ pub(crate) fn cut(places: &[Place], span: &Range<usize>, pads: &Pads, wanted: us
 pub(crate) struct Pads {
     /// Most frames that are encoded.
     max: usize,
-    /// Frames on each side that are not heard.
+    /// Frames that are encoded, but not searched, on each side.
     pub(crate) context: usize,
-    /// Frames beyond a hard cut, on each side of it, that are heard.
+    /// Frames beyond a hard cut that the chunk on each side of the cut searches.
     half_overlap: usize,
 }
 
@@ -74,7 +74,7 @@ impl Pads {
         }
     }
 
-    /// Frames that are heard beyond a border on each side.
+    /// Frames beyond a border that the chunk on each side of the border searches.
     pub(crate) fn overlap(&self, places: &[Place], span: &Range<usize>, at: usize) -> usize {
         let is_inside = span.start < at && at < span.end;
         if is_inside && !places[at].is_pause {
@@ -84,8 +84,8 @@ impl Pads {
         }
     }
 
-    /// Whether a chunk may lie between two borders: it is not too long, and its overlaps do not meet,
-    /// so that no three chunks hear the same.
+    /// Whether a chunk may lie between two borders: it is not too long, and its two overlaps do not
+    /// meet, so that at most two chunks search a frame.
     fn fits(&self, places: &[Place], span: &Range<usize>, between: Range<usize>) -> bool {
         let [before, after] = [between.start, between.end].map(|at| self.overlap(places, span, at));
         let n_frames = places.len() - 1;

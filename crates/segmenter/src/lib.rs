@@ -1,7 +1,7 @@
-//! Plans chunks of long audio, joins what was heard in them and makes segments.
+//! Plans the chunks of long audio, joins the tokens of the chunks and parts the words into segments.
 //!
-//! Chunks are encoded and searched one by one: [`plan_chunks`] says where to cut, [`stitch`] puts the
-//! tokens of all chunks in one row, [`segment`] parts the row's words into sentence-like runs.
+//! An engine encodes and searches each chunk by itself. [`plan_chunks`] chooses the chunks, [`stitch`]
+//! joins the tokens of all chunks, and [`segment`] parts the words of the file into sentence-like runs.
 //!
 //! ```
 //! use rnnt_decode::{FrameClock, Hypothesis, Token, TokenTimes, Vocabulary, words};
@@ -13,14 +13,14 @@
 //! let rules = ChunkRules::default();
 //! let chunks = plan_chunks(&audio, &rules);
 //! assert_eq!(chunks.len(), 2);
-//! assert!((16_000 * 19..16_000 * 20).contains(&chunks[1].heard.start));
+//! assert!((16_000 * 19..16_000 * 20).contains(&chunks[1].searched.start));
 //!
-//! // What an engine heard in each chunk, in encoder frames of the file.
+//! // The tokens of each chunk. Their frames count from the start of the file.
 //! let token = |id, frame| Token { id, frame, duration: 1, log_prob: -0.1 };
-//! let heard = [vec![token(0, 220), token(1, 226)], vec![token(2, 260)]];
+//! let found = [vec![token(0, 220), token(1, 226)], vec![token(2, 260)]];
 //!
 //! let vocabulary = Vocabulary::new(["▁good", "▁morning", "▁all"].map(String::from).into())?;
-//! let tokens = stitch(chunks.into_iter().zip(heard), rules.stride, &vocabulary);
+//! let tokens = stitch(chunks.into_iter().zip(found), rules.stride, &vocabulary);
 //! let clock = FrameClock { stride: 1280, sample_rate_hz: 16_000, samples: 0..audio.len() };
 //! let words = words(&Hypothesis { tokens }, &vocabulary, &clock, TokenTimes::AsFound);
 //! let segments = segment(&words, &SegmentRules::default());

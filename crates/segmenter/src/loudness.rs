@@ -1,7 +1,7 @@
-//! How loud audio is: where it might be cut, and where it holds nothing to hear.
+//! Measures loudness, to find the borders where audio may be cut and the silences that are skipped.
 //!
-//! Loud and quiet are relative to the half minute around, because speakers and microphones change in
-//! the middle of a file; only what is skipped altogether is held against the whole of it.
+//! The loudness of a border is relative to the half minute around it, because speakers and microphones
+//! change in the middle of a file. The silences to skip are relative to the whole file.
 
 use std::num::NonZeroUsize;
 use std::ops::Range;
@@ -121,8 +121,8 @@ fn energy(db: f32) -> f64 {
     10f64.powf(f64::from(db) / 10.0)
 }
 
-/// The frames that are to be heard, in order: all but the middle of each silence of at least
-/// `skip_frames` frames, `margin` frames at both ends of which are heard.
+/// The frames to search, in the order of time: all frames except the middle of each silence of at least
+/// `skip_frames` frames. `margin` frames at both ends of a skipped silence are searched.
 pub(crate) fn spans(
     levels: &[f32],
     skip_frames: Option<NonZeroUsize>,
@@ -142,7 +142,8 @@ pub(crate) fn spans(
     for run in levels.chunk_by(|a, b| (*a <= limit) == (*b <= limit)) {
         let end = frame + run.len();
         if run[0] <= limit && run.len() >= skip_frames.get() {
-            // Nothing before the file's first frame or after its last wants a margin.
+            // The margin keeps the edge of the speech beside a silence. A silence that touches the start
+            // or the end of the file has no speech on that side, so it needs no margin there.
             let first = if frame == 0 { 0 } else { frame + margin };
             let last = if end == whole.end {
                 end

@@ -1,8 +1,8 @@
 //! Joins the tokens of chunks into those of the file.
 //!
-//! In the overlap of a hard cut both chunks heard the same words, but for the last of the one and the
-//! first of the other, which may be cut in two. The tokens are joined in a word on which both agree,
-//! so that each word comes from a chunk that heard it whole.
+//! Both chunks of a hard cut have the words of their overlap. Two of these words may be cut in two: the
+//! last word of the earlier chunk and the first word of the later chunk. [`stitch`] changes from one chunk
+//! to the other at a word on which both agree, so that each word comes from a chunk that holds all of it.
 
 use std::cmp::Reverse;
 use std::num::NonZeroUsize;
@@ -16,13 +16,18 @@ use crate::Chunk;
 /// starts no word more than 0.36 s from the truth.
 const TOLERANCE: usize = 5;
 
-/// Joins what was heard in each chunk of a file, in their order and with frames counted from the start
-/// of the file.
+/// Joins the tokens of a file's chunks into the tokens of the file.
 ///
-/// Behind a quiet cut tokens follow as they are: none is dropped, none merged with an equal one. At a
-/// hard cut the overlap's words are aligned, equal tokens at nearly equal times, and the chunks are
-/// joined behind a pair of them; where there is none, between two words near the overlap's middle. No
-/// token lies before its forerunner: one that would is moved to its frame.
+/// `chunks` are in the order of time, and the frames of their tokens count from the start of the file.
+///
+/// - At a quiet cut the tokens of the next chunk are appended unchanged: no token is dropped, and equal
+///   neighbours are not merged.
+/// - At a hard cut the words of the overlap are aligned: a pair has equal tokens at nearly equal times.
+///   The chunks are joined at such a pair. If there is no pair, they are joined between two words near the
+///   middle of the overlap.
+///
+/// The frames of the answer never decrease: a token with a smaller frame than the token before it gets
+/// that token's frame.
 pub fn stitch(
     chunks: impl IntoIterator<Item = (Chunk, Vec<Token>)>,
     stride: NonZeroUsize,
@@ -31,7 +36,7 @@ pub fn stitch(
     let mut joined: Vec<Token> = Vec::new();
     for (chunk, mut tokens) in chunks {
         if chunk.overlap > 0 {
-            let start = chunk.heard.start / stride;
+            let start = chunk.searched.start / stride;
             let overlap = start..start + chunk.overlap.div_ceil(stride.get());
             let (before, after) = seam(&joined, &tokens, &overlap, vocabulary);
             joined.truncate(before);
@@ -60,7 +65,8 @@ fn seam(
     let right = words_within(after, &wide, vocabulary);
     let mut pairs = align(&left, &right, |one, other| one.is_equal(other));
     if pairs.is_empty() {
-        // The same words, then, of which one chunk or both misheard every one.
+        // The chunks recognised every word of the overlap differently. It is still the same speech, so
+        // words at nearly equal times are taken for the same word.
         pairs = align(&left, &right, |_, _| true);
     }
     let best = pairs.into_iter().min_by_key(|&(l, r)| {

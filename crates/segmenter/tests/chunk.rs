@@ -1,4 +1,4 @@
-//! Where long audio is cut, and what of it is encoded and heard.
+//! Where long audio is cut, and which samples each chunk encodes and searches.
 
 use std::num::NonZeroUsize;
 
@@ -40,7 +40,7 @@ fn check(loudness: &str, rules: &ChunkRules, expected: &str) {
     let print = |chunk: Chunk| {
         assert_eq!(chunk.overlap % STRIDE, 0);
         let overlap = "<".repeat(chunk.overlap / STRIDE);
-        overlap + &loudness[chunk.heard.start / STRIDE..chunk.heard.end / STRIDE]
+        overlap + &loudness[chunk.searched.start / STRIDE..chunk.searched.end / STRIDE]
     };
     let parts: Vec<_> = plan_chunks(&audio(loudness), rules)
         .into_iter()
@@ -56,17 +56,17 @@ fn check_plan(chunks: &[Chunk], n_samples: usize, rules: &ChunkRules) {
     for chunk in chunks {
         let Chunk {
             encoded,
-            heard,
+            searched,
             overlap,
         } = chunk;
-        assert_eq!(heard.start + overlap, covered, "{chunk:?}");
-        assert!(heard.end > covered, "{chunk:?} adds nothing");
+        assert_eq!(searched.start + overlap, covered, "{chunk:?}");
+        assert!(searched.end > covered, "{chunk:?} adds nothing");
         assert!(
-            encoded.start <= heard.start && heard.end <= encoded.end,
+            encoded.start <= searched.start && searched.end <= encoded.end,
             "{chunk:?}"
         );
         assert_eq!(
-            (encoded.start % STRIDE, heard.start % STRIDE),
+            (encoded.start % STRIDE, searched.start % STRIDE),
             (0, 0),
             "{chunk:?}"
         );
@@ -74,7 +74,7 @@ fn check_plan(chunks: &[Chunk], n_samples: usize, rules: &ChunkRules) {
             encoded.len() <= rules.max_frames.get() * STRIDE,
             "{chunk:?}"
         );
-        covered = heard.end;
+        covered = searched.end;
     }
     assert_eq!(covered, n_samples);
 }
@@ -84,7 +84,7 @@ fn audio_up_to_the_limit_is_one_chunk_and_is_encoded_whole() {
     let audio = audio("9990999099909990");
     let whole = Chunk {
         encoded: 0..64,
-        heard: 0..64,
+        searched: 0..64,
         overlap: 0,
     };
     assert_eq!(plan_chunks(&audio, &rules()), [whole]);
@@ -265,10 +265,10 @@ proptest! {
     ) {
         let rules = ChunkRules { skip_frames: NonZeroUsize::new(skip_frames), ..rules };
         let chunks = plan_chunks(&audio, &rules);
-        let mut heard = vec![false; audio.len()];
-        chunks.iter().for_each(|chunk| heard[chunk.heard.clone()].fill(true));
+        let mut searched = vec![false; audio.len()];
+        chunks.iter().for_each(|chunk| searched[chunk.searched.clone()].fill(true));
         let loudest = audio.iter().copied().fold(0.0, f32::max);
-        for (at, _) in heard.iter().enumerate().filter(|(_, heard)| !**heard) {
+        for (at, _) in searched.iter().enumerate().filter(|(_, searched)| !**searched) {
             prop_assert!(audio[at].abs() < loudest / 30.0 || audio[at] == 0.0, "sample {at}");
         }
     }

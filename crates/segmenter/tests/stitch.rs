@@ -27,7 +27,7 @@ fn chunk(start: usize, end: usize, overlap: usize) -> Chunk {
     let samples = start * STRIDE.get()..end * STRIDE.get();
     Chunk {
         encoded: samples.clone(),
-        heard: samples,
+        searched: samples,
         overlap: overlap * STRIDE.get(),
     }
 }
@@ -56,7 +56,7 @@ fn print(tokens: &[Token]) -> String {
     tokens.iter().map(print).collect::<Vec<_>>().join(" ")
 }
 
-/// Joins two chunks of which frames 20 to 40 are heard twice.
+/// Joins two chunks that both search the frames 20 to 40.
 #[track_caller]
 fn check(before: &str, after: &str, expected: &str) {
     let chunks = [
@@ -173,20 +173,20 @@ fn view(
     jitter: &[usize],
     damage: (Option<TokenId>, Option<TokenId>),
 ) -> Vec<Token> {
-    let mut heard: Vec<Token> = Vec::new();
+    let mut found: Vec<Token> = Vec::new();
     for (word, jitter) in truth.words.iter().zip(jitter.iter().cycle()) {
         let (first, last) = (word[0].frame, word[word.len() - 1].frame);
         // A word sounds from its first token to a frame after its last.
         let is_whole = start < first && last + 2 < end;
         let is_outside = last + 2 <= start || first >= end;
         if is_whole {
-            heard.extend(word.iter().map(|it| token(it.id, it.frame + jitter - 1)));
+            found.extend(word.iter().map(|it| token(it.id, it.frame + jitter - 1)));
         } else if !is_outside {
             let damage = if first <= start { damage.0 } else { damage.1 };
-            heard.extend(damage.map(|id| token(id, first.clamp(start, end - 1))));
+            found.extend(damage.map(|id| token(id, first.clamp(start, end - 1))));
         }
     }
-    heard
+    found
 }
 
 proptest! {
@@ -206,8 +206,8 @@ proptest! {
             let is_last = at + 1 == lengths.len();
             let end = if is_last { 1000 } else { start + length };
             let overlap = if at == 0 { 0 } else { 24 };
-            let heard = view(&truth, start, end, &jitters[at], damages[at]);
-            chunks.push((chunk(start, end, overlap), heard));
+            let found = view(&truth, start, end, &jitters[at], damages[at]);
+            chunks.push((chunk(start, end, overlap), found));
             start = end - 24;
         }
         let joined = stitch(chunks, STRIDE, &vocabulary());
@@ -221,10 +221,10 @@ proptest! {
 
     #[test]
     fn tokens_come_out_in_order_whatever_the_chunks_heard(
-        heard in prop::collection::vec(prop::collection::vec((0..4u32, 0..40usize), 0..20), 1..5),
+        found in prop::collection::vec(prop::collection::vec((0..4u32, 0..40usize), 0..20), 1..5),
         overlap in 0..20usize,
     ) {
-        let chunks = heard.into_iter().enumerate().map(|(at, tokens)| {
+        let chunks = found.into_iter().enumerate().map(|(at, tokens)| {
             let start = at * 20;
             let mut tokens: Vec<_> =
                 tokens.into_iter().map(|(id, frame)| token(id, start + frame)).collect();
@@ -237,13 +237,13 @@ proptest! {
 
     #[test]
     fn without_overlap_every_token_is_kept(
-        heard in prop::collection::vec(prop::collection::vec(0..4u32, 0..20), 1..5),
+        found in prop::collection::vec(prop::collection::vec(0..4u32, 0..20), 1..5),
     ) {
-        let chunks = heard.iter().enumerate().map(|(at, ids)| {
+        let chunks = found.iter().enumerate().map(|(at, ids)| {
             let tokens = ids.iter().map(|&id| token(id, at * 20)).collect();
             (chunk(at * 20, at * 20 + 20, 0), tokens)
         });
         let joined = stitch(chunks.collect::<Vec<_>>(), STRIDE, &vocabulary());
-        prop_assert_eq!(joined.iter().map(|token| token.id).collect::<Vec<_>>(), heard.concat());
+        prop_assert_eq!(joined.iter().map(|token| token.id).collect::<Vec<_>>(), found.concat());
     }
 }

@@ -29,7 +29,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let words: Vec<_> = long.words.iter().map(|it| (&it.word, it.start)).collect();
     let chunks = plan_chunks(&long.samples, &ChunkRules::default());
     let edges =
-        |Chunk { encoded, heard, .. }: &Chunk| [encoded.start, encoded.end, heard.start, heard.end];
+        |Chunk {
+             encoded, searched, ..
+         }: &Chunk| [encoded.start, encoded.end, searched.start, searched.end];
     let chunks: Vec<_> = chunks.iter().map(edges).collect();
     let truth = json!({ "words": words, "chunks": chunks });
     fs::write(path.with_extension("json"), truth.to_string())?;

@@ -152,7 +152,7 @@ fn check(script: &Script, lengths: &[usize]) {
         let heard = done.remove(&file).expect("every recording is done");
         let mut next = 0;
         for (chunk, tokens) in heard.expect("every recording is heard").chunks {
-            let first = chunk.heard.start / STRIDE.get();
+            let first = chunk.searched.start / STRIDE.get();
             let numbers = (first..).map(|frame| (frame, frame as TokenId));
             assert!(
                 tokens

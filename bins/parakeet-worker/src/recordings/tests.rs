@@ -29,7 +29,7 @@ fn recordings_of(chunks: &[&[usize]]) -> Recordings {
             start += length;
             Chunk {
                 encoded: samples.clone(),
-                heard: samples,
+                searched: samples,
                 overlap: 0,
             }
         };
@@ -88,7 +88,7 @@ fn every_chunk_is_taken_once_and_only_the_last_batch_is_short() {
         taken.extend(
             batch
                 .iter()
-                .map(|chunk| (chunk.file, chunk.chunk.heard.start)),
+                .map(|chunk| (chunk.file, chunk.chunk.searched.start)),
         );
     }
     taken.sort_unstable();
