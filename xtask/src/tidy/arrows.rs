@@ -149,7 +149,11 @@ mod tests {
 
     #[test]
     fn pure_crates_depend_on_nothing_impure() {
-        for folder in ["crates/cpu-linear", "crates/rnnt-decode", "crates/segmenter"] {
+        for folder in [
+            "crates/cpu-linear",
+            "crates/rnnt-decode",
+            "crates/segmenter",
+        ] {
             for library in ["tch", "tokio", "serde"] {
                 refuses(folder, library);
             }
