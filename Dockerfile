@@ -60,7 +60,8 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
 FROM tools AS export
 COPY xtask/python xtask/python
 COPY models/parakeet-rnnt-tiny/parakeet-rnnt-tiny.nemo .
-RUN /opt/exporter/bin/python xtask/python/export.py parakeet-rnnt-tiny.nemo \
+ENV PYTHONPATH=/src/xtask/python
+RUN /opt/exporter/bin/python -m exporter.export parakeet-rnnt-tiny.nemo \
     --model-id parakeet-rnnt-tiny --out /opt/parakeet/models/parakeet-rnnt-tiny
 ARG DEFAULT_MODEL=nvidia/parakeet-rnnt-0.6b
 ARG MODEL_LICENCE="CC-BY-4.0 (https://creativecommons.org/licenses/by/4.0/)"
@@ -69,8 +70,8 @@ RUN --mount=type=cache,target=/var/cache/hub \
     if [ "$DEFAULT_MODEL" != parakeet-rnnt-tiny ]; then \
         owner=${DEFAULT_MODEL%%/*} \
         && folder=/opt/parakeet/models/$owner--${DEFAULT_MODEL#*/} \
-        && checkpoint=$(HF_HOME=/var/cache/hub /opt/hub/bin/python xtask/python/hub.py "$DEFAULT_MODEL") \
-        && /opt/exporter/bin/python xtask/python/export.py "$checkpoint" \
+        && checkpoint=$(HF_HOME=/var/cache/hub /opt/hub/bin/python -m exporter.hub "$DEFAULT_MODEL") \
+        && /opt/exporter/bin/python -m exporter.export "$checkpoint" \
             --model-id "$DEFAULT_MODEL" --dtype "$COMPUTE_TYPES" --out "$folder" \
         && printf '%s\n' \
             "Speech recognition with $DEFAULT_MODEL by $owner" \

@@ -33,6 +33,8 @@ done
 mkdir -p "$scratch"
 libraries=$("$python" -c 'import pathlib, torch; print(pathlib.Path(torch.__file__).parent / "lib")')
 export LD_LIBRARY_PATH=$libraries${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+# Where the package exporter lies.
+export PYTHONPATH=$PWD/xtask/python
 failed=0
 fails() { # WHAT
     echo "FAILED: $1"
@@ -43,7 +45,7 @@ echo "== bundles"
 # Each in few threads: they run side by side.
 export_model() {
     local log=$scratch/export-$BASHPID.log
-    OMP_NUM_THREADS=3 "$python" xtask/python/export.py "$@" 2> "$log" || {
+    OMP_NUM_THREADS=3 "$python" -m exporter.export "$@" 2> "$log" || {
         cat "$log" >&2
         return 1
     }

@@ -14,7 +14,7 @@ from torch import Tensor
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "xtask/python"))
 
-import tiles  # noqa: E402, F401  Archives name its operators; the folder is on the path now.
+from exporter import gemm_ops  # noqa: E402, F401  (archives name these operators)
 
 SAMPLES = (300_000, 170_000)
 # Float32 differs by the order of sums; the others by a rounding per layer, of 2^-9 and 2^-12.

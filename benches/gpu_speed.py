@@ -20,9 +20,9 @@ import torch
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "xtask/python"))
 
-from parakeet import build  # noqa: E402  (the folder is put on the path above)
-from random_init import architecture, speech_like  # noqa: E402
-from weights import RandomWeights  # noqa: E402
+from exporter.parakeet import build  # noqa: E402  (the folder is put on the path above)
+from exporter.random_init import architecture, speech_like  # noqa: E402
+from exporter.weights import RandomWeights  # noqa: E402
 
 # 60 s, as in a bundle.
 MAX_FRAMES = 750

@@ -1,6 +1,6 @@
 """Measures what it takes to load a bundle on a CPU and to transcribe: memory, and time to load.
 
-    xtask/python/export.py --random-init rnnt-0.6b --dtype float32,bfloat16 --out DIR
+    python -m exporter.export --random-init rnnt-0.6b --dtype float32,bfloat16 --out DIR
     benches/memory.py --worker target/release/parakeet-worker DIR...
 
 For 30 s the limit is 1.2 times the weights in their stored type, plus 700 MB. The peak has to lie

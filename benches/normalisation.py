@@ -19,8 +19,8 @@ import torch
 ROOT = pathlib.Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "xtask/python"))
 
-from checkpoint import read_checkpoint  # noqa: E402
-from parakeet import build  # noqa: E402
+from exporter.checkpoint import read_checkpoint  # noqa: E402
+from exporter.parakeet import build  # noqa: E402
 
 TINY = ROOT / "models/parakeet-rnnt-tiny/parakeet-rnnt-tiny.nemo"
 STRIDE = 1280

@@ -24,7 +24,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "xtask/python"))
 
-from int8 import byte_product  # noqa: E402  (the folder is put on the path above)
+from exporter.int8 import byte_product  # noqa: E402  (the folder is put on the path above)
 from nemo.collections.asr.models import EncDecRNNTBPEModel  # noqa: E402
 from nemo.utils import logging  # noqa: E402
 from pieces import SAMPLE_RATE_HZ, batches, pieces  # noqa: E402

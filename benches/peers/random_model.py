@@ -7,6 +7,7 @@ Runs in the NeMo environment; 12 GB of memory, 11 GB of disk, two minutes.
 import argparse
 import functools
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -17,16 +18,16 @@ from typing import Any
 import soundfile
 import torch
 
-EXPORTER = Path(__file__).parents[2] / "xtask/python"
-sys.path.insert(0, str(EXPORTER))
+SOURCES = Path(__file__).parents[2] / "xtask/python"
+sys.path.insert(0, str(SOURCES))
 
-from full_size import FULL_SHAPES  # noqa: E402
 from nemo.collections.asr.models import EncDecRNNTBPEModel  # noqa: E402
 from nemo.utils import logging  # noqa: E402
-from nemo_config import config  # noqa: E402
 from omegaconf import OmegaConf  # noqa: E402
-from parity_audio import SAMPLE_RATE_HZ, speech  # noqa: E402
-from random_nemo import scatter, train_tokenizer  # noqa: E402
+from parity.audio import SAMPLE_RATE_HZ, speech  # noqa: E402
+from parity.full_size import FULL_SHAPES  # noqa: E402
+from parity.nemo_config import config  # noqa: E402
+from parity.random_nemo import scatter, train_tokenizer  # noqa: E402
 from steady_speech import make_speak_steadily  # noqa: E402
 
 MODEL = "rnnt-0.6b"
@@ -48,7 +49,7 @@ def main() -> None:
     make(checkpoint, write_checkpoint)
     make(folder / "onnx", lambda path: export_onnx(checkpoint, path))
     bundle = folder / "bundle"
-    exporter = max(path.stat().st_mtime for path in EXPORTER.glob("*.py"))
+    exporter = max(path.stat().st_mtime for path in (SOURCES / "exporter").glob("*.py"))
     if bundle.exists() and bundle.stat().st_mtime < exporter:
         shutil.rmtree(bundle)
     make(bundle, lambda path: export_bundle(checkpoint, path))
@@ -98,8 +99,9 @@ def export_onnx(checkpoint: Path, folder: Path) -> None:
 
 def export_bundle(checkpoint: Path, folder: Path) -> None:
     """Ours."""
-    exporter = [sys.executable, str(EXPORTER / "export.py"), str(checkpoint)]
-    subprocess.run([*exporter, "--out", str(folder), "--dtype", TYPES], check=True)
+    command = [sys.executable, "-m", "exporter.export", str(checkpoint)]
+    command += ["--out", str(folder), "--dtype", TYPES]
+    subprocess.run(command, check=True, env=os.environ | {"PYTHONPATH": str(SOURCES)})
 
 
 if __name__ == "__main__":

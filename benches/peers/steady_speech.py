@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from alternating import (
+from exporter.alternating import (
     FRAMES_PER_S,
     GATES,
     INHIBITION,
@@ -12,8 +12,8 @@ from alternating import (
     fastest_direction,
     find_threshold,
 )
-from nemo_config import Shape
-from speaking import balance_joint, encode, quieten
+from parity.emission_rate import balance_joint, encode, quieten
+from parity.nemo_config import Shape
 from torch import Tensor, nn
 
 # How far above silent tokens blank lies, in nats; a token that is due passes it by more.

@@ -22,7 +22,7 @@ struct LocalHub {
 impl LocalHub {
     fn start() -> Self {
         let mut server = Command::new(project().join(".venv-hub/bin/python"))
-            .arg(project().join("xtask/python/tests/local_hub.py"))
+            .arg(project().join("xtask/python/tests/exporter/local_hub.py"))
             .arg(format!(
                 "{REPOSITORY}={}",
                 project().join(CHECKPOINT).display()

@@ -167,7 +167,7 @@ pub(crate) struct ParityArguments {
     #[arg(long)]
     pub(crate) write_goldens: bool,
 
-    /// Compare these random models alone; xtask/python/nemo_config.py lists them
+    /// Compare these random models alone; xtask/python/parity/nemo_config.py lists them
     #[arg(long, value_name = "NAME,...")]
     pub(crate) models: Option<String>,
 }

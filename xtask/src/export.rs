@@ -61,7 +61,7 @@ pub(crate) fn run(project: &Project, arguments: &ExportArguments) -> Result<()> 
 pub(crate) fn ensure_tiny_bundle(project: &Project) -> Result<()> {
     let folder = project.path(TINY);
     let checkpoint = folder.join("parakeet-rnnt-tiny.nemo");
-    let sources = newest(&project.path("xtask/python"))?.max(modified(&checkpoint)?);
+    let sources = newest(&project.path("xtask/python/exporter"))?.max(modified(&checkpoint)?);
     if TINY_BUNDLE
         .iter()
         .all(|name| modified(&folder.join(name)).is_ok_and(|made| made > sources))
@@ -99,7 +99,7 @@ pub(crate) fn bundle(
 /// The exporter, ready for a source and further options.
 fn exporter(project: &Project, out: &Path, dtype: &str) -> Command {
     let mut python = setup::EXPORTER.python(project);
-    python.arg("xtask/python/export.py").arg("--out").arg(out);
+    python.args(["-m", "exporter.export", "--out"]).arg(out);
     python.args(["--dtype", dtype]);
     python
 }

@@ -77,7 +77,7 @@ pub(crate) fn fetch(project: &Project, repository: &str) -> Result<PathBuf> {
     CLIENT.ensure(project)?;
     project.announce(&format!("fetching {repository}"));
     let mut client = CLIENT.python(project);
-    let path = capture(client.arg("xtask/python/hub.py").arg(repository))
+    let path = capture(client.args(["-m", "exporter.hub", repository]))
         .with_context(|| format!("{repository} was not fetched, for the reason above"))?;
     Ok(PathBuf::from(path.trim_end()))
 }

@@ -35,7 +35,7 @@ pub(crate) fn run(project: &Project, arguments: &ParityArguments) -> Result<()> 
     project.announce("comparing with NeMo");
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let mut comparison = NEMO.python(project);
-    comparison.args(["-W", "ignore", "xtask/python/parity.py"]);
+    comparison.args(["-W", "ignore", "-m", "parity.compare"]);
     comparison
         .arg("--worker")
         .arg(project.built("debug/parakeet-worker"));

@@ -88,15 +88,17 @@ fn whole(project: &Project, totals: &mut Totals) -> Result<()> {
 /// deploy a worker.
 fn python_tests(project: &Project, totals: &mut Totals) -> Result<()> {
     hub::CLIENT.ensure(project)?;
-    for (what, folder) in [
-        ("the files of deploy", "deploy/tests"),
-        ("the exporter", "xtask/python/tests"),
+    // With the folder that the modules of the tests are named from.
+    for (what, folder, root) in [
+        ("the files of deploy", "deploy/tests", "deploy/tests"),
+        ("the exporter", "xtask/python/tests", "xtask/python"),
     ] {
         project.announce(&format!("testing {what}"));
         let mut unittest = setup::EXPORTER.python(project);
         // At every call of TorchScript, torch recommends its successor, which tch cannot load.
         unittest.args(["-W", "ignore::DeprecationWarning"]);
         unittest.args(["-m", "unittest", "discover", "--start-directory", folder]);
+        unittest.args(["--top-level-directory", root]);
         count(unittest, totals)?;
     }
     Ok(())

@@ -71,8 +71,12 @@ impl Venv {
     }
 
     /// The environment's interpreter, to run in the root of the checkout.
+    ///
+    /// PYTHONPATH names the folder of the packages `exporter` and `parity`, for `-m exporter.export`.
     pub(crate) fn python(&self, project: &Project) -> Command {
-        project.command(project.path(self.folder).join("bin/python"))
+        let mut python = project.command(project.path(self.folder).join("bin/python"));
+        python.env("PYTHONPATH", project.path("xtask/python"));
+        python
     }
 
     fn is_complete(&self, project: &Project) -> bool {

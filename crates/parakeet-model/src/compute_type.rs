@@ -116,7 +116,7 @@ fn cpu_has_vnni() -> bool {
 }
 
 /// Products of bytes at all. Without VNNI pairs of them are summed in 16 bits, for which the archive's
-/// weights are made smaller when they are loaded (`xtask/python/int8.py`).
+/// weights are made smaller when they are loaded (`xtask/python/exporter/int8.py`).
 fn cpu_multiplies_bytes() -> bool {
     #[cfg(target_arch = "x86_64")]
     return std::arch::is_x86_feature_detected!("avx2");

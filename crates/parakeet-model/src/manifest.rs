@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::{ComputeType, Error, digest};
 
-/// The only bundle format there is; `xtask/python/manifest.py` writes it.
+/// The only bundle format there is; `xtask/python/exporter/manifest.py` writes it.
 const FORMAT_VERSION: u64 = 2;
 
 /// Samples per second of every utterance given to a network.

@@ -184,7 +184,7 @@ impl ParakeetModel {
             return self.warm_up_with(1, 0);
         }
         // Kernels are loaded as they are met, and for each convolution and length of slab a plan is compiled:
-        // between them these two batches have all, if the memory holds them (`xtask/python/slabs.py`).
+        // between them these two batches have all, if the memory holds them (`xtask/python/exporter/slabs.py`).
         let n_samples = self.manifest.max_samples.min(28 * 16_000);
         self.warm_up_with(1, n_samples)?;
         let mut n = 36;

@@ -1,7 +1,7 @@
 //! Gives libtorch the products of `cpu-linear`, which archives call as operators.
 //!
 //! An archive asks the CPU it runs on (`parakeet::has_tiles`) and lays its weights out at the first call, as
-//! `xtask/python/linear.py` says. libtorch's threads do the work: two pools would keep each other waiting.
+//! `xtask/python/exporter/linear.py` says. libtorch's threads do the work: two pools would keep each other waiting.
 
 use std::ffi::c_void;
 use std::ops::Range;

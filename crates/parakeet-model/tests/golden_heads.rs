@@ -25,7 +25,7 @@ const CONFIDENCE_TOLERANCE: f64 = 1e-4;
 /// Seconds: times are whole encoder frames, or the end of the audio.
 const TIME_TOLERANCE: f64 = 1e-6;
 
-/// What NeMo hears in one recording; see `xtask/python/goldens.py`.
+/// What NeMo hears in one recording; see `xtask/python/parity/goldens.py`.
 #[derive(Deserialize)]
 struct Golden {
     file: String,
@@ -176,7 +176,8 @@ fn export(name: &str) -> PathBuf {
     let mut exporter = Command::new(root().join(".venv/bin/python"));
     exporter
         .current_dir(root())
-        .args(["-W", "ignore", "xtask/python/export.py"])
+        .env("PYTHONPATH", "xtask/python")
+        .args(["-W", "ignore", "-m", "exporter.export"])
         .arg(folder().join(name).with_extension("nemo"))
         .arg("--out")
         .arg(&bundle);

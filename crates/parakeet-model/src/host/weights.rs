@@ -1,4 +1,4 @@
-//! A transducer's weights, as an archive gives them: `host_weights` of `xtask/python/transducer.py`.
+//! A transducer's weights, as an archive gives them: `host_weights` of `xtask/python/exporter/transducer.py`.
 
 use tch::{CModule, IValue, TchError, Tensor};
 

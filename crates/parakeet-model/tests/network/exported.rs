@@ -59,7 +59,8 @@ fn export(name: &str, arguments: &[&str]) -> PathBuf {
     let mut exporter = Command::new(project().join(".venv/bin/python"));
     exporter
         .current_dir(project())
-        .args(["-W", "ignore", "xtask/python/export.py"])
+        .env("PYTHONPATH", "xtask/python")
+        .args(["-W", "ignore", "-m", "exporter.export"])
         .args(arguments)
         .arg("--out")
         .arg(&out);

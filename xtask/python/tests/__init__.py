@@ -1,0 +1,1 @@
+"""Tests of the exporter and of the parity tools, which need torch and no NeMo."""
