@@ -1,117 +1,30 @@
-//! What numbers look like in tiles: sixteen rows, or columns, of a step's numbers along the sum.
+//! The formats' kernels: how float32, bfloat16 and int8 stand in packed tiles.
 //!
-//! A word of a tile holds two bfloat16 or four bytes of one row, or of one column. Which ones is free as long
-//! as rows and columns agree: here word w has the numbers w, 16 + w and so on, for which nothing is shuffled.
+//! A tile has 16 rows, or columns, of one step. A word of it holds two bfloat16 or four bytes along the inner
+//! dimension. The unit multiplies a word of the left side with the word in the same place of the right side
+//! and adds everything up, so a step's numbers may stand in any order that both sides share. Here word w
+//! holds the numbers w, 16 + w, 32 + w and so on: each half or quarter of a step is then a run of neighbours
+//! in memory, and packing shuffles nothing.
 
-use crate::numbers::{Bfloat16, Number};
+use crate::kernel::{Kernel, MatrixUnit, Panels, Sums, TILE};
+use crate::numbers::Number;
 use crate::scratch::Line;
-use crate::vectors::Sixteen;
+use crate::simd::F32x16;
 
-/// Rows, or columns, of a tile.
-pub(crate) const TILE: usize = 16;
-/// Rows, or columns, that are multiplied at once.
-pub(crate) const PAIR: usize = 2 * TILE;
-
-/// Sums of 32 rows with 32 columns, a tile after another: upper left, upper right, lower left, lower right.
-pub(crate) type Sums = [Line; 4 * TILE];
-
-/// Where the next weights lie, and how many bytes further each step of a product fetches.
-#[derive(Clone, Copy)]
-#[cfg_attr(
-    not(target_arch = "x86_64"),
-    expect(dead_code, reason = "tiles alone fetch ahead")
-)]
-pub(crate) struct Ahead {
-    pub(crate) at: *const u8,
-    pub(crate) stride: usize,
-}
-
-/// What is multiplied: in each step two tiles of rows, 16 x 64 bytes, and two of columns.
-#[derive(Clone, Copy)]
-#[cfg_attr(
-    not(target_arch = "x86_64"),
-    expect(dead_code, reason = "tiles alone need all of it")
-)]
-pub(crate) struct Terms<'a> {
-    pub(crate) rows: &'a [Line],
-    pub(crate) columns: &'a [Line],
-    /// Whether sums begin with it; else it is added to them.
-    pub(crate) begin: bool,
-    pub(crate) ahead: Ahead,
-}
-
-/// What multiplies tiles.
-pub(crate) trait Unit {
-    /// Before a thread multiplies.
-    fn begin() -> Self;
-
-    /// The nearest bfloat16 of each.
-    fn narrow(values: &[f32; PAIR]) -> [Bfloat16; PAIR] {
-        values.map(Bfloat16::from_f32)
-    }
-
-    /// Of bfloat16, 32 along the sum, in float32.
-    fn bfloat16(&self, terms: Terms<'_>, sums: &mut Sums);
-
-    /// Of signed bytes, 64 along the sum, in 32-bit integers.
-    fn int8(&self, terms: Terms<'_>, sums: &mut Sums);
-
-    /// Of float32 in three pieces of bfloat16, the largest first: every tile is three. Left out are the products
-    /// of a third piece with a second or a third, which together are below 2^-25 of the numbers' product.
-    fn float32(&self, terms: Terms<'_>, sums: &mut Sums);
-}
-
-/// How a layer computes.
-pub(crate) trait Arithmetic {
-    /// Numbers along the sum that one step has.
-    const STEP: usize;
-    /// Lines of one tile of weights as they are stored.
-    const STORED: usize;
-    /// Lines of one tile as it is multiplied.
-    const LINES: usize;
-    /// Lines that a step of a product fetches ahead.
-    const AHEAD: usize = 3;
-    /// Steps of a block of weights, as measured: what a pair of row tiles needs of rows and columns then fits
-    /// the first-level cache. In float32, where more is done with it, longer blocks are faster.
-    const AT_ONCE: usize = 8;
-    /// Pairs of row tiles that a block is multiplied with before the next; their sums are 512 KiB.
-    const ROW_PAIRS: usize = 16;
-    /// Whether numbers are divided by a scale.
-    const IS_SCALED: bool = false;
-
-    /// Writes one row's numbers of a step, times `scale`, to its line of a tile: of every piece, 16 apart.
-    fn lay_row<T: Number>(numbers: &[T], scale: f32, tile: &mut [Line]);
-
-    /// Writes the number `k` of column `n` of a step to the tile that is stored.
-    fn store(value: f32, k: usize, n: usize, tile: &mut [Line]);
-
-    /// Whether stored tiles are not yet what is multiplied.
-    const IS_FOLDED: bool = Self::STORED != Self::LINES;
-
-    /// Makes tiles to multiply of stored ones that are folded.
-    fn unfold(_stored: &[Line], _tiles: &mut [Line]) {}
-
-    fn multiply(unit: &impl Unit, terms: Terms<'_>, sums: &mut Sums);
-
-    /// A sum, as the unit left it.
-    fn value(sum: u32) -> f32;
-
-    /// Numbers in a word of a stored tile.
-    const PER_WORD: usize;
-
-    /// The `i`th numbers of the words of a stored line.
-    fn numbers<V: Sixteen>(line: &Line, i: usize) -> V;
-
-    /// Where along the sum, from the step's beginning, these are.
-    fn place(line: usize, i: usize) -> usize;
-}
-
+/// See [`crate::Format::Float32`].
 pub(crate) struct Float32;
+/// See [`crate::Format::Bfloat16`].
 pub(crate) struct Bfloat16Sums;
+/// See [`crate::Format::Int8`].
 pub(crate) struct Int8;
 
-/// Cuts two float32 in three pieces each: twice to the nearest bfloat16, of two the one away from zero. Each
-/// leaves a sign and nine bits less, so that the third piece is what is left, and the three are the number.
+/// Cuts each of two float32 in three bfloat16 whose sum is the number, and puts the two numbers' pieces in
+/// the lower and the upper halves of three words.
+///
+/// The first piece is the bfloat16 nearest to the number, away from zero where two are equally near; the
+/// second one is the bfloat16 nearest to the rest; the third one is the rest of that. A float32 has 24
+/// significant bits. Each of the first two pieces leaves a rest with nine bits less and a sign of its own. So
+/// the last rest has six bits, and fits the eight of a bfloat16 without rounding.
 #[inline(always)]
 fn pieces(low: f32, high: f32) -> [u32; 3] {
     const UPPER_HALF: u32 = 0xffff_0000;
@@ -128,7 +41,8 @@ fn pieces(low: f32, high: f32) -> [u32; 3] {
         low - f32::from_bits(second.0),
         high - f32::from_bits(second.1),
     );
-    // Not rounded, it stays no number if the others became one.
+    // The upper half is taken as it is. Rounding could turn the bits of a NaN into those of infinity or 0,
+    // and the third piece has to stay NaN, because the first two may have lost it.
     let third = (low.to_bits(), high.to_bits());
     [
         pair(first.0, first.1),
@@ -137,17 +51,23 @@ fn pieces(low: f32, high: f32) -> [u32; 3] {
     ]
 }
 
-impl Arithmetic for Float32 {
+/// Packed weights are plain float32, 4 bytes each; the three pieces would take 6. Reading the weights from
+/// memory costs more than cutting them in pieces, which is done once for many rows. Lines 2 w and 2 w + 1 of
+/// a stored tile hold the numbers w and 16 + w of sixteen columns, which unpacking puts in one word.
+impl Kernel for Float32 {
     const STEP: usize = 32;
-    const STORED: usize = 2 * TILE;
-    const LINES: usize = 3 * TILE;
-    const AHEAD: usize = 6;
-    const AT_ONCE: usize = 16;
-    // For every such band of rows weights are cut in pieces anew.
-    const ROW_PAIRS: usize = 32;
+    const STORED_LINES: usize = 2 * TILE;
+    const TILE_LINES: usize = 3 * TILE;
+    // Of 64 lines in a step, so that eleven pairs of row tiles prefetch a block here as well.
+    const PREFETCH_LINES: usize = 6;
+    // As measured. The panels do not fit the first-level cache, but each loaded tile is used three times as
+    // often, and longer blocks load and store the sums less often.
+    const KC: usize = 16;
+    // A block is unpacked anew for every so many rows, so there are more of them.
+    const MC_PAIRS: usize = 32;
 
     #[inline(always)]
-    fn lay_row<T: Number>(numbers: &[T], _scale: f32, tile: &mut [Line]) {
+    fn pack_row<T: Number>(numbers: &[T], _scale: f32, tile: &mut [Line]) {
         let (low, high) = numbers.split_at(16);
         let mut lines = [Line::ZERO; 3];
         for w in 0..16 {
@@ -162,15 +82,15 @@ impl Arithmetic for Float32 {
     }
 
     #[inline(always)]
-    fn store(value: f32, k: usize, n: usize, tile: &mut [Line]) {
+    fn pack_weight(value: f32, k: usize, n: usize, tile: &mut [Line]) {
         tile[k % 16 * 2 + k / 16].0[n] = value.to_bits();
     }
 
     #[inline(always)]
-    fn unfold(stored: &[Line], tiles: &mut [Line]) {
+    fn unpack(stored: &[Line], tiles: &mut [Line]) {
         let tiles_and_stored = tiles
-            .chunks_exact_mut(Self::LINES)
-            .zip(stored.chunks_exact(Self::STORED));
+            .chunks_exact_mut(Self::TILE_LINES)
+            .zip(stored.chunks_exact(Self::STORED_LINES));
         for (tile, stored) in tiles_and_stored {
             for (w, pair) in stored.as_chunks::<2>().0.iter().enumerate() {
                 let mut lines = [Line::ZERO; 3];
@@ -188,35 +108,35 @@ impl Arithmetic for Float32 {
     }
 
     #[inline(always)]
-    fn multiply(unit: &impl Unit, terms: Terms<'_>, sums: &mut Sums) {
-        unit.float32(terms, sums);
+    fn multiply(unit: &impl MatrixUnit, panels: Panels<'_>, sums: &mut Sums) {
+        unit.float32(panels, sums);
     }
 
     #[inline(always)]
-    fn value(sum: u32) -> f32 {
+    fn sum_to_f32(sum: u32) -> f32 {
         f32::from_bits(sum)
     }
 
     const PER_WORD: usize = 1;
 
     #[inline(always)]
-    fn numbers<V: Sixteen>(line: &Line, _: usize) -> V {
-        V::of_words(line)
+    fn weights<V: F32x16>(line: &Line, _: usize) -> V {
+        V::from_words(line)
     }
 
     #[inline(always)]
-    fn place(line: usize, _: usize) -> usize {
+    fn element(line: usize, _: usize) -> usize {
         line / 2 + line % 2 * 16
     }
 }
 
-impl Arithmetic for Bfloat16Sums {
+impl Kernel for Bfloat16Sums {
     const STEP: usize = 32;
-    const STORED: usize = TILE;
-    const LINES: usize = TILE;
+    const STORED_LINES: usize = TILE;
+    const TILE_LINES: usize = TILE;
 
     #[inline(always)]
-    fn lay_row<T: Number>(numbers: &[T], _scale: f32, tile: &mut [Line]) {
+    fn pack_row<T: Number>(numbers: &[T], _scale: f32, tile: &mut [Line]) {
         let (low, high) = numbers.split_at(16);
         for w in 0..16 {
             let (low, high) = (low[w].to_bfloat16().0, high[w].to_bfloat16().0);
@@ -225,52 +145,56 @@ impl Arithmetic for Bfloat16Sums {
     }
 
     #[inline(always)]
-    fn store(value: f32, k: usize, n: usize, tile: &mut [Line]) {
+    fn pack_weight(value: f32, k: usize, n: usize, tile: &mut [Line]) {
         let bits = u32::from(value.to_bfloat16().0);
         tile[k % 16].0[n] |= bits << (k / 16 * 16);
     }
 
     #[inline(always)]
-    fn multiply(unit: &impl Unit, terms: Terms<'_>, sums: &mut Sums) {
-        unit.bfloat16(terms, sums);
+    fn multiply(unit: &impl MatrixUnit, panels: Panels<'_>, sums: &mut Sums) {
+        unit.bfloat16(panels, sums);
     }
 
     #[inline(always)]
-    fn value(sum: u32) -> f32 {
+    fn sum_to_f32(sum: u32) -> f32 {
         f32::from_bits(sum)
     }
 
     const PER_WORD: usize = 2;
 
     #[inline(always)]
-    fn numbers<V: Sixteen>(line: &Line, i: usize) -> V {
+    fn weights<V: F32x16>(line: &Line, i: usize) -> V {
         if i == 0 {
-            V::of_lower_halves(line)
+            V::from_lower_halves(line)
         } else {
-            V::of_upper_halves(line)
+            V::from_upper_halves(line)
         }
     }
 
     #[inline(always)]
-    fn place(line: usize, i: usize) -> usize {
+    fn element(line: usize, i: usize) -> usize {
         i * 16 + line
     }
 }
 
-/// The nearest integer of one between -127 and 127, as a byte. Added to 1.5 x 2^23 it is the number's last.
+/// The integer nearest to a number from -127 to 127, as a byte in two's complement.
+///
+/// A float32 of about 1.5 x 2^23 has no bits behind the point, so adding that number rounds to an integer,
+/// whose lowest byte is the answer. NaN and infinity become some byte: the row's scale keeps them, see
+/// [`crate::pack`].
 #[inline(always)]
 fn byte(value: f32) -> u32 {
     (value + 12_582_912.0).to_bits() & 0xff
 }
 
-impl Arithmetic for Int8 {
+impl Kernel for Int8 {
     const STEP: usize = 64;
-    const STORED: usize = TILE;
-    const LINES: usize = TILE;
+    const STORED_LINES: usize = TILE;
+    const TILE_LINES: usize = TILE;
     const IS_SCALED: bool = true;
 
     #[inline(always)]
-    fn lay_row<T: Number>(numbers: &[T], scale: f32, tile: &mut [Line]) {
+    fn pack_row<T: Number>(numbers: &[T], scale: f32, tile: &mut [Line]) {
         let mut line = Line::ZERO;
         for (quarter, numbers) in numbers[..64].chunks_exact(16).enumerate() {
             for (word, number) in line.0.iter_mut().zip(numbers) {
@@ -281,29 +205,29 @@ impl Arithmetic for Int8 {
     }
 
     #[inline(always)]
-    fn store(value: f32, k: usize, n: usize, tile: &mut [Line]) {
+    fn pack_weight(value: f32, k: usize, n: usize, tile: &mut [Line]) {
         tile[k % 16].0[n] |= byte(value) << (k / 16 * 8);
     }
 
     #[inline(always)]
-    fn multiply(unit: &impl Unit, terms: Terms<'_>, sums: &mut Sums) {
-        unit.int8(terms, sums);
+    fn multiply(unit: &impl MatrixUnit, panels: Panels<'_>, sums: &mut Sums) {
+        unit.int8(panels, sums);
     }
 
     #[inline(always)]
-    fn value(sum: u32) -> f32 {
+    fn sum_to_f32(sum: u32) -> f32 {
         sum as i32 as f32
     }
 
     const PER_WORD: usize = 4;
 
     #[inline(always)]
-    fn numbers<V: Sixteen>(line: &Line, i: usize) -> V {
-        V::of_bytes(line, i)
+    fn weights<V: F32x16>(line: &Line, i: usize) -> V {
+        V::from_bytes(line, i)
     }
 
     #[inline(always)]
-    fn place(line: usize, i: usize) -> usize {
+    fn element(line: usize, i: usize) -> usize {
         i * 16 + line
     }
 }

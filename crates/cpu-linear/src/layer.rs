@@ -1,102 +1,51 @@
-//! Weights, laid out for tiles, and for vectors as well.
+//! The shape of a linear layer, and the sizes of its packed weights.
 
-use crate::finish::Beside;
-use crate::formats::{Arithmetic, Bfloat16Sums, Float32, Int8, PAIR, TILE};
-use crate::multiply::Parallel;
-use crate::scratch::{Line, Parts};
+use crate::epilogue::BiasScale;
+use crate::formats::{Bfloat16Sums, Float32, Int8};
+use crate::kernel::{Kernel, PAIR};
+use crate::scratch::Line;
 
-/// What a layer computes in on tiles, and what its weights are; see the crate's head.
+/// What the weights of a layer are kept in, and what [`Layer::gemm`] computes in; see the crate's
+/// documentation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// Float32, by six products of bfloat16.
     Float32,
     /// Bfloat16, summed in float32.
     Bfloat16,
-    /// Signed bytes, summed in 32 bits, with a scale for each row and each column.
+    /// Signed bytes, summed in 32-bit integers, with a scale for each row and each output.
     Int8,
 }
 
-/// The size of a linear layer, and what it computes in.
+/// The shape of a linear layer, and its format.
+///
+/// [`Layer::pack`] writes a layer's weights to lines of memory, which [`Layer::gemm`] and [`Layer::gemv`]
+/// read. The lines belong to the caller, so that they can be a tensor of another library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Layer {
-    /// What it computes in.
+    /// The weights' format.
     pub format: Format,
-    /// Numbers in a row that it is given.
+    /// Length of a row of activations; not 0.
     pub n_in: usize,
-    /// Numbers in a row of its answer.
+    /// Length of a row of the answer; not 0.
     pub n_out: usize,
 }
 
+/// Packed weights are, in this order: for each pair of column tiles (32 outputs, the last ones filled up with
+/// zeros), for each step along the inner dimension, the two tiles of the step; then for each pair of column
+/// tiles its [`BiasScale`].
 impl Layer {
-    /// Lines that [`Layer::lay_out`] fills.
+    /// Number of lines that [`Layer::pack`] fills.
     pub fn n_lines(self) -> usize {
-        self.n_pairs() * (self.n_steps() * self.stored() + size_of::<Beside>() / size_of::<Line>())
+        self.n_weight_lines() + self.n_pairs() * size_of::<BiasScale>() / size_of::<Line>()
     }
 
-    /// Lays weights (n_out, n_in) out in `lines`, with a bias (n_out) or none. Int8 has weights that are whole
-    /// numbers from -127 to 127, and a scale for each output.
-    ///
-    /// # Panics
-    ///
-    /// If a slice has another size, a scale is missing or too much, or int8 has more than 2^17 numbers in a row,
-    /// whose sum 32 bits do not hold.
-    pub fn lay_out(
-        self,
-        weight: impl Fn(usize) -> f32 + Sync,
-        scale: Option<&[f32]>,
-        bias: Option<&[f32]>,
-        lines: &mut [Line],
-        parallel: &impl Parallel,
-    ) {
-        assert_eq!(lines.len(), self.n_lines());
-        assert!(self.format != Format::Int8 || self.n_in <= 1 << 17);
-        assert!(bias.is_none_or(|it| it.len() == self.n_out));
-        assert!(scale.map_or(self.format != Format::Int8, |it| it.len() == self.n_out));
-        let (tiles, beside) = lines.split_at_mut(self.n_tile_lines());
-        let n_lines = tiles.len() / self.n_pairs();
-        let tiles = Parts::of(tiles);
-        parallel.run(self.n_pairs(), &|pairs| {
-            for pair in pairs {
-                // SAFETY: no other thread has this pair, as `Parallel` says.
-                #[expect(unsafe_code, reason = "threads write disjoint pairs")]
-                let tiles = unsafe { tiles.part(pair * n_lines..(pair + 1) * n_lines) };
-                tiles.fill(Line::ZERO);
-                match self.format {
-                    Format::Float32 => self.store::<Float32>(&weight, pair, tiles),
-                    Format::Bfloat16 => self.store::<Bfloat16Sums>(&weight, pair, tiles),
-                    Format::Int8 => self.store::<Int8>(&weight, pair, tiles),
-                }
-            }
-        });
-        beside.fill(Line::ZERO);
-        for (pair, beside) in beside.as_chunks_mut::<4>().0.iter_mut().enumerate() {
-            for (lines, numbers) in beside.chunks_exact_mut(2).zip([bias, scale]) {
-                let numbers = numbers.unwrap_or_default().iter().skip(pair * PAIR);
-                for (n, number) in numbers.take(PAIR).enumerate() {
-                    lines[n / TILE].0[n % TILE] = number.to_bits();
-                }
-            }
-        }
-    }
-
-    /// Lays out a pair of column tiles: step after step, two tiles.
-    fn store<A: Arithmetic>(self, weight: &impl Fn(usize) -> f32, pair: usize, tiles: &mut [Line]) {
-        for (i, tile) in tiles.chunks_exact_mut(A::STORED).enumerate() {
-            let (start, column) = (i / 2 * A::STEP, pair * PAIR + i % 2 * TILE);
-            for k in start..self.n_in.min(start + A::STEP) {
-                for n in column..self.n_out.min(column + TILE) {
-                    A::store(weight(n * self.n_in + k), k - start, n - column, tile);
-                }
-            }
-        }
-    }
-
-    /// Pairs of column tiles.
+    /// Number of pairs of column tiles.
     pub(crate) fn n_pairs(self) -> usize {
         self.n_out.div_ceil(PAIR)
     }
 
-    /// Steps along the sum.
+    /// Number of steps along the inner dimension.
     pub(crate) fn n_steps(self) -> usize {
         let step = match self.format {
             Format::Float32 => Float32::STEP,
@@ -106,17 +55,17 @@ impl Layer {
         self.n_in.div_ceil(step)
     }
 
-    /// Lines that a step of a pair of column tiles has.
-    pub(crate) fn stored(self) -> usize {
+    /// Number of lines of one step of a pair of column tiles.
+    pub(crate) fn n_step_lines(self) -> usize {
         2 * match self.format {
-            Format::Float32 => Float32::STORED,
-            Format::Bfloat16 => Bfloat16Sums::STORED,
-            Format::Int8 => Int8::STORED,
+            Format::Float32 => Float32::STORED_LINES,
+            Format::Bfloat16 => Bfloat16Sums::STORED_LINES,
+            Format::Int8 => Int8::STORED_LINES,
         }
     }
 
-    /// Lines before biases and scales begin.
-    pub(crate) fn n_tile_lines(self) -> usize {
-        self.n_pairs() * self.n_steps() * self.stored()
+    /// Number of lines before the first [`BiasScale`].
+    pub(crate) fn n_weight_lines(self) -> usize {
+        self.n_pairs() * self.n_steps() * self.n_step_lines()
     }
 }

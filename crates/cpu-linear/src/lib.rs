@@ -1,43 +1,63 @@
-//! Linear layers on the matrix units of a CPU, Intel's AMX, faster than libraries that serve every shape; and of
-//! a few rows, by the vectors of any CPU.
+//! Linear layers on a CPU, in float32, bfloat16 and int8.
 //!
-//! A [`Layer`] is weights laid out once ([`Layer::lay_out`]). [`Layer::multiply`] gives it rows of activations on
-//! the units, [`Layer::multiply_few`] a few rows, for which reading the weights is all the work. What it computes
-//! in is its [`Format`], here on the units:
+//! [`Layer::pack`] writes a layer's weights once, in the order in which they are read. [`Layer::gemm`]
+//! multiplies many rows of activations on the matrix unit of the CPU, Intel's AMX. [`Layer::gemv`] multiplies
+//! a few rows with the vectors of any CPU: reading the weights is then most of the work. On AMX the
+//! [`Format`]s are:
 //!
-//! - float32, as exact as float32 arithmetic. The units know no float32, but a float32 is the sum of three
-//!   bfloat16 numbers without a rounding, and six of the nine products of two such sums matter (Henry, Tang
-//!   and Heinecke 2019, "Leveraging the bfloat16 Artificial Intelligence Datatype For Higher-Precision
-//!   Computations"). Six of them still take about half of what AVX-512 takes for one in float32.
-//! - bfloat16, summed in float32.
-//! - int8: weights with a scale for each output, activations with one for each row, measured as they come.
+//! - Float32, as exact as float32 arithmetic. The matrix unit knows no float32. But a float32 is the sum of
+//!   three bfloat16 without rounding, and of the nine products of two such sums six matter (Henry, Tang and
+//!   Heinecke 2019, "Leveraging the bfloat16 Artificial Intelligence Datatype For Higher-Precision
+//!   Computations"). Six products on the matrix unit take about half the time of one product in float32 with
+//!   AVX-512.
+//! - Bfloat16, summed in float32.
+//! - Int8. Weights have a scale for each output. Activations are rounded to bytes with a scale for each row,
+//!   which is the row's largest number at each product.
 //!
-//! A row of the answer depends on no other row and on no number of threads, to the bit: every sum has an order
-//! that is the layer's own. A block of weights is multiplied with hundreds of rows before the next one, which
-//! is fetched meanwhile.
+//! A row of the answer depends on no other row and on no number of threads, to the bit: the order of
+//! additions in a sum is the layer's alone.
+//!
+//! ```
+//! use cpu_linear::{Activation, Format, Layer, Line, OneThread};
+//!
+//! let layer = Layer { format: Format::Float32, n_in: 3, n_out: 2 };
+//! let weights = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+//! let mut lines = vec![Line([0; 16]); layer.n_lines()];
+//! layer.pack(|i| weights[i], None, Some(&[0.5, -0.5]), &mut lines, &OneThread);
+//!
+//! let mut out = [0.0; 2];
+//! layer.gemv(&lines, &[1.0, 0.0, -1.0], &mut out, Activation::Relu);
+//! assert_eq!(out, [0.0, 0.0]);
+//! layer.gemv(&lines, &[0.0, 0.0, 1.0], &mut out, Activation::None);
+//! assert_eq!(out, [3.5, 5.5]);
+//! ```
 
-mod few;
-mod finish;
-mod formats;
-mod layer;
-mod multiply;
-mod numbers;
-mod rows;
-mod scratch;
+mod activation;
 #[cfg(target_arch = "x86_64")]
-mod tiles;
+mod amx;
 #[cfg(not(target_arch = "x86_64"))]
-#[path = "no_tiles.rs"]
-mod tiles;
-mod vectors;
+#[path = "no_amx.rs"]
+mod amx;
+mod cpu;
+mod epilogue;
+mod formats;
+mod gemm;
+mod gemv;
+mod kernel;
+mod layer;
+mod numbers;
+mod pack;
+mod parallel;
+mod scratch;
+mod simd;
 
 #[cfg(test)]
 mod tests;
 
-pub use finish::{Activation, exp};
+pub use activation::{Activation, exp};
+pub use cpu::has_tiles;
 pub use layer::{Format, Layer};
-pub use multiply::{OneThread, Parallel};
 pub use numbers::{Bfloat16, Number};
+pub use parallel::{OneThread, Parallel};
 pub use scratch::Line;
-pub use tiles::is_supported;
-pub use vectors::with_vectors;
+pub use simd::with_vectors;

@@ -1,11 +1,12 @@
-//! Memory that a thread keeps for its next product, and slices that threads write in parts.
+//! Memory that a thread keeps from one product to the next, and slices of which each thread writes a part.
 
 use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::slice;
 
-/// A line of a CPU's cache, and a row of a tile.
+/// 64 bytes: a line of a CPU's cache, and a row of a tile. Aligned, so that no row of a tile lies in two
+/// lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C, align(64))]
 pub struct Line(pub [u32; 16]);
@@ -14,11 +15,13 @@ impl Line {
     pub(crate) const ZERO: Self = Self([0; 16]);
 }
 
+// Allocating megabytes for each product would cost more than some products: the system gives such memory page
+// by page, as zeros.
 thread_local! {
     static LINES: [RefCell<Vec<Line>>; 2] = const { [const { RefCell::new(Vec::new()) }; 2] };
 }
 
-/// What the memory is for; a thread has some of each.
+/// What memory is for. A thread has memory for each purpose, because a product uses both at once.
 #[derive(Clone, Copy)]
 pub(crate) enum Purpose {
     /// Rows of activations, which all threads of a product read.
@@ -27,12 +30,16 @@ pub(crate) enum Purpose {
     Block,
 }
 
-/// Lends `n` lines, which hold anything.
+/// Lends `n` lines to `work`. They hold whatever was last written to them.
+///
+/// # Panics
+///
+/// If `work` asks for lines of the same purpose.
 pub(crate) fn with_lines<R>(purpose: Purpose, n: usize, work: impl FnOnce(&mut [Line]) -> R) -> R {
     LINES.with(|lines| {
         let mut lines = lines[purpose as usize].borrow_mut();
         if lines.len() < n {
-            // What it holds need not be copied.
+            // Cleared first, because `resize` alone would copy the old lines to the new memory.
             lines.clear();
             lines.resize(n, Line::ZERO);
         }
@@ -40,14 +47,15 @@ pub(crate) fn with_lines<R>(purpose: Purpose, n: usize, work: impl FnOnce(&mut [
     })
 }
 
-/// A slice whose parts several threads write.
+/// A slice of which several threads each write a part.
 pub(crate) struct Parts<'a, T> {
     at: *mut T,
     len: usize,
     whole: PhantomData<&'a mut [T]>,
 }
 
-// SAFETY: it is a `&mut [T]` that `part` divides.
+// SAFETY: a `Parts` stands for a `&mut [T]`, which threads may divide if `T` is `Send`. `part` is unsafe, so
+// the division is its callers' duty.
 #[expect(unsafe_code, reason = "threads share the slice's address")]
 unsafe impl<T: Send> Sync for Parts<'_, T> {}
 
@@ -60,14 +68,17 @@ impl<'a, T> Parts<'a, T> {
         }
     }
 
+    /// Lends the part `range`.
+    ///
     /// # Safety
     ///
-    /// While a part lives, nobody asks for one that overlaps it.
+    /// While a part lives, no thread asks for a part that overlaps it.
     #[expect(unsafe_code, reason = "the borrow checker sees no disjoint columns")]
     #[expect(clippy::mut_from_ref, reason = "see Safety")]
     pub(crate) unsafe fn part(&self, range: Range<usize>) -> &mut [T] {
         assert!(range.start <= range.end && range.end <= self.len);
-        // SAFETY: inside the slice, and the caller lets no two overlap.
+        // SAFETY: the range is inside the slice, as asserted, and the caller lets no two living parts
+        // overlap.
         unsafe { slice::from_raw_parts_mut(self.at.add(range.start), range.len()) }
     }
 }

@@ -1,20 +1,21 @@
-//! Products against sums in float64, on tiles where the CPU has them and on an imitation everywhere.
+//! Compares products with sums in float64: on tiles where the CPU has them, and on an imitation everywhere.
 
 mod case;
-mod few;
+mod gemv;
 mod imitation;
 
 use std::ops::Range;
 
-use crate::formats::Unit;
+use crate::amx::Tiles;
+use crate::kernel::MatrixUnit;
 use crate::scratch::Line;
-use crate::tiles::Tiles;
-use crate::{Activation, Bfloat16, Format, Layer, Number, OneThread, Parallel, is_supported};
+use crate::{Activation, Bfloat16, Format, Layer, Number, OneThread, Parallel, has_tiles};
 use case::Case;
 use imitation::Imitation;
 
 const FORMATS: [Format; 3] = [Format::Float32, Format::Bfloat16, Format::Int8];
-/// Rows, numbers in and numbers out: whole tiles and parts of them, one block and several, more than one band.
+/// Rows, inputs and outputs. The sizes cover whole tiles and parts of tiles, one block and several blocks,
+/// and more rows than are packed at once.
 const SIZES: [[usize; 3]; 7] = [
     [1, 1, 1],
     [5, 40, 3],
@@ -25,11 +26,11 @@ const SIZES: [[usize; 3]; 7] = [
     [2100, 600, 40],
 ];
 
-/// Calls `check` for the imitation, and for tiles if there are some.
+/// Calls `check` for the imitation, and for tiles if the CPU has tiles.
 macro_rules! on_every_unit {
     ($check:ident) => {
         $check::<Imitation>();
-        if is_supported() {
+        if has_tiles() {
             $check::<Tiles>();
         } else {
             eprintln!("this CPU has no tiles: products were checked on their imitation alone");
@@ -37,8 +38,8 @@ macro_rules! on_every_unit {
     };
 }
 
-/// The largest error of an answer, as a share of the sum of absolute products.
-fn largest_error<U: Unit, T: Number>(case: &Case) -> f64 {
+/// The largest error of an answer, relative to the sum of absolute products.
+fn largest_error<U: MatrixUnit, T: Number>(case: &Case) -> f64 {
     let answer = case.answer::<U, T>(Activation::None, &OneThread);
     let n_out = case.layer.n_out;
     let errors = answer.iter().enumerate().map(|(i, it)| {
@@ -48,7 +49,7 @@ fn largest_error<U: Unit, T: Number>(case: &Case) -> f64 {
     errors.fold(0.0, f64::max)
 }
 
-/// The root of the mean square error of an answer, each for its own size of a sum.
+/// The root of the mean square error of an answer. Each square is relative to its sum of absolute products.
 fn usual_error(case: &Case, answer: &[f32]) -> f64 {
     let n_out = case.layer.n_out;
     let squares = answer.iter().enumerate().map(|(i, &it)| {
@@ -60,7 +61,7 @@ fn usual_error(case: &Case, answer: &[f32]) -> f64 {
 
 #[test]
 fn float32_is_more_exact_than_float32_sums_in_order() {
-    fn check<U: Unit>() {
+    fn check<U: MatrixUnit>() {
         for size in [[40, 600, 64], [33, 1300, 65]] {
             let case = Case::new(Format::Float32, size);
             let Layer { n_in, n_out, .. } = case.layer;
@@ -81,10 +82,10 @@ fn float32_is_more_exact_than_float32_sums_in_order() {
 
 #[test]
 fn float32_is_exact_to_its_last_bits_in_every_place() {
-    fn check<U: Unit>() {
+    fn check<U: MatrixUnit>() {
         for size in SIZES {
             let error = largest_error::<U, f32>(&Case::new(Format::Float32, size));
-            // 2^-24 is the rounding of the answer alone.
+            // Rounding the answer alone makes an error of up to 2^-24, which is 6e-8.
             assert!(error < 3e-7, "{size:?}: {error:e}");
         }
     }
@@ -93,10 +94,10 @@ fn float32_is_exact_to_its_last_bits_in_every_place() {
 
 #[test]
 fn bfloat16_rounds_its_answer_and_nothing_before() {
-    fn check<U: Unit>() {
+    fn check<U: MatrixUnit>() {
         for size in SIZES {
             let error = largest_error::<U, Bfloat16>(&Case::new(Format::Bfloat16, size));
-            // 2^-9, and what float32 sums lose.
+            // Rounding the answer to bfloat16 makes 2^-9, and the float32 sums add a little.
             assert!(error < 0.001_955, "{size:?}: {error:e}");
         }
     }
@@ -105,7 +106,7 @@ fn bfloat16_rounds_its_answer_and_nothing_before() {
 
 #[test]
 fn int8_multiplies_the_nearest_bytes_of_a_row() {
-    fn check<U: Unit, T: Number>(rounding: f64) {
+    fn check<U: MatrixUnit, T: Number>(rounding: f64) {
         for size in SIZES {
             let mut case = Case::new(Format::Int8, size);
             let answer = case.answer::<U, T>(Activation::None, &OneThread);
@@ -127,9 +128,9 @@ fn int8_multiplies_the_nearest_bytes_of_a_row() {
             }
         }
     }
-    fn check_both<U: Unit>() {
+    fn check_both<U: MatrixUnit>() {
         check::<U, f32>(1e-6);
-        // 2^-8, and a little for the order of sums.
+        // Rounding the answer to bfloat16 makes 2^-8 of it, and the order of additions a little.
         check::<U, Bfloat16>(0.003_92);
     }
     on_every_unit!(check_both);
@@ -137,7 +138,7 @@ fn int8_multiplies_the_nearest_bytes_of_a_row() {
 
 #[test]
 fn what_is_not_finite_does_not_vanish() {
-    fn check<U: Unit>() {
+    fn check<U: MatrixUnit>() {
         for format in FORMATS {
             for (number, bits) in [
                 ("NaN", 0x7fc0_0000),
@@ -167,7 +168,7 @@ fn what_is_not_finite_does_not_vanish() {
 
 #[test]
 fn a_row_is_the_same_alone_and_among_others() {
-    fn check<U: Unit>() {
+    fn check<U: MatrixUnit>() {
         for format in FORMATS {
             let whole = Case::new(format, [70, 600, 300]);
             let answer = whole.answer::<U, f32>(Activation::None, &OneThread);
@@ -185,10 +186,10 @@ fn a_row_is_the_same_alone_and_among_others() {
 
 #[test]
 fn threads_change_nothing() {
-    /// As many threads as there is anything for.
+    /// A thread for each number.
     struct Many;
 
-    // SAFETY: every range is another number.
+    // SAFETY: every range is one number, and no number comes twice.
     #[expect(unsafe_code, reason = "see the trait")]
     unsafe impl Parallel for Many {
         fn run(&self, n: usize, part: &(dyn Fn(Range<usize>) + Sync)) {
@@ -200,7 +201,7 @@ fn threads_change_nothing() {
         }
     }
 
-    fn check<U: Unit>() {
+    fn check<U: MatrixUnit>() {
         for format in FORMATS {
             let case = Case::new(format, [70, 600, 300]);
             let one = case.answer::<U, f32>(Activation::None, &OneThread);
@@ -216,7 +217,7 @@ fn threads_change_nothing() {
 
 #[test]
 fn what_follows_a_product_is_done_to_its_answer() {
-    fn check<U: Unit>() {
+    fn check<U: MatrixUnit>() {
         for format in FORMATS {
             let case = Case::new(format, [33, 100, 70]);
             let plain = case.answer::<U, f32>(Activation::None, &OneThread);
@@ -237,22 +238,17 @@ fn what_follows_a_product_is_done_to_its_answer() {
 
 #[test]
 fn without_a_bias_nothing_is_added() {
-    fn check<U: Unit>() {
+    fn check<U: MatrixUnit>() {
         for format in FORMATS {
             let case = Case::new(format, [3, 4, 5]);
             let mut lines = vec![Line([u32::MAX; 16]); case.layer.n_lines()];
             let weight = |i| case.weight[i];
             case.layer
-                .lay_out(weight, case.scale.as_deref(), None, &mut lines, &OneThread);
+                .pack(weight, case.scale.as_deref(), None, &mut lines, &OneThread);
             let mut out = vec![1.0; 15];
             let zeros = vec![0.0; 12];
-            case.layer.multiply_on::<U, f32>(
-                &lines,
-                &zeros,
-                &mut out,
-                Activation::None,
-                &OneThread,
-            );
+            case.layer
+                .gemm_on::<U, f32>(&lines, &zeros, &mut out, Activation::None, &OneThread);
             assert_eq!(out, [0.0; 15], "{format:?}");
         }
     }
@@ -261,7 +257,7 @@ fn without_a_bias_nothing_is_added() {
 
 #[test]
 fn large_and_small_numbers_keep_their_precision() {
-    fn check<U: Unit>() {
+    fn check<U: MatrixUnit>() {
         for size in [1e-20_f32, 1e20] {
             let mut case = Case::new(Format::Float32, [5, 40, 3]);
             case.rows.iter_mut().for_each(|it| *it *= size);

@@ -15,7 +15,7 @@ use cpu_linear::{Activation, Bfloat16, Format, Line, Number, Parallel};
 pub(crate) fn register() {
     static ONCE: Once = Once::new();
     let tiles = Tiles {
-        are_here: cpu_linear_is_supported,
+        are_here: has_tiles,
         n_bytes,
         lay_out,
         multiply,
@@ -71,8 +71,8 @@ unsafe extern "C" {
     fn parakeet_set_tiles(tiles: Tiles);
 }
 
-extern "C" fn cpu_linear_is_supported() -> bool {
-    cpu_linear::is_supported()
+extern "C" fn has_tiles() -> bool {
+    cpu_linear::has_tiles()
 }
 
 extern "C" fn n_bytes(layer: Layer) -> i64 {
@@ -106,15 +106,15 @@ unsafe extern "C" fn lay_out(
         match kind {
             FLOAT => {
                 let weight = slice::from_raw_parts(weight.cast::<f32>(), n);
-                layer.lay_out(|i| weight[i], scale, bias, lines, &run);
+                layer.pack(|i| weight[i], scale, bias, lines, &run);
             }
             BFLOAT16 => {
                 let weight = slice::from_raw_parts(weight.cast::<Bfloat16>(), n);
-                layer.lay_out(|i| weight[i].to_f32(), scale, bias, lines, &run);
+                layer.pack(|i| weight[i].to_f32(), scale, bias, lines, &run);
             }
             _ => {
                 let weight = slice::from_raw_parts(weight.cast::<i8>(), n);
-                layer.lay_out(|i| f32::from(weight[i]), scale, bias, lines, &run);
+                layer.pack(|i| f32::from(weight[i]), scale, bias, lines, &run);
             }
         }
     }
@@ -151,11 +151,11 @@ unsafe extern "C" fn multiply(
         if kind_of_rows == FLOAT {
             let rows = slice::from_raw_parts(rows.cast::<f32>(), n_in);
             let out = slice::from_raw_parts_mut(out.cast::<f32>(), n_out);
-            layer.multiply(lines, rows, out, activation, &Threads(run));
+            layer.gemm(lines, rows, out, activation, &Threads(run));
         } else {
             let rows = slice::from_raw_parts(rows.cast::<Bfloat16>(), n_in);
             let out = slice::from_raw_parts_mut(out.cast::<Bfloat16>(), n_out);
-            layer.multiply(lines, rows, out, activation, &Threads(run));
+            layer.gemm(lines, rows, out, activation, &Threads(run));
         }
     }
 }

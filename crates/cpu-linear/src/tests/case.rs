@@ -1,6 +1,6 @@
-//! Layers of random numbers, what they answer, and what they add up to in float64.
+//! Layers of random numbers, their answers, and the same sums in float64.
 
-use crate::formats::Unit;
+use crate::kernel::MatrixUnit;
 use crate::scratch::Line;
 use crate::{Activation, Bfloat16, Format, Layer, Number, OneThread, Parallel};
 
@@ -45,7 +45,7 @@ impl Case {
     pub(super) fn lines(&self) -> Vec<Line> {
         let mut lines = vec![Line::ZERO; self.layer.n_lines()];
         let weight = |i| self.weight[i];
-        self.layer.lay_out(
+        self.layer.pack(
             weight,
             self.scale.as_deref(),
             Some(&self.bias),
@@ -59,7 +59,7 @@ impl Case {
         self.rows.iter().map(|&it| T::from_f32(it)).collect()
     }
 
-    /// What the layer adds up to in float64, and the sum of the absolute products.
+    /// An element of the answer in float64, and the sum of its absolute products.
     pub(super) fn exact<T: Number>(&self, row: usize, column: usize) -> (f64, f64) {
         let Layer { n_in, .. } = self.layer;
         let scale = self.scale.as_ref().map_or(1.0, |it| f64::from(it[column]));
@@ -78,7 +78,7 @@ impl Case {
         })
     }
 
-    pub(super) fn answer<U: Unit, T: Number>(
+    pub(super) fn answer<U: MatrixUnit, T: Number>(
         &self,
         activation: Activation,
         parallel: &impl Parallel,
@@ -86,7 +86,7 @@ impl Case {
         let mut out = vec![T::from_f32(0.5); self.n_rows * self.layer.n_out];
         let lines = self.lines();
         self.layer
-            .multiply_on::<U, T>(&lines, &self.rows::<T>(), &mut out, activation, parallel);
+            .gemm_on::<U, T>(&lines, &self.rows::<T>(), &mut out, activation, parallel);
         out
     }
 }

@@ -1,42 +1,44 @@
-//! Tiles by ordinary arithmetic, for CPUs that have none.
+//! An imitation of the matrix unit by ordinary arithmetic, for CPUs without tiles.
 
-use crate::formats::{Sums, TILE, Terms, Unit};
+use crate::kernel::{MatrixUnit, Panels, Sums, TILE};
 use crate::scratch::Line;
 
 pub(crate) struct Imitation;
 
-impl Unit for Imitation {
-    fn begin() -> Self {
+impl MatrixUnit for Imitation {
+    fn configure() -> Self {
         Self
     }
 
-    fn bfloat16(&self, terms: Terms<'_>, sums: &mut Sums) {
-        multiply::<1>(terms, sums, &[(0, 0)], bfloat16_pair, in_float32);
+    fn bfloat16(&self, panels: Panels<'_>, sums: &mut Sums) {
+        multiply::<1>(panels, sums, &[(0, 0)], bfloat16_pair, in_float32);
     }
 
-    fn int8(&self, terms: Terms<'_>, sums: &mut Sums) {
-        multiply::<1>(terms, sums, &[(0, 0)], four_bytes, in_integers);
+    fn int8(&self, panels: Panels<'_>, sums: &mut Sums) {
+        multiply::<1>(panels, sums, &[(0, 0)], four_bytes, in_integers);
     }
 
-    fn float32(&self, terms: Terms<'_>, sums: &mut Sums) {
+    fn float32(&self, panels: Panels<'_>, sums: &mut Sums) {
+        // Pieces of the left and the right side, in the order in which the unit adds their products.
         let pieces = [(2, 0), (0, 0), (1, 0), (1, 1), (0, 1), (0, 2)];
-        multiply::<3>(terms, sums, &pieces, bfloat16_pair, in_float32);
+        multiply::<3>(panels, sums, &pieces, bfloat16_pair, in_float32);
     }
 }
 
-/// Multiplies tiles of `N` pieces each: of rows and columns those that are named.
+/// Multiplies tiles of `N` pieces each: for each of `pieces` that piece of the left side with that of the
+/// right.
 fn multiply<const N: usize>(
-    terms: Terms<'_>,
+    panels: Panels<'_>,
     sums: &mut Sums,
     pieces: &[(usize, usize)],
     word: fn(u32, u32) -> f64,
     rounded: fn(u32, f64) -> u32,
 ) {
-    if terms.begin {
+    if panels.begin {
         sums.fill(Line::ZERO);
     }
-    let of_columns = terms.columns.chunks_exact(2 * N * TILE);
-    for (rows, columns) in terms.rows.chunks_exact(2 * N * TILE).zip(of_columns) {
+    let of_columns = panels.rhs.chunks_exact(2 * N * TILE);
+    for (rows, columns) in panels.lhs.chunks_exact(2 * N * TILE).zip(of_columns) {
         for (row, column) in pieces {
             let of_rows = |tile: usize| &rows[(tile * N + row) * TILE..];
             let of_columns = |tile: usize| &columns[(tile * N + column) * TILE..];
@@ -45,8 +47,8 @@ fn multiply<const N: usize>(
     }
 }
 
-/// Adds the products of two tiles with two: a word of a row with one of a column is `word`. A step's products
-/// are added up before they are rounded, as the units seem to do.
+/// Adds the products of two tiles with two tiles. `word` multiplies a word of a row with a word of a column.
+/// The products of a step are added up before `rounded` adds them to the sum, as matrix units appear to do.
 fn add<'a>(
     sums: &mut Sums,
     rows: impl Fn(usize) -> &'a [Line],

@@ -1,6 +1,6 @@
 //! Linear layers out of an archive, laid out for products of a few rows.
 
-use cpu_linear::{Activation, Bfloat16, Format, Layer, Line, Number as _, OneThread, is_supported};
+use cpu_linear::{Activation, Bfloat16, Format, Layer, Line, Number as _, OneThread, has_tiles};
 use tch::{Kind, TchError, Tensor};
 
 /// A linear layer (n_out, n_in), with a bias or none.
@@ -29,7 +29,7 @@ impl Matrix {
         let mut lines = vec![Line([0; 16]); layer.n_lines()];
         let (scale, bias) = (scale.as_deref(), bias.as_deref());
         let number = |i: usize| weight[i] / scale.map_or(1.0, |it| it[i / n_in]);
-        layer.lay_out(number, scale, bias, &mut lines, &OneThread);
+        layer.pack(number, scale, bias, &mut lines, &OneThread);
         Ok(Self { layer, lines })
     }
 
@@ -47,19 +47,17 @@ impl Matrix {
 
     /// Whether [`Self::multiply_many`] has tiles.
     pub(super) fn has_tiles(&self) -> bool {
-        self.layer.format == Format::Bfloat16 && is_supported()
+        self.layer.format == Format::Bfloat16 && has_tiles()
     }
 
     /// Writes the products of rows (N, n_in), with the bias, to `out` (N, n_out).
     pub(super) fn multiply(&self, rows: &[f32], out: &mut [f32]) {
-        self.layer
-            .multiply_few(&self.lines, rows, out, Activation::None);
+        self.layer.gemv(&self.lines, rows, out, Activation::None);
     }
 
     /// Adds the products and the bias to it.
     pub(super) fn add_product(&self, rows: &[f32], out: &mut [f32]) {
-        self.layer
-            .multiply_few(&self.lines, rows, out, Activation::Add);
+        self.layer.gemv(&self.lines, rows, out, Activation::Add);
     }
 
     /// As [`Self::multiply`], for more rows. On a CPU with tiles bfloat16 is multiplied on them, and the rows are
@@ -67,7 +65,7 @@ impl Matrix {
     pub(super) fn multiply_many(&self, rows: &[f32], out: &mut [f32]) {
         if self.has_tiles() {
             self.layer
-                .multiply(&self.lines, rows, out, Activation::None, &OneThread);
+                .gemm(&self.lines, rows, out, Activation::None, &OneThread);
         } else {
             self.multiply(rows, out);
         }
