@@ -1,22 +1,22 @@
 # syntax=docker/dockerfile:1
-# The worker with libtorch and its models; no Python and no compiler in what ships.
+# Image of the worker with libtorch and its models. The shipped stage has no Python and no compiler.
 #
 #     docker build -t parakeet-worker .
 #     docker build -t parakeet-worker:cuda --build-arg VARIANT=cuda --build-arg COMPUTE_TYPES=bfloat16 .
 #
-# docs/operating.md has the arguments, how to run it, and what of this file has been tried.
+# docs/operating.md describes the arguments, how to run the image, and which stages have been tried.
 
 ARG BASE_IMAGE=debian:bookworm-slim
 ARG RUST_VERSION=1.95.0
 
-# What compiles and exports: Rust, and the Python packages of `cargo xtask setup`. A layer of its own,
-# because torch is gigabytes and changes with the engine's releases only.
+# The tools that compile and export: Rust, and the Python packages of `cargo xtask setup`. They are a layer
+# of their own, because torch has gigabytes and changes only with the engine's releases.
 FROM rust:${RUST_VERSION}-bookworm AS tools
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends python3-venv \
     && rm -rf /var/lib/apt/lists/*
-# An index of the builder's own, for example PyTorch's for CPUs, whose wheel is a tenth of the size.
+# The builder may name another index, for example PyTorch's for CPUs, whose wheel has a tenth of the size.
 ARG PIP_INDEX_URL
 ARG PIP_EXTRA_INDEX_URL
 RUN python3 -m venv /opt/exporter \
@@ -27,14 +27,15 @@ RUN python3 -m venv /opt/exporter \
     && /opt/hub/bin/pip install --no-cache-dir "huggingface_hub==1.16.4"
 WORKDIR /src
 
-# The part of libtorch that the worker loads.
+# The libraries of libtorch that the worker loads.
 FROM tools AS libtorch
 ARG VARIANT=cpu
 COPY deploy/image/copy-libtorch.sh .
 RUN ./copy-libtorch.sh "$VARIANT" /opt/site-packages /opt/parakeet
 
-# The program. Dependencies are compiled once: the cache outlives this layer, which every change of the
-# source makes anew. The path to libtorch is relative to the program, and replaces that of a checkout.
+# The program. Every change of the source builds this layer again, but the cache mounts outlive the layer, so
+# dependencies are compiled once. The rpath to libtorch is relative to the program and replaces the rpath of a
+# checkout.
 FROM tools AS build
 ARG RUST_VERSION
 ENV LIBTORCH=/opt/site-packages/torch RUSTUP_TOOLCHAIN=${RUST_VERSION}
@@ -56,7 +57,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     && unset RUSTFLAGS \
     && cargo run --locked --package xtask -- supply --out /opt/parakeet/licenses/parakeet
 
-# The tiny model always, and the default one from the hub, with the credit that its licence asks for.
+# Bundles: always the tiny model, and the default model from the hub with the credit that its licence requires.
 FROM tools AS export
 COPY xtask/python xtask/python
 COPY models/parakeet-rnnt-tiny/parakeet-rnnt-tiny.nemo .
@@ -87,11 +88,11 @@ COPY --from=export /opt/parakeet/models /opt/parakeet/models
 COPY LICENSE /opt/parakeet/licenses/parakeet/
 COPY --from=build /opt/parakeet /opt/parakeet
 ARG DEFAULT_MODEL=nvidia/parakeet-rnnt-0.6b
-# What of the driver the container is given where it is given a GPU.
+# The parts of the driver that a container with a GPU receives.
 ENV PATH=/opt/parakeet/bin:$PATH \
     DALSTON_DEFAULT_MODEL=${DEFAULT_MODEL} \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
-# `models` in this folder is looked in after `/models`, so that a volume there adds models and hides none.
+# The worker searches `models` in this folder after `/models`, so a volume there adds models and hides none.
 WORKDIR /opt/parakeet
 USER 65532:65532
 EXPOSE 9100
