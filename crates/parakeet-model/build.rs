@@ -4,11 +4,11 @@ use std::env;
 use std::path::PathBuf;
 
 fn main() {
-    println!("cargo:rerun-if-changed=src/accelerator.cpp");
-    println!("cargo:rerun-if-changed=src/guarded.h");
-    println!("cargo:rerun-if-changed=src/streams.cpp");
-    println!("cargo:rerun-if-changed=src/tiles.cpp");
-    println!("cargo:rerun-if-changed=src/tiles.h");
+    println!("cargo:rerun-if-changed=src/libtorch/accelerator.cpp");
+    println!("cargo:rerun-if-changed=src/libtorch/guarded.h");
+    println!("cargo:rerun-if-changed=src/libtorch/streams.cpp");
+    println!("cargo:rerun-if-changed=src/libtorch/gemm_ops.cpp");
+    println!("cargo:rerun-if-changed=src/libtorch/tiles.h");
     println!("cargo:rerun-if-env-changed=LIBTORCH");
     let libtorch = env::var_os("LIBTORCH").map(PathBuf::from);
     let libtorch = libtorch.expect("LIBTORCH is set by .cargo/config.toml, or by hand");
@@ -19,9 +19,9 @@ fn main() {
         // Their headers are not ours to mend.
         .warnings(false)
         .include(libtorch.join("include"))
-        .file("src/accelerator.cpp")
-        .file("src/streams.cpp")
-        .file("src/tiles.cpp");
+        .file("src/libtorch/accelerator.cpp")
+        .file("src/libtorch/streams.cpp")
+        .file("src/libtorch/gemm_ops.cpp");
     let system = env::var("CARGO_CFG_TARGET_OS").expect("cargo says which system it builds for");
     if system == "linux" {
         // libtorch's threads are OpenMP's there, out of the library that it brings.

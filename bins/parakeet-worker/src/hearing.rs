@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::time::Instant;
 
-use parakeet_model::{Encoding, Error, ParakeetModel};
+use parakeet_model::{Error, ParakeetModel, PendingEncoding};
 use rnnt_decode::{Hypothesis, SearchRules, search_within};
 use segmenter::ChunkRules;
 
@@ -264,14 +264,14 @@ impl Network<'_> {
 }
 
 impl<'a> Ears for Network<'a> {
-    type Encoding = Encoding<'a>;
+    type Encoding = PendingEncoding<'a>;
 
     /// A CPU would do both no sooner.
     fn encodes_ahead(&self) -> bool {
         self.model.device().is_gpu()
     }
 
-    fn encode(&self, batch: &[Utterance], stats: &mut Stats) -> Result<Encoding<'a>, Error> {
+    fn encode(&self, batch: &[Utterance], stats: &mut Stats) -> Result<PendingEncoding<'a>, Error> {
         let samples: Vec<_> = batch.iter().map(|it| it.samples).collect();
         for batch in samples.chunks(self.batch_size.get()) {
             stats.batches.count(batch.len());
@@ -281,7 +281,7 @@ impl<'a> Ears for Network<'a> {
 
     fn search(
         &self,
-        encoding: Encoding<'a>,
+        encoding: PendingEncoding<'a>,
         frames: &[Range<usize>],
         stats: &mut Stats,
     ) -> Result<Vec<Hypothesis>, Error> {
@@ -298,7 +298,7 @@ impl<'a> Ears for Network<'a> {
         Ok(found.hypotheses)
     }
 
-    fn cancel(&self, encoding: Encoding<'a>) {
+    fn cancel(&self, encoding: PendingEncoding<'a>) {
         encoding.cancel();
         self.model.release_memory();
     }

@@ -23,35 +23,26 @@
 //! # Ok::<(), parakeet_model::Error>(())
 //! ```
 
-mod archive;
-mod bundles;
+mod bundle;
 mod compute_type;
-mod device;
-mod digest;
-mod encoder;
 mod error;
-mod host;
-mod manifest;
+mod libtorch;
 mod model;
-mod model_id;
 mod network;
-mod state;
 mod store;
-mod streams;
-mod threads;
-mod tiles;
+mod transducer;
 mod utterances;
 
-pub use bundles::{Bundles, UnknownModel};
+pub use bundle::directory::{Bundles, UnknownModel};
+pub use bundle::manifest::ModelManifest;
+pub use bundle::model_id::{InvalidModelId, ModelId};
 pub use compute_type::ComputeType;
-pub use device::{Device, DeviceMemory};
-pub use encoder::Encoding;
 pub use error::Error;
-pub use manifest::ModelManifest;
+pub use libtorch::device::{Device, DeviceMemory};
+pub use libtorch::threads::set_threads;
 pub use model::{ParakeetModel, ParakeetStore};
-pub use model_id::{InvalidModelId, ModelId};
+pub use network::encoder_thread::PendingEncoding;
 pub use store::{ModelStore, StoreError, StoreLimits};
-pub use threads::set_threads;
 pub use utterances::Utterances;
 
 /// The one of `all` with this name, or a sentence with the names there are.

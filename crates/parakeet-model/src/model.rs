@@ -8,12 +8,15 @@ use std::time::Instant;
 
 use rnnt_decode::{Lane, Transducer as _, Vocabulary, Window};
 
-use crate::encoder::{Encoded, EncoderThread, Pending};
-use crate::manifest::FileRecord;
+use crate::bundle::digest;
+use crate::bundle::manifest::FileRecord;
+use crate::libtorch::device;
 use crate::network::Network;
+use crate::network::encoder_thread;
+use crate::network::encoder_thread::{Encoded, EncoderThread, Pending};
 use crate::{
-    ComputeType, Device, DeviceMemory, Encoding, Error, ModelManifest, ModelStore, StoreError,
-    Utterances, device, digest, encoder,
+    ComputeType, Device, DeviceMemory, Error, ModelManifest, ModelStore, PendingEncoding,
+    StoreError, Utterances,
 };
 
 /// A Parakeet network, loaded and ready.
@@ -41,7 +44,7 @@ impl ParakeetModel {
     /// [`Error::ComputeTypeNotInBundle`], which names the command that adds it;
     /// [`Error::ComputeTypeUnsupported`] and [`Error::CudaUnavailable`] for what this machine lacks; [`Error::Load`] if libtorch cannot read the archive.
     pub fn load(dir: &Path, device: Device, compute_type: ComputeType) -> Result<Self, Error> {
-        Archive::choose(dir, device, compute_type)?.load()
+        ChosenArchive::choose(dir, device, compute_type)?.load()
     }
 
     /// Encodes a batch of utterances.
@@ -70,16 +73,16 @@ impl ParakeetModel {
     /// # Errors
     ///
     /// [`Error::EmptyBatch`], [`Error::TooLong`] and [`Error::OutOfMemory`] as of
-    /// [`encode`](Self::encode); what fails later, [`Encoding::wait`] says.
+    /// [`encode`](Self::encode); what fails later, [`PendingEncoding::wait`] says.
     pub fn begin_encoding(
         &self,
         utterances: &[&[f32]],
         batch_size: NonZeroUsize,
-    ) -> Result<Encoding<'_>, Error> {
+    ) -> Result<PendingEncoding<'_>, Error> {
         self.check(utterances)?;
         let (at_least, limit) = (self.manifest.stride_samples(), self.pass_samples());
         let batches = utterances.chunks(batch_size.get());
-        let passes = batches.flat_map(|batch| encoder::passes(batch, at_least, limit));
+        let passes = batches.flat_map(|batch| encoder_thread::passes(batch, at_least, limit));
         let audio = passes.map(|pass| self.network.upload_audio(pass, at_least));
         let pending = match &self.encoder {
             Some(encoder) => {
@@ -100,11 +103,11 @@ impl ParakeetModel {
             }
             None => {
                 let begun = Instant::now();
-                let encoded = encoder::encode(&self.network, audio);
+                let encoded = encoder_thread::encode(&self.network, audio);
                 Pending::Encoded((encoded, begun.elapsed()))
             }
         };
-        Ok(Encoding {
+        Ok(PendingEncoding {
             model: self,
             pending,
         })
@@ -267,7 +270,7 @@ impl ParakeetStore {
         device: Device,
         compute_type: ComputeType,
     ) -> Result<Arc<ParakeetModel>, StoreError<Error>> {
-        let archive = Archive::choose(dir, device, compute_type);
+        let archive = ChosenArchive::choose(dir, device, compute_type);
         let archive = archive.map_err(|why| StoreError::Load(Arc::new(why)))?;
         let key = ParakeetKey {
             // Two ways to write one folder are one bundle; a folder that has no such name fails below.
@@ -280,7 +283,7 @@ impl ParakeetStore {
 }
 
 /// An archive that was chosen and not loaded yet.
-struct Archive<'a> {
+struct ChosenArchive<'a> {
     dir: &'a Path,
     manifest: ModelManifest,
     device: tch::Device,
@@ -288,7 +291,7 @@ struct Archive<'a> {
     record: FileRecord,
 }
 
-impl<'a> Archive<'a> {
+impl<'a> ChosenArchive<'a> {
     /// Reads the manifest in `dir`, opens the device and settles the compute type.
     fn choose(dir: &'a Path, device: Device, compute_type: ComputeType) -> Result<Self, Error> {
         let manifest = ModelManifest::read(dir)?;
@@ -313,7 +316,7 @@ impl<'a> Archive<'a> {
         let model = ParakeetModel {
             encoder: on_cuda.then(|| {
                 let network = Arc::clone(&network);
-                EncoderThread::start(move |passes| encoder::encode(&network, passes.map(Ok)))
+                EncoderThread::start(move |passes| encoder_thread::encode(&network, passes.map(Ok)))
             }),
             vocabulary,
             compute_type: self.compute_type,

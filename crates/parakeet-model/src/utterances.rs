@@ -6,10 +6,10 @@ use rnnt_decode::{Emission, Head, Lane, TokenId, Transducer};
 use tch::Tensor;
 
 use crate::Error;
-use crate::encoder::Encoded;
+use crate::libtorch::streams::StreamEvent;
 use crate::network::Network;
-use crate::state::{EMISSION_LEN, State};
-use crate::streams::Mark;
+use crate::network::encoder_thread::Encoded;
+use crate::transducer::{EMISSION_LEN, PredictorStates};
 
 /// Encoded utterances and their predictor states, on the model's device.
 ///
@@ -25,9 +25,9 @@ pub struct Utterances<'model> {
     /// (N, T', 3).
     encoded: Tensor,
     /// On a GPU, until the search begins: when `encoded` is there.
-    ready: Option<Mark>,
+    ready: Option<StreamEvent>,
     /// RNNT and TDT: made when first asked for, so that encoding waits for nothing.
-    state: Option<Box<dyn State + 'model>>,
+    state: Option<Box<dyn PredictorStates + 'model>>,
     /// CTC: token, duration and log-probability of every frame, once they are fetched.
     table: Vec<f32>,
     /// Token, duration and log-probability of each frame of each lane.
@@ -71,7 +71,7 @@ impl<'model> Utterances<'model> {
     }
 
     /// RNNT and TDT: the predictor states, after the start of sequence if there were none.
-    fn state(&mut self) -> Result<&mut (dyn State + 'model), Error> {
+    fn state(&mut self) -> Result<&mut (dyn PredictorStates + 'model), Error> {
         let state = match self.state.take() {
             Some(state) => state,
             None => {

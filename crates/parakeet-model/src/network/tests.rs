@@ -4,7 +4,7 @@ use dalston_engine_sdk::audio::{self, AudioLimits};
 use rnnt_decode::Lane;
 
 use super::*;
-use crate::state::EMISSION_LEN;
+use crate::transducer::EMISSION_LEN;
 
 /// A GPU's search calls the archive, a CPU's calls what the engine made of its weights.
 #[test]
@@ -24,9 +24,9 @@ fn an_archive_s_states_say_what_those_of_a_cpu_say() {
     let encoded = uploaded.and_then(|audio| network.encode(audio));
     let (encoded, _) = encoded.expect("three recordings are encoded");
 
-    assert!(network.host.is_some(), "the archive gives its weights");
+    assert!(network.native.is_some(), "the archive gives its weights");
     let ours = hear(&network, &encoded);
-    network.host = None;
+    network.native = None;
     let archive_s = hear(&network, &encoded);
 
     assert_eq!(ours.len(), archive_s.len());

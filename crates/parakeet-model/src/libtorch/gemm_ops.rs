@@ -66,7 +66,7 @@ struct Tiles {
         unsafe extern "C" fn(Layer, *const c_void, i8, i64, *const c_void, *mut c_void, i8, Run),
 }
 
-#[expect(unsafe_code, reason = "the C++ shim, src/tiles.cpp")]
+#[expect(unsafe_code, reason = "the C++ shim, src/libtorch/gemm_ops.cpp")]
 unsafe extern "C" {
     fn parakeet_set_tiles(tiles: Tiles);
 }

@@ -6,7 +6,7 @@ use tch::TchError;
 
 use super::matrix::Matrix;
 use super::predictor::{sigmoid, tanh};
-use crate::state::EMISSION_LEN;
+use crate::transducer::EMISSION_LEN;
 
 pub(super) struct Joint {
     /// Scores of symbols, and of TDT's durations: (V + 1 + D, J).

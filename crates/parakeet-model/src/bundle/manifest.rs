@@ -8,7 +8,8 @@ use std::path::{Component, Path};
 use rnnt_decode::{Head, Vocabulary};
 use serde::Deserialize;
 
-use crate::{ComputeType, Error, digest};
+use crate::bundle::digest;
+use crate::{ComputeType, Error};
 
 /// The only bundle format there is; `xtask/python/exporter/manifest.py` writes it.
 const FORMAT_VERSION: u64 = 2;

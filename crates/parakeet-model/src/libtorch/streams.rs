@@ -1,6 +1,6 @@
 //! Queues of work on a GPU: uploads and the search run beside the encoder, not behind it.
 //!
-//! The encoder works on the default stream. Work on different streams is in no order but that of [`Mark`]s,
+//! The encoder works on the default stream. Work on different streams is in no order but that of [`StreamEvent`]s,
 //! and memory is given out again for work on the stream it was taken on, so a tensor that another one reads
 //! is either [`used_here`], or dropped only after the host has seen the end of what reads it.
 
@@ -68,15 +68,15 @@ fn exchange(id: i64) -> i64 {
 }
 
 /// A point in the work of a stream that others can wait for.
-pub(crate) struct Mark {
+pub(crate) struct StreamEvent {
     event: *mut c_void,
 }
 
 // SAFETY: CUDA's events belong to no thread.
 #[expect(unsafe_code, reason = "the pointer is an event's")]
-unsafe impl Send for Mark {}
+unsafe impl Send for StreamEvent {}
 
-impl Mark {
+impl StreamEvent {
     /// Behind all that the current stream holds by now.
     #[expect(unsafe_code, reason = "tch binds no event")]
     pub(crate) fn new() -> Result<Self, TchError> {
@@ -101,7 +101,7 @@ impl Mark {
     }
 }
 
-impl Drop for Mark {
+impl Drop for StreamEvent {
     #[expect(unsafe_code, reason = "tch binds no event")]
     fn drop(&mut self) {
         // SAFETY: the event is one that `parakeet_mark` made, and this is the only place that frees it.
@@ -160,7 +160,7 @@ fn checked(said: *const c_char) -> Result<(), TchError> {
     Err(TchError::Torch(said.to_string_lossy().into_owned()))
 }
 
-#[expect(unsafe_code, reason = "the C++ shim, src/streams.cpp")]
+#[expect(unsafe_code, reason = "the C++ shim, src/libtorch/streams.cpp")]
 unsafe extern "C" {
     fn parakeet_stream(goes_first: bool, id: *mut i64) -> *const c_char;
     fn parakeet_exchange_stream(id: i64, before: *mut i64) -> *const c_char;

@@ -15,21 +15,21 @@ use tch::{CModule, TchError, Tensor};
 
 use crate::Error;
 use crate::network::failure;
-use crate::state::{EMISSION_LEN, State};
+use crate::transducer::{EMISSION_LEN, PredictorStates};
 use joint::Joint;
 use matrix::{Matrix, Table, numbers};
 use predictor::{Memory, Predictor};
 use weights::{Linear, Weights};
 
 /// A transducer's predictor and joint.
-pub(crate) struct HostHead {
+pub(crate) struct NativeHead {
     predictor: Predictor,
     joint: Joint,
     /// What an utterance begins with, after the start of sequence: blank's zero row.
     start: Memory,
 }
 
-impl HostHead {
+impl NativeHead {
     /// That of an archive, if it gives its weights; with `in_bytes` the predictor's are made bytes.
     pub(crate) fn of(module: &CModule, in_bytes: bool) -> Result<Option<Self>, TchError> {
         let weights = Weights::of(module)?;
@@ -81,8 +81,8 @@ impl HostHead {
 }
 
 /// The states of a batch.
-pub(crate) struct HostState<'model> {
-    head: &'model HostHead,
+pub(crate) struct NativeStates<'model> {
+    head: &'model NativeHead,
     /// (N, T', J).
     encoded: Vec<f32>,
     /// T'.
@@ -91,9 +91,9 @@ pub(crate) struct HostState<'model> {
     memories: Vec<Memory>,
 }
 
-impl<'model> HostState<'model> {
+impl<'model> NativeStates<'model> {
     /// The state after the start of sequence, of utterances encoded to (N, T', J).
-    pub(crate) fn new(head: &'model HostHead, encoded: &Tensor) -> Result<Self, Error> {
+    pub(crate) fn new(head: &'model NativeHead, encoded: &Tensor) -> Result<Self, Error> {
         let size = encoded.size();
         let wrap = |why| failure("initial_state", format!("{size:?}"), why);
         let (n, n_columns, width) = encoded.size3().map_err(wrap)?;
@@ -111,7 +111,7 @@ impl<'model> HostState<'model> {
     }
 }
 
-impl State for HostState<'_> {
+impl PredictorStates for NativeStates<'_> {
     fn score(&mut self, lanes: &[Lane], window: usize, scores: &mut [f32]) -> Result<(), Error> {
         let (width, n_columns) = (self.head.joint.width(), self.n_columns);
         let (encoded, memories) = (&self.encoded, &self.memories);

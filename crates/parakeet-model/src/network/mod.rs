@@ -3,6 +3,8 @@
 //! Every call of a method runs without gradients, and every failure is wrapped at once with the method's name
 //! and the shapes of its arguments, because libtorch's own text names neither.
 
+pub(crate) mod encoder_thread;
+
 #[cfg(test)]
 mod tests;
 
@@ -11,12 +13,12 @@ use std::path::Path;
 use tch::{CModule, IValue, TchError, Tensor};
 
 use crate::Error;
-use crate::archive::ArchiveState;
-use crate::host::{HostHead, HostState};
-use crate::state::State;
-use crate::streams::{Mark, Streams, on_host, used_here};
-use crate::threads::on_one_thread;
-use crate::tiles;
+use crate::libtorch::gemm_ops;
+use crate::libtorch::streams::{StreamEvent, Streams, on_host, used_here};
+use crate::libtorch::threads::on_one_thread;
+use crate::transducer::PredictorStates;
+use crate::transducer::native::{NativeHead, NativeStates};
+use crate::transducer::torchscript::ArchiveState;
 
 /// A loaded archive on its device.
 pub(crate) struct Network {
@@ -25,7 +27,7 @@ pub(crate) struct Network {
     /// On a GPU.
     streams: Option<&'static Streams>,
     /// On a CPU, for a transducer: what its search needs. An archive of an earlier release does not give it.
-    host: Option<HostHead>,
+    native: Option<NativeHead>,
 }
 
 /// Utterances on the network's device, padded.
@@ -35,7 +37,7 @@ pub(crate) struct Audio {
     /// Valid samples of each utterance.
     pub(crate) n_samples: Vec<i64>,
     /// On a GPU: when the samples are there.
-    pub(crate) arrived: Option<Mark>,
+    pub(crate) arrived: Option<StreamEvent>,
 }
 
 /// Linux has it, a Mac has not.
@@ -49,21 +51,21 @@ impl Network {
         // The archive is frozen and optimised. Profiling and fusing optimise it again for the shapes
         // of the first batches, and every batch has a new shape: they doubled the time of the first
         // batch and saved nothing later.
-        tiles::register();
+        gemm_ops::register();
         let settled = tch::jit::f_set_tensor_expr_fuser_enabled(false)
             .and_then(|()| tch::jit::f_set_profiling_mode(false));
         let loaded = settled.and_then(|()| {
             let module = CModule::load_on_device(path, device)?;
             let streams = device.is_cuda().then(Streams::get).transpose()?;
-            let host = match device.is_cuda() {
+            let native = match device.is_cuda() {
                 true => None,
-                false => HostHead::of(&module, in_bytes)?,
+                false => NativeHead::of(&module, in_bytes)?,
             };
             Ok(Self {
                 module,
                 device,
                 streams,
-                host,
+                native,
             })
         });
         match loaded {
@@ -96,7 +98,7 @@ impl Network {
                 // From pinned memory the copy is queued; from any other the host waits for the device.
                 let rows = on_host(utterances, n_columns, true)?;
                 let samples = rows.f_to_device_(self.device, tch::Kind::Float, true, false)?;
-                Ok((samples, Some(Mark::new()?)))
+                Ok((samples, Some(StreamEvent::new()?)))
             }),
             None => on_host(utterances, n_columns, false).map(|samples| (samples, None)),
         };
@@ -172,14 +174,14 @@ impl Network {
     }
 
     /// On a GPU: when all is done that was encoded and joined by now.
-    pub(crate) fn mark(&self) -> Result<Option<Mark>, Error> {
-        let mark = self.streams.as_ref().map(|_| Mark::new());
+    pub(crate) fn mark(&self) -> Result<Option<StreamEvent>, Error> {
+        let mark = self.streams.as_ref().map(|_| StreamEvent::new());
         mark.transpose()
             .map_err(|why| failure("encode", String::new(), why))
     }
 
     /// Has the search wait for what was encoded; the host does not.
-    pub(crate) fn search_after(&self, encoded: &Mark) -> Result<(), Error> {
+    pub(crate) fn search_after(&self, encoded: &StreamEvent) -> Result<(), Error> {
         self.step(|| encoded.wait())
             .map_err(|why| failure("score", String::new(), why))
     }
@@ -194,18 +196,23 @@ impl Network {
 
     /// Whether a CPU's tiles multiply what is scored.
     pub(crate) fn scores_on_tiles(&self) -> bool {
-        self.host.as_ref().is_some_and(HostHead::scores_on_tiles)
+        self.native
+            .as_ref()
+            .is_some_and(NativeHead::scores_on_tiles)
     }
 
     /// What it holds in memory beside its archive.
     pub(crate) fn n_bytes_beside(&self) -> u64 {
-        self.host.as_ref().map_or(0, |it| it.n_bytes() as u64)
+        self.native.as_ref().map_or(0, |it| it.n_bytes() as u64)
     }
 
     /// The states of encoded utterances (N, T', J) after the start of sequence.
-    pub(crate) fn initial_state(&self, encoded: Tensor) -> Result<Box<dyn State + '_>, Error> {
-        Ok(match &self.host {
-            Some(head) => Box::new(self.step(|| HostState::new(head, &encoded))?),
+    pub(crate) fn initial_state(
+        &self,
+        encoded: Tensor,
+    ) -> Result<Box<dyn PredictorStates + '_>, Error> {
+        Ok(match &self.native {
+            Some(head) => Box::new(self.step(|| NativeStates::new(head, &encoded))?),
             None => Box::new(ArchiveState::new(self, encoded)?),
         })
     }

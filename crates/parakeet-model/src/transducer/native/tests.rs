@@ -10,9 +10,9 @@ use tch::{Device, Kind, Tensor};
 
 use super::joint::Activation;
 use super::weights::Weights;
-use super::{HostHead, HostState, predictor};
+use super::{NativeHead, NativeStates, predictor};
 use crate::Error;
-use crate::state::State;
+use crate::transducer::PredictorStates;
 
 /// Symbols without blank.
 const V: i64 = 10;
@@ -42,9 +42,9 @@ fn weights(activation: Activation, kind: Kind) -> Weights {
     }
 }
 
-fn head(weights: &Weights, in_bytes: bool) -> HostHead {
+fn head(weights: &Weights, in_bytes: bool) -> NativeHead {
     weights.check().expect("they are of one network");
-    HostHead::new(weights, in_bytes).expect("they are laid out")
+    NativeHead::new(weights, in_bytes).expect("they are laid out")
 }
 
 /// Of two utterances of five frames.
@@ -56,8 +56,8 @@ fn encoded() -> Tensor {
 }
 
 /// Feeds some tokens; the scores of four frames after each.
-fn hear(head: &HostHead) -> Vec<[f32; 3]> {
-    let mut state = HostState::new(head, &encoded()).expect("there is a state");
+fn hear(head: &NativeHead) -> Vec<[f32; 3]> {
+    let mut state = NativeStates::new(head, &encoded()).expect("there is a state");
     let mut heard = Vec::new();
     for token in [3, 0, 9] {
         state.advance(&[(1, token)]).expect("the token is fed");
@@ -176,7 +176,7 @@ fn a_number_that_is_none_is_seen_in_the_scores() {
 fn a_token_that_is_not_there_is_an_error() {
     let weights = weights(Activation::Relu, Kind::Float);
     let head = head(&weights, false);
-    let mut state = HostState::new(&head, &encoded()).expect("there is a state");
+    let mut state = NativeStates::new(&head, &encoded()).expect("there is a state");
     let why = state
         .advance(&[(0, 3), (1, V as u32 + 1)])
         .expect_err("there are V");
@@ -191,7 +191,7 @@ fn a_token_that_is_not_there_is_an_error() {
         "{why}"
     );
     let narrow = encoded().narrow(2, 0, J - 1);
-    assert!(HostState::new(&head, &narrow).is_err());
+    assert!(NativeStates::new(&head, &narrow).is_err());
 }
 
 #[test]

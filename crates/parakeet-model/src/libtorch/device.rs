@@ -105,7 +105,7 @@ pub(crate) fn release_cache() {
     unsafe { parakeet_release_cache() };
 }
 
-#[expect(unsafe_code, reason = "the C++ shim, src/accelerator.cpp")]
+#[expect(unsafe_code, reason = "the C++ shim, src/libtorch/accelerator.cpp")]
 unsafe extern "C" {
     fn parakeet_memory(
         free: *mut u64,

@@ -5,7 +5,7 @@ use tch::{IValue, TchError, Tensor};
 
 use crate::Error;
 use crate::network::{Network, failure};
-use crate::state::State;
+use crate::transducer::PredictorStates;
 
 /// States on the network's device.
 pub(crate) struct ArchiveState<'model> {
@@ -49,7 +49,7 @@ impl<'model> ArchiveState<'model> {
     }
 }
 
-impl State for ArchiveState<'_> {
+impl PredictorStates for ArchiveState<'_> {
     fn score(&mut self, lanes: &[Lane], window: usize, scores: &mut [f32]) -> Result<(), Error> {
         let wrap = |why| failure("score", format!("{} lanes, {window}", lanes.len()), why);
         let network = self.network;

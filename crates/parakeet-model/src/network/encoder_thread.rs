@@ -14,17 +14,17 @@ use std::time::{Duration, Instant};
 
 use tch::Tensor;
 
+use crate::libtorch::streams::StreamEvent;
 use crate::network::{Audio, Network};
-use crate::streams::Mark;
 use crate::{Error, ParakeetModel, Utterances};
 
 /// Utterances that are being encoded; see [`ParakeetModel::begin_encoding`].
-pub struct Encoding<'model> {
+pub struct PendingEncoding<'model> {
     pub(crate) model: &'model ParakeetModel,
     pub(crate) pending: Pending,
 }
 
-impl<'model> Encoding<'model> {
+impl<'model> PendingEncoding<'model> {
     /// Waits until all are encoded; what became of them, and how long the encoder took.
     ///
     /// # Errors
@@ -81,7 +81,7 @@ pub(crate) struct Encoded {
     /// Valid encoder frames of each utterance.
     pub(crate) n_frames: Vec<usize>,
     /// On a GPU: when they are there.
-    pub(crate) ready: Option<Mark>,
+    pub(crate) ready: Option<StreamEvent>,
 }
 
 /// Encodes what is brought, pass by pass, and makes one batch of it.
@@ -129,11 +129,11 @@ pub(crate) fn passes<'a, 'b>(
 
 /// The thread of a GPU's encoder. It ends when this is dropped.
 pub(crate) struct EncoderThread {
-    orders: Option<Sender<Order>>,
+    orders: Option<Sender<EncodeJob>>,
     handle: Option<JoinHandle<()>>,
 }
 
-struct Order {
+struct EncodeJob {
     passes: Receiver<Audio>,
     is_wanted: Arc<AtomicBool>,
     answer: Sender<Answer>,
@@ -146,7 +146,7 @@ impl EncoderThread {
         + Send
         + 'static,
     ) -> Self {
-        let (orders, todo) = channel::<Order>();
+        let (orders, todo) = channel::<EncodeJob>();
         let work = move || {
             for order in todo {
                 // Until the first pass is here, nothing is done for this order.
@@ -176,7 +176,7 @@ impl EncoderThread {
         let ((parts, passes), (here, answer)) = (channel(), channel());
         let is_wanted = Arc::new(AtomicBool::new(true));
         let orders = self.orders.as_ref().expect("it was not dropped");
-        let order = Order {
+        let order = EncodeJob {
             passes,
             is_wanted: Arc::clone(&is_wanted),
             answer: here,

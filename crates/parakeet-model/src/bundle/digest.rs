@@ -12,7 +12,7 @@ use std::time::UNIX_EPOCH;
 use sha2::{Digest, Sha256};
 
 use crate::Error;
-use crate::manifest::FileRecord;
+use crate::bundle::manifest::FileRecord;
 
 /// One line per file found right: `SHA-256 size time-stamp name`.
 const NOTES: &str = ".verified";
