@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::UNIX_EPOCH;
 
-use dalston_engine_sdk::contract::{Contract, Dalston, Identity};
+use dalston_engine_sdk::contract::{Contract, Identity, Protocol, Request, TaskEvent};
 use dalston_engine_sdk::queue::{Claim, Receipt};
-use dalston_engine_sdk::runner::{Dialect, News, Request};
 use dalston_engine_sdk::uri::ObjectUri;
 use dalston_engine_sdk::{Capabilities, ErrorKind, TaskError, TaskOutput};
 use serde_json::Value;
@@ -26,16 +25,16 @@ pub fn tasks(data: &[u8]) {
     let mut parts = data.splitn(3, |&byte| byte == 0);
     let body = parts.next().unwrap_or_default();
     let claim = claim(parts.next(), parts.next());
-    for (_, contract) in Contract::ALL {
-        let dalston = dalston(contract);
-        match dalston.read_request(&claim, body) {
-            Ok(request) => check_request(&dalston, &claim, &request),
-            Err(why) => check_refusal(&dalston, &claim, &why),
+    for contract in Contract::ALL {
+        let protocol = protocol(contract);
+        match protocol.read_request(&claim, body) {
+            Ok(request) => check_request(&protocol, &claim, &request),
+            Err(why) => check_refusal(&protocol, &claim, &why),
         }
     }
 }
 
-fn check_request(dalston: &Dalston, claim: &Claim, request: &Request) {
+fn check_request(protocol: &Protocol, claim: &Claim, request: &Request) {
     for (_, uri) in &request.files {
         if let Err(why) = ObjectUri::parse(uri, "artifacts") {
             crate::assert_sentence(&why.to_string());
@@ -47,20 +46,20 @@ fn check_request(dalston: &Dalston, claim: &Claim, request: &Request) {
     }
     #[cfg(feature = "model")]
     if let Err(why) = parakeet_worker::task_config::TranscribeConfig::read(&request.config) {
-        check_refusal(dalston, claim, &why);
+        check_refusal(protocol, claim, &why);
     }
     let output = TaskOutput::default();
-    let written = dalston.write_output(claim, request, &output, Default::default());
+    let written = protocol.write_output(claim, request, &output, Default::default());
     let written = written.expect("a result without content can be written");
     let written: Value = serde_json::from_slice(&written).expect("a document is JSON");
     assert_eq!(written["task_id"], TASK_ID);
 }
 
-fn check_refusal(dalston: &Dalston, claim: &Claim, why: &TaskError) {
+fn check_refusal(protocol: &Protocol, claim: &Claim, why: &TaskError) {
     assert_eq!(why.kind(), ErrorKind::Input, "{}", why.chain());
     let sentence = why.to_string();
     assert!(!sentence.is_empty() && sentence.len() <= 2500, "{sentence}");
-    let event = dalston.event(claim, News::Failed(&sentence));
+    let event = protocol.event(claim, TaskEvent::Failed(&sentence));
     let told: Value = serde_json::from_str(&event.message).expect("an event is JSON");
     assert_eq!(told["error"], sentence.as_str());
 }
@@ -83,8 +82,8 @@ fn claim(timeout_at: Option<&[u8]>, artifacts: Option<&[u8]>) -> Claim {
     }
 }
 
-fn dalston(contract: Contract) -> Dalston {
-    Dalston {
+fn protocol(contract: Contract) -> Protocol {
+    Protocol {
         contract,
         identity: Identity {
             engine_id: "engine".to_owned(),

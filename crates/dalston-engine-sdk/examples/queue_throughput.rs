@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use dalston_engine_sdk::artifacts::Artifacts;
-use dalston_engine_sdk::contract::{Contract, Dalston, Identity};
-use dalston_engine_sdk::health::Vitals;
+use dalston_engine_sdk::contract::{Contract, Identity, Protocol};
 use dalston_engine_sdk::metrics::Metrics;
 use dalston_engine_sdk::queue::{ListQueue, Queue, StreamQueue};
 use dalston_engine_sdk::runner::{Parts, RunnerSettings, Shutdown, run};
+use dalston_engine_sdk::status::WorkerStatus;
 use dalston_engine_sdk::{
     Capabilities, Engine, EngineHealth, TaskContext, TaskError, TaskInput, TaskOutput,
 };
@@ -94,7 +94,7 @@ fn parts(
     Ok(Parts {
         queue,
         artifacts: Artifacts::new(store, "bucket"),
-        dialect: Arc::new(Dalston {
+        protocol: Arc::new(Protocol {
             contract,
             identity: Identity {
                 engine_id: ENGINE_ID.to_owned(),
@@ -106,10 +106,10 @@ fn parts(
             },
         }),
         metrics: Arc::new(Metrics::new(ENGINE_ID)),
-        vitals: watch::Sender::new(Vitals::default()),
+        status: watch::Sender::new(WorkerStatus::default()),
         settings: RunnerSettings {
             engine_id: ENGINE_ID.to_owned(),
-            lanes: 1,
+            slots: 1,
             grace: Duration::from_secs(10),
             max_deliveries: 3,
             scratch: tempfile::env::temp_dir().join("dalston-throughput-1"),

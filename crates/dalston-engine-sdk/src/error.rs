@@ -5,11 +5,11 @@ use std::fmt;
 
 type Cause = Box<dyn StdError + Send + Sync>;
 
-/// Why a task could not be done.
+/// Why a task ended without a result.
 ///
-/// [`Display`](fmt::Display) is one sentence for the user, and goes into `task.failed`; it names no
-/// credential, path of this machine or address. The causes are in
-/// [`source`](StdError::source), and go into the log.
+/// [`Display`](fmt::Display) is one sentence for the user and goes into `task.failed`; it must name no
+/// credential, no path of this machine and no address. The causes are in [`source`](StdError::source) and
+/// go into the log.
 #[derive(Debug)]
 pub struct TaskError {
     kind: ErrorKind,
@@ -17,29 +17,29 @@ pub struct TaskError {
     source: Option<Cause>,
 }
 
-/// Whose fault it was, which is to say: whether another try can help.
+/// Who is at fault, and so whether another try can help.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ErrorKind {
     /// The task itself is wrong: bad audio, bad configuration, a missing object. It fails at once.
     Input,
-    /// Something the worker needs is away: the store, the queue, memory. The task is put back.
+    /// Something that the worker needs is unavailable: the store, the queue, memory. The task is put back.
     Unavailable,
     /// The engine is at fault. The task fails, and the pipeline decides on another try.
     Engine,
 }
 
 impl TaskError {
-    /// The task asks for something that cannot be done; trying again cannot help.
+    /// An error of a task that asks for something impossible; another try cannot help.
     pub fn input(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Input, message)
     }
 
-    /// Something outside is away; the same task may succeed later.
+    /// An error of something outside that is unavailable; the same task may succeed later.
     pub fn unavailable(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Unavailable, message)
     }
 
-    /// The engine failed on a task that it should have done.
+    /// An error of the engine on a task that it should have completed.
     pub fn engine(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Engine, message)
     }
@@ -52,20 +52,20 @@ impl TaskError {
         }
     }
 
-    /// The same error with its cause, for the log.
+    /// Adds the cause, for the log.
     #[must_use]
     pub fn caused_by(mut self, source: impl Into<Cause>) -> Self {
         self.source = Some(source.into());
         self
     }
 
-    /// Whose fault it was.
+    /// Who is at fault.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// The whole chain on one line, for the log: `sentence: cause: cause of the cause`. A cause whose words
-    /// became the sentence is not repeated.
+    /// The whole chain on one line, for the log: `sentence: cause: cause of the cause`. A cause with the same
+    /// text as the sentence is left out.
     pub fn chain(&self) -> String {
         let mut line = self.message.clone();
         let mut cause = self.source();

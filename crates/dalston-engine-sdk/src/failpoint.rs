@@ -1,9 +1,9 @@
-//! Places where a test may kill the process: between every two steps of a task's life.
+//! Failpoints: places between the steps of a task where a test can kill the process.
 //!
-//! Exists for tests only. Without the feature `failpoints`, which no shipped binary has, `reach` is
-//! empty and nothing can be armed.
+//! They exist for tests only. Without the feature `failpoints`, which no shipped binary has, `reach` does
+//! nothing and no failpoint can be armed.
 
-/// The steps after which a process can be made to die, in the order of a task's life.
+/// The steps after which a test can kill the process, in the order in which a task passes them.
 pub const FAILPOINTS: [&str; 6] = [
     "claimed",
     "started",
@@ -16,18 +16,19 @@ pub const FAILPOINTS: [&str; 6] = [
 #[cfg(feature = "failpoints")]
 static ARMED: std::sync::OnceLock<String> = std::sync::OnceLock::new();
 
-/// Makes the process abort the next time it reaches `name`; the first name stays.
+/// Makes the process abort when it next reaches failpoint `name`. The first call counts; later ones change
+/// nothing.
 ///
 /// # Panics
 ///
-/// There is no such failpoint: a test that kills nobody proves nothing.
+/// There is no such failpoint. A test that killed no process would prove nothing.
 #[cfg(feature = "failpoints")]
 pub fn arm(name: &str) {
     assert!(FAILPOINTS.contains(&name), "no failpoint {name:?}");
     let _ = ARMED.set(name.to_owned());
 }
 
-/// Dies here if a test wants so.
+/// Aborts the process if a test armed this failpoint.
 #[cfg(feature = "failpoints")]
 pub(crate) fn reach(name: &str) {
     if ARMED.get().is_some_and(|armed| armed == name) {
@@ -35,6 +36,6 @@ pub(crate) fn reach(name: &str) {
     }
 }
 
-/// Nothing happens here.
+/// Does nothing: the feature `failpoints` is off.
 #[cfg(not(feature = "failpoints"))]
 pub(crate) fn reach(_: &str) {}

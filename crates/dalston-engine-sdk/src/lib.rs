@@ -1,9 +1,9 @@
-//! How an engine lives in the Dalston pipeline, whatever it computes.
+//! Everything that an engine needs to live in the Dalston pipeline, whatever it computes.
 //!
-//! An engine is an [`Engine`]; [`work`] makes a worker of it. `docs/embedding.md` in the repository builds
-//! a whole one, with its tests, in a quarter of an hour; it is `examples/loudness`.
+//! Implement [`Engine`], and [`work`] runs a worker around it. `docs/embedding.md` in the repository builds
+//! a whole engine with its tests in a quarter of an hour; the result is `examples/loudness`.
 //!
-//! [`audio`] turns a file of any common format into the one waveform that every speech engine wants:
+//! [`audio`] reads a file of any common format as mono samples at 16 kHz:
 //!
 //! ```
 //! use std::io::Cursor;
@@ -20,7 +20,7 @@
 //!     eprintln!("{warning}");
 //! }
 //!
-//! // What is no audio says so, in a sentence for the user.
+//! // A file that is no audio gives an error, whose text is a sentence for the user.
 //! let page = Cursor::new("<html>404 Not Found</html>");
 //! let err = audio::read(page, &AudioLimits::default()).unwrap_err();
 //! assert_eq!(err.to_string(), "not an audio file of a known format");
@@ -39,14 +39,16 @@ pub mod memory;
 pub mod metrics;
 pub mod queue;
 pub mod runner;
+pub mod status;
 pub mod telemetry;
+mod timestamp;
+mod transcript;
 pub mod uri;
 mod worker;
 
 pub use engine::{
-    BatchEngine, Capabilities, Engine, EngineHealth, StopReason, TaskContext, TaskInput,
-    TaskOutput, TaskResult,
+    BatchEngine, Capabilities, Engine, EngineHandle, EngineHealth, EngineState, LoadedEngine,
+    StopReason, Task, TaskContext, TaskInput, TaskOutput, TaskResult, Tasks,
 };
 pub use error::{ErrorKind, TaskError};
-pub use runner::{Task, Tasks};
 pub use worker::{WorkError, work};

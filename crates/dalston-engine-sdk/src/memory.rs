@@ -1,13 +1,13 @@
-//! Main memory of this process, in bytes; `None` where the system does not say, as anywhere but on Linux.
+//! Main memory of this process in bytes, read from Linux's `/proc`; `None` on other systems.
 
 use std::fs;
 
-/// What it holds now.
+/// The main memory that this process holds now.
 pub fn resident_bytes() -> Option<u64> {
     status("VmRSS:")
 }
 
-/// The most it ever held.
+/// The most main memory that this process ever held.
 pub fn peak_bytes() -> Option<u64> {
     status("VmHWM:")
 }

@@ -12,14 +12,13 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use crate::engine::EngineHealth;
 use crate::error::ErrorKind;
 use crate::memory;
 use labels::{
     Engine, Failure, Labels, Processed, Recognition, Redelivery, Stage, Step, Task, Transfer,
 };
 
-/// What a worker counts and measures. Cheap to update from any thread.
+/// The counters, gauges and histograms of one worker. Any thread may update them, at little cost.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
@@ -44,42 +43,43 @@ pub struct Metrics {
 
 type Histograms<L> = Family<L, Histogram, Buckets>;
 
-/// How a task ended, for `status`.
+/// How a task ended: the label `status`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// Its result is stored.
+    /// The task's result is stored.
     Completed,
-    /// It failed.
+    /// The task failed.
     Failed,
 }
 
-/// Why a task was delivered again, for `reason`.
+/// Why a task was delivered again: the label `reason`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RedeliveryReason {
-    /// Its worker died.
+    /// The worker that held the task died.
     EngineCrash,
-    /// It was put back.
+    /// A worker put the task back.
     Deferred,
 }
 
-/// Everything runs in a container, says Dalston's registry; other profiles are of its own engines.
+/// Dalston's registry calls every worker of this SDK a `container`; the other profiles are those of
+/// Dalston's own engines.
 const EXECUTION_PROFILE: &str = "container";
 
-/// Seconds, from a task that is refused at once to two hours of audio on a CPU.
+/// Buckets in seconds: from a task that is refused at once to two hours of audio on a CPU.
 const SECONDS: [f64; 14] = [
     0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0,
 ];
 
-/// Seconds of work per second of audio, from a large GPU to slower than speech.
+/// Buckets in seconds of work per second of audio: from a large GPU to slower than speech.
 const FACTORS: [f64; 12] = [
     0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0,
 ];
 
-/// From a hundredth, one short file on a large GPU, to a full batch.
+/// Buckets of how full a batch is: from a hundredth, one short file on a large GPU, to a full batch.
 const SHARES: [f64; 8] = [0.01, 0.03, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0];
 
 impl Metrics {
-    /// Metrics of one engine, all at zero.
+    /// Makes the metrics of one engine, all at zero.
     pub fn new(engine_id: impl Into<String>) -> Self {
         let mut new = Registration(Registry::with_prefix("dalston_engine"));
         Self {
@@ -104,7 +104,7 @@ impl Metrics {
         }
     }
 
-    /// A task has ended, `took` after its claim.
+    /// Counts a task that ended, `took` after its claim.
     pub fn task_ended(&self, outcome: Outcome, model: Option<&str>, took: Duration) {
         let status = match outcome {
             Outcome::Completed => "completed",
@@ -126,7 +126,7 @@ impl Metrics {
         duration.observe(took.as_secs_f64());
     }
 
-    /// A task failed, by this kind of fault.
+    /// Counts a task that failed with an error of this kind.
     pub fn task_failed(&self, kind: ErrorKind) {
         let failure = Failure {
             engine_id: self.engine_id.clone(),
@@ -139,22 +139,22 @@ impl Metrics {
         self.task_failures.get_or_create(&failure).inc();
     }
 
-    /// A task waited in the queue.
+    /// Records how long a task waited in the queue.
     pub fn queue_waited(&self, time: Duration) {
         self.observe(&self.queue_wait, time);
     }
 
-    /// A task's request and files were fetched.
+    /// Records how long the download of a task's request and files took.
     pub fn downloaded(&self, time: Duration) {
         self.observe(&self.s3_download, time);
     }
 
-    /// A task's result was stored.
+    /// Records how long the upload of a task's result took.
     pub fn uploaded(&self, time: Duration) {
         self.observe(&self.s3_upload, time);
     }
 
-    /// A task came that had been delivered before, or was put back.
+    /// Counts a task that had been delivered before, or that this worker put back.
     pub fn redelivered(&self, stage: &str, reason: RedeliveryReason) {
         let redelivery = Redelivery {
             stage: stage.to_owned(),
@@ -166,7 +166,7 @@ impl Metrics {
         self.redeliveries.get_or_create(&redelivery).inc();
     }
 
-    /// A task was passed over because its job is cancelled.
+    /// Counts a task that was skipped because its job is cancelled.
     pub fn skipped_cancelled(&self, stage: &str) {
         let stage = Stage {
             stage: stage.to_owned(),
@@ -174,7 +174,7 @@ impl Metrics {
         self.skipped_cancelled.get_or_create(&stage).inc();
     }
 
-    /// A model was loaded.
+    /// Records how long the load of a model took.
     pub fn model_loaded(&self, model: Option<&str>, device: &str, time: Duration) {
         let labels = self.recognition(model, device);
         self.model_load
@@ -182,7 +182,8 @@ impl Metrics {
             .observe(time.as_secs_f64());
     }
 
-    /// The engine did its part of a task, over `audio_s` seconds of audio if it works on audio.
+    /// Records how long the engine worked on a task, and how much audio the task had; `None` for an engine
+    /// that reads no audio.
     pub fn recognized(
         &self,
         model: Option<&str>,
@@ -199,7 +200,7 @@ impl Metrics {
         }
     }
 
-    /// The engine worked on a batch with so much of its places taken, from 0 to 1.
+    /// Records how full a batch of the engine was, from 0 to 1.
     pub fn batch_filled(&self, share: f64) {
         let labels = Engine {
             engine_id: self.engine_id.clone(),
@@ -207,7 +208,7 @@ impl Metrics {
         self.batch_fill.get_or_create(&labels).observe(share);
     }
 
-    /// The engine spent so much more time in a step of its work.
+    /// Adds `time` to the time that the engine spent in a step of its work.
     pub fn stepped(&self, step: &'static str, time: Duration) {
         let labels = Step {
             engine_id: self.engine_id.clone(),
@@ -216,18 +217,17 @@ impl Metrics {
         self.step.get_or_create(&labels).inc_by(time.as_secs_f64());
     }
 
-    /// What the engine says of the GPU's memory; nothing without a GPU.
-    pub fn engine_is(&self, health: &EngineHealth) {
-        let gauges = [
-            (&self.gpu_memory, health.gpu_memory_used_bytes),
-            (&self.gpu_memory_total, health.gpu_memory_total_bytes),
-        ];
-        for (gauge, bytes) in gauges {
-            self.set_bytes(gauge, bytes);
-        }
+    /// Memory of the GPU that is in use, in bytes; `None`, without a GPU, changes nothing.
+    pub fn gpu_memory_used(&self, bytes: Option<u64>) {
+        self.set_bytes(&self.gpu_memory, bytes);
     }
 
-    /// All of them as text, in the format [`CONTENT_TYPE`]; main memory as it is now.
+    /// Memory of the GPU, in bytes; `None`, without a GPU, changes nothing.
+    pub fn gpu_memory_total(&self, bytes: Option<u64>) {
+        self.set_bytes(&self.gpu_memory_total, bytes);
+    }
+
+    /// Writes all metrics as text in the format [`CONTENT_TYPE`]. Main memory is read at this moment.
     pub fn text(&self) -> String {
         self.set_bytes(&self.memory, memory::resident_bytes());
         let mut page = String::new();
@@ -264,18 +264,18 @@ impl Metrics {
 /// The media type of [`Metrics::text`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Makes metrics, and puts each into the registry under its name.
+/// Makes metrics and registers each under its name.
 struct Registration(Registry);
 
 impl Registration {
-    /// `{name}_total`: the suffix is the encoder's.
+    /// Registers a counter; the text encoder appends `_total` to its name.
     fn counter<L: Labels>(&mut self, name: &str, help: &str) -> Family<L, Counter> {
         let family = Family::default();
         self.0.register(name, help, family.clone());
         family
     }
 
-    /// `{name}_seconds_total`.
+    /// Registers a counter of seconds: `{name}_seconds_total`.
     fn time<L: Labels>(&mut self, name: &str, help: &str) -> Family<L, Counter<f64, AtomicU64>> {
         let family = Family::default();
         self.0
@@ -283,7 +283,7 @@ impl Registration {
         family
     }
 
-    /// `{name}_bytes`.
+    /// Registers a gauge of bytes: `{name}_bytes`.
     fn bytes<L: Labels>(&mut self, name: &str, help: &str) -> Family<L, Gauge> {
         let family = Family::default();
         self.0
@@ -291,12 +291,12 @@ impl Registration {
         family
     }
 
-    /// `{name}_seconds`.
+    /// Registers a histogram of seconds: `{name}_seconds`.
     fn times<L: Labels>(&mut self, name: &str, help: &str) -> Histograms<L> {
         self.histogram(format!("{name}_seconds"), help, &SECONDS)
     }
 
-    /// `{name}_ratio`.
+    /// Registers a histogram of ratios: `{name}_ratio`.
     fn ratio<L: Labels>(
         &mut self,
         name: &str,
@@ -318,7 +318,7 @@ impl Registration {
     }
 }
 
-/// Makes the histograms of a family.
+/// Makes the histograms of a family, all with these upper bounds.
 #[derive(Clone)]
 struct Buckets(&'static [f64]);
 

@@ -1,4 +1,4 @@
-//! A whole worker: settings in, an engine at work, pages answered, an end in good order.
+//! A whole worker: puts queue, store, health pages and runner together around one engine.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
@@ -10,14 +10,15 @@ use tokio::sync::watch;
 
 use crate::artifacts::Artifacts;
 use crate::config::Config;
-use crate::contract::{Contract, Dalston, Identity};
+use crate::contract::{Identity, Protocol, QueueKind};
 use crate::engine::BatchEngine;
-use crate::health::{Pages, ServeError, Vitals};
+use crate::health::{Pages, ServeError};
 use crate::metrics::Metrics;
 use crate::queue::{ListQueue, Queue, QueueError, StreamQueue};
 use crate::runner::{Parts, RunError, RunnerSettings, run, shutdown_signals};
+use crate::status::WorkerStatus;
 
-/// Why a worker did not start, or did not go on.
+/// Why a worker did not start, or ended although nobody asked it to.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WorkError {
@@ -30,25 +31,26 @@ pub enum WorkError {
     /// The settings of the queue do not fit together.
     #[error(transparent)]
     Queue(#[from] QueueError),
-    /// The worker ran, and could not go on.
+    /// The worker ran and cannot go on.
     #[error(transparent)]
     Run(#[from] RunError),
-    /// The system denies signals or threads.
+    /// The system does not let this process listen for signals.
     #[error("cannot listen for signals")]
     Signals(#[from] io::Error),
 }
 
-/// Works as `config` says until a signal asks otherwise: answers health checks first, then joins the
-/// queue, loads the engine and takes tasks. Returns when everything at hand is done or put back.
+/// Runs a worker with the settings `config` until a signal asks it to stop.
 ///
-/// Logging is the caller's: [`telemetry::init`](crate::telemetry::init).
+/// The worker first answers health checks, then joins the queue, loads the engine and takes tasks. The
+/// function returns when every task in flight has ended or is put back. The caller sets up logging
+/// beforehand: [`telemetry::init`](crate::telemetry::init).
 ///
 /// # Errors
 ///
-/// [`WorkError`]: end the process with it. No task is lost by it.
+/// [`WorkError`]: end the process with it. No task is lost.
 pub async fn work(engine: impl BatchEngine, config: &Config) -> Result<(), WorkError> {
     let shutdown = shutdown_signals()?;
-    let dalston = Arc::new(Dalston {
+    let protocol = Arc::new(Protocol {
         contract: config.contract,
         identity: Identity {
             engine_id: config.engine_id.clone(),
@@ -60,52 +62,53 @@ pub async fn work(engine: impl BatchEngine, config: &Config) -> Result<(), WorkE
         },
     });
     let metrics = Arc::new(Metrics::new(&config.engine_id));
-    let (vitals, seen) = watch::channel(Vitals::default());
+    let (status, shown) = watch::channel(WorkerStatus::default());
     let port = config.metrics_port;
-    let pages = Pages::bind(port, Arc::clone(&dalston), seen, Arc::clone(&metrics)).await?;
+    // Before anything that may take long: the pages answer while the queue is unavailable and the engine
+    // loads. A taken port ends the process here, before it holds any task.
+    let pages = Pages::bind(port, Arc::clone(&protocol), shown, Arc::clone(&metrics)).await?;
     let answering = tokio::spawn(pages.serve(std::future::pending()));
     if let Some(caveat) = config.contract.caveat() {
         tracing::warn!(caveat, "contract_caveat");
     }
-    let instance = dalston.identity.instance.clone();
+    let instance = protocol.identity.instance.clone();
     let parts = Parts {
         queue: queue(config, &instance)?,
         artifacts: Artifacts::connect(&config.store)?,
-        dialect: dalston,
+        protocol,
         metrics,
-        vitals,
+        status,
         settings: RunnerSettings {
             engine_id: config.engine_id.clone(),
-            lanes: MOST_LANES,
+            slots: MAX_SLOTS,
             grace: config.grace,
             max_deliveries: config.max_deliveries,
             scratch: scratch(config.redis_url.expose(), &instance),
         },
     };
     let worked = run(engine, parts, shutdown).await;
-    // Open connections are not waited for; the pages have no more to say.
+    // At once, without waiting for open connections: the status will not change any more.
     answering.abort();
     Ok(worked?)
 }
 
-/// More tasks than any engine does at a time.
-const MOST_LANES: usize = 64;
+/// Slots of a worker: more than any engine takes tasks at once. Slots without a task cost nothing.
+const MAX_SLOTS: usize = 64;
 
 fn queue(config: &Config, instance: &str) -> Result<Arc<dyn Queue>, QueueError> {
     let (url, engine_id, lease) = (config.redis_url.expose(), &config.engine_id, config.lease);
-    Ok(match config.contract {
-        Contract::M22 | Contract::M22Typed => {
-            Arc::new(ListQueue::new(url, engine_id, instance, lease)?)
-        }
-        Contract::Streams => Arc::new(StreamQueue::new(url, engine_id, instance, lease)?),
+    Ok(match config.contract.queue_kind() {
+        QueueKind::List => Arc::new(ListQueue::new(url, engine_id, instance, lease)?),
+        QueueKind::Stream => Arc::new(StreamQueue::new(url, engine_id, instance, lease)?),
     })
 }
 
-/// The folder for the files of this worker's tasks: nobody else's, and the same after a restart, which
-/// empties it. A worker id is one process's at a time in its pipeline, and pipelines differ by their
-/// queue's address.
+/// The folder for the files of this worker's tasks.
+///
+/// No other process uses the folder: in one pipeline one process at a time has a worker id, and pipelines
+/// differ by their queue's address. A restarted worker gets the same folder, and empties it.
 fn scratch(redis_url: &str, instance: &str) -> PathBuf {
-    // What stands before the `@` is secret.
+    // Credentials are before the `@`. They may change without making this another pipeline.
     let address = redis_url.rsplit('@').next();
     let mut hasher = DefaultHasher::new();
     address.hash(&mut hasher);

@@ -5,11 +5,21 @@ use std::time::SystemTime;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::timestamp;
 use crate::queue::{Claim, Event};
-use crate::runner::News;
+use crate::timestamp;
 
-/// For the channel `dalston:events`.
+/// What happened to a task.
+#[derive(Clone, Copy, Debug)]
+pub enum TaskEvent<'a> {
+    /// Work on the task begins.
+    Started,
+    /// The task's result is stored.
+    Completed,
+    /// The task ended without a result; one sentence says why.
+    Failed(&'a str),
+}
+
+/// The JSON for the channel `dalston:events`.
 #[derive(Serialize)]
 struct Message<'a> {
     r#type: &'a str,
@@ -18,7 +28,7 @@ struct Message<'a> {
     timestamp: &'a str,
 }
 
-/// For the entry in `dalston:events:stream`.
+/// The payload of the entry in `dalston:events:stream`.
 #[derive(Serialize, Clone, Copy)]
 struct Payload<'a> {
     task_id: &'a str,
@@ -28,12 +38,12 @@ struct Payload<'a> {
     error: Option<&'a str>,
 }
 
-/// Words an event, for both of the ways it can go.
-pub(super) fn word(engine_id: &str, claim: &Claim, news: News<'_>) -> Event {
-    let (r#type, error) = match news {
-        News::Started => ("task.started", None),
-        News::Completed => ("task.completed", None),
-        News::Failed(error) => ("task.failed", Some(error)),
+/// Writes an event in both of its forms: the channel's message and the stream's fields.
+pub(super) fn write(engine_id: &str, claim: &Claim, event: TaskEvent<'_>) -> Event {
+    let (r#type, error) = match event {
+        TaskEvent::Started => ("task.started", None),
+        TaskEvent::Completed => ("task.completed", None),
+        TaskEvent::Failed(error) => ("task.failed", Some(error)),
     };
     let timestamp = timestamp::format(SystemTime::now());
     let payload = Payload {
@@ -51,7 +61,8 @@ pub(super) fn word(engine_id: &str, claim: &Claim, news: News<'_>) -> Event {
         ("type".to_owned(), r#type.to_owned()),
         ("payload".to_owned(), json(&payload)),
     ];
-    // No span of ours is exported, so the parent of what follows is still the parent of the task.
+    // A worker exports no spans of its own. The span that caused this task is therefore also the parent
+    // of what the orchestrator does after this event.
     let trace_context = claim.metadata.get("_trace_context");
     if let Some(context) = trace_context.filter(|it| is_object(it)) {
         fields.push(("_trace_context".to_owned(), context.clone()));

@@ -1,33 +1,19 @@
-//! Keys of a task's objects: functions of its ids alone.
+//! Keys of a task's objects: functions of the task's ids alone.
 
 use object_store::path::Path;
 
-use super::Contract;
 use crate::error::TaskError;
 use crate::queue::Claim;
 
-/// `jobs/{job}/tasks/{task}/input.json` or `request.json`.
-pub(super) fn request(contract: Contract, claim: &Claim) -> Result<Path, TaskError> {
-    let name = match contract {
-        Contract::M22 | Contract::M22Typed => "input.json",
-        Contract::Streams => "request.json",
-    };
-    key(claim, name)
-}
-
-/// `jobs/{job}/tasks/{task}/output.json` or `response.json`.
-pub(super) fn output(contract: Contract, claim: &Claim) -> Result<Path, TaskError> {
-    let name = match contract {
-        Contract::M22 | Contract::M22Typed => "output.json",
-        Contract::Streams => "response.json",
-    };
-    key(claim, name)
-}
-
-fn key(claim: &Claim, name: &str) -> Result<Path, TaskError> {
+/// The key of one of a task's objects: `jobs/{job}/tasks/{task}/{file}`.
+///
+/// # Errors
+///
+/// `Input` if the task has no hash, no job, or an id that could name an object of another task.
+pub(super) fn object(claim: &Claim, file: &str) -> Result<Path, TaskError> {
     let task_id = &claim.task_id;
     if claim.metadata.is_empty() {
-        // The sentence of Dalston's own engines, which people search for.
+        // Dalston's own engines write this sentence, and people search for it.
         let message = format!("Task metadata not found in Redis: {}", shown(task_id));
         return Err(TaskError::input(message));
     }
@@ -41,17 +27,18 @@ fn key(claim: &Claim, name: &str) -> Result<Path, TaskError> {
             return Err(TaskError::input(message));
         }
     }
-    let key = format!("jobs/{job_id}/tasks/{task_id}/{name}");
+    let key = format!("jobs/{job_id}/tasks/{task_id}/{file}");
     Ok(Path::parse(key).expect("plain ids make a plain key"))
 }
 
-/// Ids are UUIDs; whatever is not made of the same kind of characters could name another object.
+/// Whether an id has only the characters of a UUID and a few more. Any other character could make the key
+/// that of another object.
 fn is_plain(id: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     !id.is_empty() && id.len() <= 128 && id.chars().all(plain)
 }
 
-/// As much of a foreign text as fits into a sentence.
+/// The first 100 characters of a text from outside, so that it fits into an error's sentence.
 pub(super) fn shown(text: &str) -> String {
     text.chars().take(100).collect()
 }

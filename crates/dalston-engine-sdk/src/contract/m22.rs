@@ -1,11 +1,12 @@
-//! `m22`: the shape of the plan, whose words carry the key `word`.
+//! `m22`: the plan's shape, with the text of a word under the key `word`.
 
-use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema};
 use serde::Serialize;
 
-use super::transcript::{Transcript, TranscriptSegment, TranscriptWord};
+use crate::transcript::{Transcript, TranscriptSegment, TranscriptWord};
 
-/// `data` of an output in the contract `m22`. What is unknown is absent.
+/// `data` of an output in the contract `m22`. An unknown value is absent.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct M22Transcript<'a> {
     /// The whole text; empty for silence.
@@ -55,6 +56,16 @@ struct Word<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0.0, max = 1.0))]
     confidence: Option<f64>,
+}
+
+/// The schema of [`M22Transcript`], made from the type: the plan's shape is in no recording.
+pub(super) fn schema() -> Schema {
+    SchemaSettings::draft2020_12()
+        .for_serialize()
+        // A manifest holds the schema as a part. A reference to the root would lead to the manifest's root.
+        .with(|settings| settings.inline_subschemas = true)
+        .into_generator()
+        .into_root_schema_for::<M22Transcript<'static>>()
 }
 
 impl<'a> From<&'a Transcript> for M22Transcript<'a> {

@@ -1,11 +1,11 @@
 //! `m22-typed`: `TranscribeOutput`, the typed output of the M22 era's last days.
 //!
-//! Every key is always there, null when unknown, in the order of the recorded outputs. The merge stage
-//! refuses keys that it does not know, and then drops all words without a word.
+//! Every key is always written, null when unknown, in the order of the recorded outputs. A merge stage that
+//! finds a key it does not know drops all words and reports nothing.
 
 use serde::Serialize;
 
-use super::transcript::{
+use crate::transcript::{
     AlignmentMethod, TimestampGranularity, Transcript, TranscriptSegment, TranscriptWord,
 };
 
@@ -59,7 +59,7 @@ impl<'a> TranscribeOutput<'a> {
             language: &transcript.language,
             language_confidence: transcript.language_confidence,
             duration: transcript.duration,
-            // The era's default, and the only one its gateway sends on.
+            // The era's default, and the only value that its gateway passes on.
             timestamp_granularity_requested: TimestampGranularity::Word,
             timestamp_granularity_actual: transcript.granularity(),
             alignment_method: transcript.alignment_method,

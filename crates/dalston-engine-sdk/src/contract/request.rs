@@ -1,21 +1,36 @@
 //! Reads a task's request: `input.json` of the M22 era, `request.json` of HEAD.
 
 use std::collections::BTreeMap;
+use std::time::SystemTime;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::keys::shown;
-use super::timestamp;
 use crate::error::TaskError;
 use crate::queue::Claim;
-use crate::runner::Request;
+use crate::timestamp;
+
+/// A task's request, read; its files are not downloaded yet.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// The stage: `transcribe`, `transcribe_ch0`.
+    pub stage: String,
+    /// The files to download: slot and `s3://` URI.
+    pub files: Vec<(String, String)>,
+    /// The outputs of earlier stages, by stage.
+    pub previous_outputs: Map<String, Value>,
+    /// The settings, as sent.
+    pub config: Map<String, Value>,
+    /// When the orchestrator gives the task up; `None` where the pipeline sets no time.
+    pub deadline: Option<SystemTime>,
+}
 
 /// The slot under which an engine finds a task's audio.
 const AUDIO: &str = "audio";
 
-/// Of the M22 era. Unknown keys are left alone, as that era's own reader did.
+/// `input.json` of the M22 era. Unknown keys are ignored, as that era's own reader ignores them.
 #[derive(Deserialize)]
 struct Input {
     task_id: String,
@@ -27,7 +42,7 @@ struct Input {
     config: Map<String, Value>,
 }
 
-/// Of HEAD.
+/// `request.json` of HEAD. Unknown keys are ignored.
 #[derive(Deserialize)]
 struct TaskRequest {
     task_id: String,
@@ -49,9 +64,9 @@ struct Artifact {
 
 /// Reads `input.json`.
 ///
-/// The era hands the transcribe stage the user's upload, as `audio_uri`, although the prepared file of
-/// 16 kHz is there: that one is taken where the prepare stage names it. A task for one channel has the
-/// channel's own prepared file as its `audio_uri`.
+/// In the M22 era `audio_uri` of the transcribe stage is the user's upload, although the prepare stage has
+/// already made a 16 kHz file. The prepared file is read where the prepare stage names one. A task for one
+/// channel has the channel's own prepared file as its `audio_uri`.
 pub(super) fn read_input(claim: &Claim, body: &[u8]) -> Result<Request, TaskError> {
     let input: Input = parse("input.json", body)?;
     check_ids("input.json", claim, &input.task_id, &input.job_id)?;
@@ -74,9 +89,9 @@ pub(super) fn read_input(claim: &Claim, body: &[u8]) -> Result<Request, TaskErro
     })
 }
 
-/// Reads `request.json`; the artifacts that the task's hash names go before those of the file.
+/// Reads `request.json`. If the task's hash names artifacts, they replace those that the file names.
 ///
-/// The model is called `loaded_model_id` at HEAD and `model` before; engines read `model`.
+/// HEAD calls the model `loaded_model_id`; the M22 era calls it `model`, which is what engines read.
 pub(super) fn read_request(claim: &Claim, body: &[u8]) -> Result<Request, TaskError> {
     let mut request: TaskRequest = parse("request.json", body)?;
     check_ids("request.json", claim, &request.task_id, &request.job_id)?;
@@ -105,8 +120,9 @@ pub(super) fn read_request(claim: &Claim, body: &[u8]) -> Result<Request, TaskEr
     })
 }
 
-/// Of the stream's message: Dalston's own engines look into the hash, where it never is.
-fn deadline(claim: &Claim) -> Result<Option<std::time::SystemTime>, TaskError> {
+/// The deadline in the stream's message. Dalston's own engines look for it in the task's hash, which never
+/// holds it.
+fn deadline(claim: &Claim) -> Result<Option<SystemTime>, TaskError> {
     let Some(text) = claim.message.get("timeout_at") else {
         return Ok(None);
     };
@@ -125,13 +141,13 @@ fn stage(claim: &Claim) -> String {
 
 fn parse<T: DeserializeOwned>(name: &str, body: &[u8]) -> Result<T, TaskError> {
     serde_json::from_slice(body).map_err(|err| {
-        // The error quotes what it found, however long that is.
+        // The error quotes the text that it found, which may be of any length.
         let reason: String = err.to_string().chars().take(150).collect();
         TaskError::input(format!("{name} cannot be read: {reason}"))
     })
 }
 
-/// A request under another task's key would put this result into that task's hands.
+/// Refuses the request of another task: its result would be stored as the result of this one.
 fn check_ids(name: &str, claim: &Claim, task_id: &str, job_id: &str) -> Result<(), TaskError> {
     if task_id == claim.task_id && job_id == claim.job_id() {
         return Ok(());

@@ -1,10 +1,10 @@
 //! `streams`: `Transcript` as Dalston's HEAD reads it.
 //!
-//! Every key is always there, null when unknown, in the order of the recorded responses.
+//! Every key is always written, null when unknown, in the order of the recorded responses.
 
 use serde::Serialize;
 
-use super::transcript::{
+use crate::transcript::{
     AlignmentMethod, LanguageSource, TimestampGranularity, Transcript, TranscriptSegment,
     TranscriptWord,
 };
@@ -62,8 +62,8 @@ struct Metadata<'a> {
     confidence_method: Option<&'a str>,
 }
 
-/// The assembler of the final transcript reads a segment's confidence here, and drops the one of the
-/// segment itself.
+/// Dalston's assembler of the final transcript reads a segment's confidence from here, and ignores the
+/// segment's own field.
 #[derive(Debug, Serialize)]
 struct SegmentMetadata {
     #[serde(skip_serializing_if = "Option::is_none")]

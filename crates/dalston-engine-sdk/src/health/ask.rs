@@ -6,21 +6,21 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Why a worker is not in health.
+/// Why a worker is not healthy.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AskError {
-    /// Nobody answers.
+    /// No process answers on the port.
     #[error("no worker answers on port {port}")]
     Silent {
         /// The port.
         port: u16,
-        /// What the system says.
+        /// The system's error.
         #[source]
         source: std::io::Error,
     },
 
-    /// Somebody answers, but not that all is well.
+    /// The answer is another than 200.
     #[error("port {port} answers {status:?}, expected 200")]
     Unwell {
         /// The port.
@@ -30,19 +30,19 @@ pub enum AskError {
     },
 }
 
-/// How long a worker may take to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Longest time that a worker may take to answer.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Longest answer that is read.
+/// Longest answer that is read, in bytes.
 const MAX_BYTES: u64 = 1 << 20;
 
 /// Reads `/health` of the worker on `port` of this machine; returns the page, a JSON object.
 ///
 /// # Errors
 ///
-/// [`AskError`]: the worker is to be restarted.
+/// [`AskError`]: restart the worker.
 pub async fn ask(port: u16) -> Result<String, AskError> {
-    let answer = tokio::time::timeout(PATIENCE, get(port, "/health")).await;
+    let answer = tokio::time::timeout(TIMEOUT, get(port, "/health")).await;
     let answer = answer.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
     let answer = answer.map_err(|source| AskError::Silent { port, source })?;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
@@ -56,7 +56,8 @@ pub async fn ask(port: u16) -> Result<String, AskError> {
     })
 }
 
-/// HTTP/1.0 ends an answer by closing the connection, so that there is nothing to parse.
+/// Sends an HTTP/1.0 request, because then the end of the connection ends the answer, and no length has to
+/// be parsed.
 async fn get(port: u16, path: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
     let request = format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n");

@@ -14,9 +14,9 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use super::{Report, Vitals};
-use crate::contract::Dalston;
+use crate::contract::{Protocol, gigabytes};
 use crate::metrics::{self, Metrics};
+use crate::status::{Link, Phase, WorkerStatus};
 
 /// The pages, bound to their port and not yet answering.
 #[derive(Debug)]
@@ -27,16 +27,16 @@ pub struct Pages {
 
 #[derive(Debug, Clone)]
 struct Content {
-    dalston: Arc<Dalston>,
-    vitals: watch::Receiver<Vitals>,
+    protocol: Arc<Protocol>,
+    status: watch::Receiver<WorkerStatus>,
     metrics: Arc<Metrics>,
 }
 
-/// Why the pages cannot be served. A worker that nobody can ask is not to run: end the process.
+/// Why the pages cannot be served. End the process: nobody could check the health of such a worker.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServeError {
-    /// The port is taken, or not this user's to take.
+    /// The port is taken, or this user may not bind it.
     #[error(
         "cannot serve health pages on port {port}; is another worker running here? \
          set DALSTON_METRICS_PORT"
@@ -44,49 +44,49 @@ pub enum ServeError {
     Bind {
         /// The port.
         port: u16,
-        /// What the system says.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
 }
 
 impl Pages {
-    /// Takes the port, on every interface; 0 takes a free one.
+    /// Binds the port, on every interface; port 0 binds a free one.
     ///
     /// # Errors
     ///
     /// [`ServeError::Bind`].
     pub async fn bind(
         port: u16,
-        dalston: Arc<Dalston>,
-        vitals: watch::Receiver<Vitals>,
+        protocol: Arc<Protocol>,
+        status: watch::Receiver<WorkerStatus>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, ServeError> {
         let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await;
         Ok(Self {
             listener: listener.map_err(|source| ServeError::Bind { port, source })?,
             content: Content {
-                dalston,
-                vitals,
+                protocol,
+                status,
                 metrics,
             },
         })
     }
 
-    /// Where the pages are.
+    /// The address that the pages are bound to.
     ///
     /// # Errors
     ///
-    /// That of the system.
+    /// The system's error.
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 
-    /// Answers until `shutdown` is done.
+    /// Answers requests until `shutdown` completes.
     ///
     /// # Errors
     ///
-    /// That of the system.
+    /// The system's error.
     pub async fn serve(
         self,
         shutdown: impl Future<Output = ()> + Send + 'static,
@@ -103,12 +103,66 @@ impl Pages {
     }
 }
 
+/// The body of `/health`: the plan's fields, HEAD's fields, and the state of both connections.
+#[derive(Debug, Serialize)]
+struct Report<'a> {
+    status: &'static str,
+    engine_id: &'a str,
+    instance: &'a str,
+    contract: String,
+    model_loaded: bool,
+    model_name: Option<&'a str>,
+    models_loaded: &'a [String],
+    model_count: usize,
+    device: &'a str,
+    cuda_available: bool,
+    cuda_device_count: u32,
+    gpu_memory_used: String,
+    gpu_memory_total: String,
+    active_tasks: u32,
+    queue: Link,
+    store: Link,
+}
+
+impl<'a> Report<'a> {
+    fn new(protocol: &'a Protocol, status: &'a WorkerStatus) -> Self {
+        let (identity, engine) = (&protocol.identity, &status.engine);
+        Self {
+            status: summary(status),
+            engine_id: &identity.engine_id,
+            instance: &identity.instance,
+            contract: protocol.contract.to_string(),
+            model_loaded: !engine.models_loaded.is_empty(),
+            model_name: engine.model_name.as_deref(),
+            models_loaded: &engine.models_loaded,
+            model_count: engine.models_loaded.len(),
+            device: &engine.device,
+            cuda_available: engine.cuda_available,
+            cuda_device_count: engine.cuda_device_count,
+            gpu_memory_used: gigabytes(engine.gpu_memory_used_bytes),
+            gpu_memory_total: gigabytes(engine.gpu_memory_total_bytes),
+            active_tasks: status.n_in_flight,
+            queue: status.queue,
+            store: status.store,
+        }
+    }
+}
+
+/// The status in one word.
+fn summary(status: &WorkerStatus) -> &'static str {
+    match status.phase {
+        Phase::Loading => "loading",
+        Phase::Draining => "draining",
+        Phase::Idle | Phase::Processing if !status.is_ready() => "degraded",
+        Phase::Idle | Phase::Processing => "healthy",
+    }
+}
+
 impl Content {
-    /// The report as it stands, with a code.
+    /// The report as it is now, with an HTTP status code.
     fn report(&self, code: StatusCode) -> Response {
-        let vitals = self.vitals.borrow();
-        let Dalston { contract, identity } = self.dalston.as_ref();
-        json(code, &Report::new(*contract, identity, &vitals))
+        let status = self.status.borrow();
+        json(code, &Report::new(&self.protocol, &status))
     }
 }
 
@@ -117,7 +171,7 @@ async fn health(State(content): State<Content>) -> Response {
 }
 
 async fn ready(State(content): State<Content>) -> Response {
-    let is_ready = content.vitals.borrow().is_ready();
+    let is_ready = content.status.borrow().is_ready();
     content.report(match is_ready {
         true => StatusCode::OK,
         false => StatusCode::SERVICE_UNAVAILABLE,
@@ -130,7 +184,7 @@ async fn metrics(State(content): State<Content>) -> Response {
 }
 
 async fn capabilities(State(content): State<Content>) -> Response {
-    let capabilities = content.dalston.identity.wire_capabilities();
+    let capabilities = content.protocol.identity.wire_capabilities();
     json(StatusCode::OK, &capabilities)
 }
 

@@ -1,4 +1,4 @@
-//! The pages, asked over a real connection.
+//! The pages, read over a real connection.
 
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
@@ -9,18 +9,19 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use super::*;
-use crate::contract::Dalston;
+use crate::contract::{Contract, Identity, Protocol};
 use crate::engine::{Capabilities, EngineHealth};
 use crate::metrics::{Metrics, Outcome};
+use crate::status::{Link, Phase, WorkerStatus};
 
 struct Served {
     port: u16,
-    vitals: watch::Sender<Vitals>,
+    status: watch::Sender<WorkerStatus>,
     metrics: Arc<Metrics>,
 }
 
-fn dalston() -> Arc<Dalston> {
-    Arc::new(Dalston {
+fn protocol() -> Arc<Protocol> {
+    Arc::new(Protocol {
         contract: Contract::M22,
         identity: Identity {
             engine_id: "speech".into(),
@@ -38,20 +39,20 @@ fn dalston() -> Arc<Dalston> {
 
 /// Serves pages until the test ends.
 async fn served() -> Served {
-    let (vitals, receiver) = watch::channel(Vitals::default());
+    let (status, receiver) = watch::channel(WorkerStatus::default());
     let metrics = Arc::new(Metrics::new("speech"));
-    let pages = Pages::bind(0, dalston(), receiver, metrics.clone());
+    let pages = Pages::bind(0, protocol(), receiver, metrics.clone());
     let pages = pages.await.expect("a free port");
     let port = pages.address().expect("an address").port();
     tokio::spawn(pages.serve(std::future::pending()));
     Served {
         port,
-        vitals,
+        status,
         metrics,
     }
 }
 
-/// Code and body of a page.
+/// HTTP status code and body of a page.
 async fn page(port: u16, path: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(("127.0.0.1", port))
         .await
@@ -78,21 +79,20 @@ async fn a_worker_that_loads_is_alive_and_not_ready() {
 #[tokio::test]
 async fn health_has_the_plans_fields() {
     let served = served().await;
-    served.vitals.send_modify(|vitals| {
-        vitals.worker = WorkerState {
-            phase: Phase::Processing,
-            active: 1,
-            engine: EngineHealth {
-                model_name: Some("a/b".into()),
-                models_loaded: vec!["a/b".into()],
-                device: "cuda".into(),
-                cuda_available: true,
-                cuda_device_count: 1,
-                gpu_memory_used_bytes: Some(2_540_000_000),
-                gpu_memory_total_bytes: Some(24_000_000_000),
-            },
-        };
-        vitals.queue = Link::Connected;
+    served.status.send_replace(WorkerStatus {
+        phase: Phase::Processing,
+        n_in_flight: 1,
+        engine: EngineHealth {
+            model_name: Some("a/b".into()),
+            models_loaded: vec!["a/b".into()],
+            device: "cuda".into(),
+            cuda_available: true,
+            cuda_device_count: 1,
+            gpu_memory_used_bytes: Some(2_540_000_000),
+            gpu_memory_total_bytes: Some(24_000_000_000),
+        },
+        queue: Link::Connected,
+        store: Link::Unknown,
     });
     assert_eq!(page(served.port, "/health/ready").await.0, 200);
     let (_, body) = page(served.port, "/health").await;
@@ -123,7 +123,7 @@ async fn health_has_the_plans_fields() {
 #[tokio::test]
 async fn a_worker_that_drains_or_lost_a_server_is_not_ready() {
     let served = served().await;
-    for (phase, queue, store, status) in [
+    for (phase, queue, store, summary) in [
         (
             Phase::Draining,
             Link::Connected,
@@ -138,14 +138,14 @@ async fn a_worker_that_drains_or_lost_a_server_is_not_ready() {
             "degraded",
         ),
     ] {
-        served.vitals.send_modify(|vitals| {
-            vitals.worker.phase = phase;
-            (vitals.queue, vitals.store) = (queue, store);
+        served.status.send_modify(|status| {
+            status.phase = phase;
+            (status.queue, status.store) = (queue, store);
         });
         let (code, body) = page(served.port, "/health/ready").await;
         let report: Value = serde_json::from_str(&body).expect("JSON");
-        assert_eq!((code, &report["status"]), (503, &json!(status)));
-        // It is no reason to start it again.
+        assert_eq!((code, &report["status"]), (503, &json!(summary)));
+        // Not ready is no reason to restart the worker.
         assert_eq!(page(served.port, "/health").await.0, 200);
     }
 }
@@ -171,9 +171,9 @@ async fn capabilities_and_metrics_are_served() {
 #[tokio::test]
 async fn a_taken_port_is_said_loudly() {
     let served = served().await;
-    let (_, receiver) = watch::channel(Vitals::default());
+    let (_, receiver) = watch::channel(WorkerStatus::default());
     let metrics = Arc::new(Metrics::new("speech"));
-    let second = Pages::bind(served.port, dalston(), receiver, metrics).await;
+    let second = Pages::bind(served.port, protocol(), receiver, metrics).await;
     let err = second.expect_err("the port is taken");
     let message = format!(
         "cannot serve health pages on port {}; is another worker running here? \

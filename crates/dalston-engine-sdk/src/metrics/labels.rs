@@ -1,11 +1,11 @@
-//! What metrics are told apart by.
+//! The label sets of the metrics.
 
 use std::fmt::Debug;
 use std::hash::Hash;
 
 use prometheus_client::encoding::EncodeLabelSet;
 
-/// What a set of labels can do.
+/// A label set that a family of metrics can be keyed by.
 pub(super) trait Labels:
     EncodeLabelSet + Clone + Debug + Eq + Hash + Send + Sync + 'static
 {
@@ -13,7 +13,7 @@ pub(super) trait Labels:
 
 impl<L: EncodeLabelSet + Clone + Debug + Eq + Hash + Send + Sync + 'static> Labels for L {}
 
-/// A task that ended.
+/// Labels of a task that ended.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct Processed {
     pub(super) engine_id: String,
@@ -22,7 +22,7 @@ pub(super) struct Processed {
     pub(super) execution_profile: &'static str,
 }
 
-/// A task.
+/// Labels of a task's duration.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct Task {
     pub(super) engine_id: String,
@@ -30,47 +30,47 @@ pub(super) struct Task {
     pub(super) execution_profile: &'static str,
 }
 
-/// What is done to tasks of any model.
+/// Labels of a transfer, which is the same for tasks of any model.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct Transfer {
     pub(super) engine_id: String,
     pub(super) execution_profile: &'static str,
 }
 
-/// A task that came again.
+/// Labels of a task that was delivered again.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct Redelivery {
     pub(super) stage: String,
     pub(super) reason: &'static str,
 }
 
-/// A stage of the pipeline.
+/// Labels of a stage of the pipeline.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct Stage {
     pub(super) stage: String,
 }
 
-/// An engine.
+/// Labels of an engine.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct Engine {
     pub(super) engine_id: String,
 }
 
-/// A step of an engine's work.
+/// Labels of a step of an engine's work.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct Step {
     pub(super) engine_id: String,
     pub(super) step: &'static str,
 }
 
-/// A task that failed.
+/// Labels of a task that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct Failure {
     pub(super) engine_id: String,
     pub(super) kind: &'static str,
 }
 
-/// Work of a model on a device.
+/// Labels of a model's work on a device.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct Recognition {
     pub(super) engine_id: String,

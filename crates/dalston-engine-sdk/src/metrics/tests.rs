@@ -19,11 +19,8 @@ fn names_and_labels_are_those_of_dalston() {
     metrics.stepped("search", second);
     metrics.stepped("search", second / 2);
     metrics.task_failed(ErrorKind::Input);
-    metrics.engine_is(&EngineHealth {
-        gpu_memory_used_bytes: Some(3),
-        gpu_memory_total_bytes: Some(5),
-        ..EngineHealth::default()
-    });
+    metrics.gpu_memory_used(Some(3));
+    metrics.gpu_memory_total(Some(5));
     let page = metrics.text();
     let of_engine = r#"engine_id="speech",execution_profile="container""#;
     let of_model = r#"engine_id="speech",model="a/b",device="cpu""#;
@@ -62,7 +59,7 @@ fn memory_is_read_when_it_is_asked_for() {
     };
     let metrics = Metrics::new("speech");
     let before: u64 = held(&metrics);
-    // Much more than tests beside this one give back meanwhile.
+    // Much more than concurrent tests free meanwhile.
     let more = std::hint::black_box(vec![1_u8; 300_000_000]);
     let after = held(&metrics);
     assert!(

@@ -22,7 +22,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 
-use crate::contract::timestamp;
+use crate::timestamp;
 
 pub use held::Receipt;
 pub use list::ListQueue;

@@ -1,10 +1,10 @@
-//! How long to wait before the next try.
+//! Pauses between tries, longer after each.
 
 use std::time::Duration;
 
-/// Waits that double from 100 ms to 2 s, each cut by chance to between a half and the whole, so that
-/// workers that lost the same server do not come back in step. 2 s at most: a worker is back at work
-/// soon after its server is.
+/// Pauses that double from 100 ms to 2 s. Each is shortened at random to between a half and the whole, so
+/// that workers that lost the same server do not all return at the same moment. The longest pause is 2 s,
+/// so that a worker takes tasks soon after its server answers again.
 #[derive(Debug)]
 pub(super) struct Backoff {
     next: Duration,
@@ -18,15 +18,15 @@ impl Backoff {
         Self { next: SHORTEST }
     }
 
-    /// Waits.
+    /// Waits for the next pause.
     pub(super) async fn wait(&mut self) {
-        tokio::time::sleep(self.step(fastrand::f64())).await;
+        tokio::time::sleep(self.next_pause(fastrand::f64())).await;
     }
 
-    fn step(&mut self, chance: f64) -> Duration {
+    fn next_pause(&mut self, random: f64) -> Duration {
         let whole = self.next;
         self.next = (whole * 2).min(LONGEST);
-        whole.mul_f64(0.5 + chance / 2.0)
+        whole.mul_f64(0.5 + random / 2.0)
     }
 }
 
@@ -37,8 +37,10 @@ mod tests {
     #[test]
     fn waits_grow_to_two_seconds_and_no_further() {
         let mut backoff = Backoff::new();
-        let waits: Vec<_> = (0..7).map(|_| backoff.step(1.0).as_millis()).collect();
+        let waits: Vec<_> = (0..7)
+            .map(|_| backoff.next_pause(1.0).as_millis())
+            .collect();
         assert_eq!(waits, [100, 200, 400, 800, 1600, 2000, 2000]);
-        assert_eq!(backoff.step(0.0).as_millis(), 1000);
+        assert_eq!(backoff.next_pause(0.0).as_millis(), 1000);
     }
 }

@@ -1,76 +1,46 @@
-//! Takes tasks from a queue, has an engine do them, and tells the pipeline; loses none.
+//! Takes tasks from a queue, has an engine work on them, and reports the end of each; loses no task.
+//!
+//! A worker is one future with four kinds of concurrent parts:
+//!
+//! - *slots* (`slot`) each claim one task at a time and run it (`task`);
+//! - the *heartbeat* (`heartbeat`) renews the lease of the worker and of its claims;
+//! - one watcher follows the engine through its loads, and publishes its state;
+//! - one watcher turns the request to stop into draining, and after the grace period into an abort.
+//!
+//! No task is lost because a [`Claim`](crate::queue::Claim) is always either alive, ended in the queue, or
+//! free to be claimed again: a slot that is dropped drops its claim, and a process that dies stops
+//! renewing its lease.
 
-mod at_work;
 mod backoff;
-mod beat;
-mod dialect;
-mod engine_thread;
-mod lane;
+mod heartbeat;
+mod in_flight;
+mod parts;
 mod signals;
-mod status;
+mod slot;
 mod task;
-mod tasks;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
-use tokio::sync::{RwLock, watch};
+use tokio::sync::watch;
 use tokio::time::sleep;
 
-use crate::artifacts::Artifacts;
-use crate::engine::BatchEngine;
+use crate::engine::{BatchEngine, EngineHandle, EngineState, LoadedEngine};
 use crate::error::TaskError;
-use crate::health::Vitals;
-use crate::metrics::Metrics;
-use crate::queue::{Queue, QueueError};
+use crate::queue::QueueError;
 
-use at_work::AtWork;
 use backoff::Backoff;
-use engine_thread::{EngineState, EngineThread, Ready};
-use status::Status;
+use parts::Runner;
 
-pub use dialect::{Dialect, News, Phase, Request, WorkerState};
+pub use parts::{Parts, RunnerSettings};
 pub use signals::{Shutdown, shutdown_signals};
-pub use tasks::{Task, Tasks};
 
-/// What a runner needs besides an engine.
-pub struct Parts {
-    /// Where tasks come from.
-    pub queue: Arc<dyn Queue>,
-    /// Where their files are.
-    pub artifacts: Artifacts,
-    /// How the pipeline speaks.
-    pub dialect: Arc<dyn Dialect>,
-    /// What is counted.
-    pub metrics: Arc<Metrics>,
-    /// What the health pages show.
-    pub vitals: watch::Sender<Vitals>,
-    /// The rest.
-    pub settings: RunnerSettings,
-}
-
-/// How a runner works.
-#[derive(Clone, Debug)]
-pub struct RunnerSettings {
-    /// The engine's id, for the log.
-    pub engine_id: String,
-    /// How many tasks are in hand at a time at most, whatever the engine says it can do; at least 1.
-    pub lanes: usize,
-    /// What running work has when the worker is asked to drain.
-    pub grace: Duration,
-    /// How often work on a task may begin without an end.
-    pub max_deliveries: u32,
-    /// A folder for the files of tasks, this worker's alone: it is emptied at the start.
-    pub scratch: PathBuf,
-}
-
-/// Why a worker ended other than by being asked to.
+/// Why a worker ended although nobody asked it to.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
-    /// The queue will not have this worker.
+    /// The queue refuses this worker for good.
     #[error(transparent)]
     Queue(#[from] QueueError),
     /// The engine cannot be loaded.
@@ -81,62 +51,37 @@ pub enum RunError {
     System(#[from] std::io::Error),
 }
 
-/// Runs an engine until `shutdown` asks otherwise, and leaves the queue in good order.
+/// Runs an engine until `shutdown` asks it to stop, and then gives every unfinished task back.
 ///
-/// The worker joins the queue and shows itself in the registry while the engine still loads; it takes
-/// its first task when the engine is ready.
+/// The worker joins the queue and appears in the registry while the engine still loads. It claims its
+/// first task when the engine is ready.
 ///
 /// # Errors
 ///
-/// [`RunError`]: the worker cannot go on. No task is lost by it; what was at hand is claimed by others
-/// when the lease lapses.
+/// [`RunError`]: the worker cannot go on. No task is lost: other workers claim this worker's tasks when
+/// its lease lapses.
 pub async fn run(
     engine: impl BatchEngine,
     parts: Parts,
     shutdown: watch::Receiver<Shutdown>,
 ) -> Result<(), RunError> {
-    let (halt, halted) = watch::channel(false);
-    let runner = Runner {
-        queue: parts.queue,
-        artifacts: parts.artifacts,
-        dialect: parts.dialect,
-        engine: EngineThread::start(engine, Arc::clone(&parts.metrics))?,
-        metrics: parts.metrics,
-        status: Status::new(parts.vitals),
-        lanes: parts.settings.lanes.max(1),
-        settings: parts.settings,
-        at_work: AtWork::default(),
-        company: RwLock::new(()),
-        shutdown,
-        halted,
-    };
+    let (abort, aborted) = watch::channel(false);
+    let engine = EngineHandle::start(engine, Arc::clone(&parts.metrics))?;
+    let runner = Runner::new(parts, engine, shutdown, aborted);
     tracing::info!("engine_runner_initialized");
-    let ended = runner.live(halt).await;
+    let ended = runner.live(abort).await;
     tracing::info!("engine_loop_stopped");
+    // After `live`: the slots have dropped their claims and stopped their contexts, so the engine has
+    // nothing left to do but to notice it.
     runner.engine.end().await;
     ended
 }
 
-/// A worker at work; its parts are in the modules of this folder.
-struct Runner {
-    queue: Arc<dyn Queue>,
-    artifacts: Artifacts,
-    dialect: Arc<dyn Dialect>,
-    metrics: Arc<Metrics>,
-    status: Status,
-    settings: RunnerSettings,
-    lanes: usize,
-    engine: EngineThread,
-    at_work: AtWork,
-    /// Shared by tasks that run side by side, held alone by one that may be poison.
-    company: RwLock<()>,
-    shutdown: watch::Receiver<Shutdown>,
-    /// Whether what is at hand is to be put back now.
-    halted: watch::Receiver<bool>,
-}
+/// How long the tasks may take to go back to the queue after an abort.
+const PUT_BACK_TIMEOUT: Duration = Duration::from_secs(6);
 
 impl Runner {
-    async fn live(&self, halt: watch::Sender<bool>) -> Result<(), RunError> {
+    async fn live(&self, abort: watch::Sender<bool>) -> Result<(), RunError> {
         tokio::select! {
             biased;
             () = self.asked_for(Shutdown::Drain) => return Ok(()),
@@ -144,27 +89,31 @@ impl Runner {
         }
         self.empty_scratch()?;
         tracing::info!("engine_loop_starting");
-        let lanes = (0..self.lanes).map(|number| self.lane(number));
+        let slots = (0..self.settings.slots.max(1)).map(|number| self.slot(number));
+        // The first part that ends drops the others. The slots end when the worker drains and each has
+        // ended its task. The heartbeat and the engine's watcher end only with an error. The worker then
+        // does not leave the queue, because its id may belong to another process: the lease frees the
+        // tasks.
         tokio::select! {
-            ended = try_join_all(lanes) => { ended?; }
-            err = self.beat() => return Err(err.into()),
+            ended = try_join_all(slots) => { ended?; }
+            err = self.heartbeat() => return Err(err.into()),
             err = self.watch_engine() => return Err(RunError::Engine(err)),
-            () = self.watch_shutdown(&halt) => {}
+            () = self.watch_shutdown(&abort) => {}
         }
-        // What cannot be told now is found out by the lease.
+        // If the queue does not answer now, the tasks become free when the lease lapses.
         if let Err(err) = self.queue.leave().await {
             tracing::warn!(error = %err, "queue_left_silently");
         }
         Ok(())
     }
 
-    /// Joins the queue, however long it is away.
+    /// Joins the queue, and tries again without a limit while the queue does not answer.
     async fn join(&self) -> Result<(), QueueError> {
         let mut backoff = Backoff::new();
         loop {
             match self.queue.join().await {
                 Err(err @ QueueError::Unavailable { .. }) => {
-                    self.queue_is_away(&err);
+                    self.queue_unavailable(&err);
                     backoff.wait().await;
                 }
                 joined => {
@@ -175,7 +124,10 @@ impl Runner {
         }
     }
 
-    /// What an earlier process of this worker left behind when it was killed.
+    /// Removes the files of tasks that an earlier process of this worker left when it was killed.
+    ///
+    /// Called only after the worker has joined: before that, a second process under the same worker id
+    /// would delete the files of the first.
     fn empty_scratch(&self) -> std::io::Result<()> {
         let scratch = &self.settings.scratch;
         match std::fs::remove_dir_all(scratch) {
@@ -185,9 +137,11 @@ impl Runner {
         std::fs::create_dir_all(scratch)
     }
 
-    /// Follows the engine through its loads; returns when it cannot be loaded.
+    /// Follows the engine through its loads and publishes its state; returns when it cannot be loaded.
     async fn watch_engine(&self) -> Arc<TaskError> {
-        let mut state = self.engine.state.clone();
+        let mut state = self.engine.state();
+        // The engine reports `Ready` after its load and after every task. The load time tells a new load
+        // from a new report of the same one, even if the watcher missed the `Loading` between them.
         let mut last_load = None;
         loop {
             match state.borrow_and_update().clone() {
@@ -195,7 +149,7 @@ impl Runner {
                     last_load = None;
                     self.status.engine_loading();
                 }
-                EngineState::Ready(Ready {
+                EngineState::Ready(LoadedEngine {
                     health, load_time, ..
                 }) => {
                     if last_load != Some(load_time) {
@@ -204,7 +158,8 @@ impl Runner {
                         self.metrics.model_loaded(model, &health.device, load_time);
                         tracing::info!(load_time = load_time.as_secs_f64(), "engine_ready");
                     }
-                    self.metrics.engine_is(&health);
+                    self.metrics.gpu_memory_used(health.gpu_memory_used_bytes);
+                    self.metrics.gpu_memory_total(health.gpu_memory_total_bytes);
                     self.status.engine_ready(health);
                 }
                 EngineState::Broken(err) => return err,
@@ -215,46 +170,20 @@ impl Runner {
         }
     }
 
-    /// Passes a shutdown on to the lanes; done when a grace period and the time to put things back are
-    /// over, which is only if a lane does not end.
-    async fn watch_shutdown(&self, halt: &watch::Sender<bool>) {
+    /// Waits for the request to stop, then for the end of the grace period or a second request, and
+    /// aborts the tasks that still run.
+    ///
+    /// The slots notice the request by themselves and normally end before this function returns, which
+    /// drops this future. It returns only if a slot could not put its task back in time; the worker then
+    /// leaves the queue, which frees the task.
+    async fn watch_shutdown(&self, abort: &watch::Sender<bool>) {
         self.asked_for(Shutdown::Drain).await;
         self.status.draining();
         tokio::select! {
             () = sleep(self.settings.grace) => tracing::warn!("grace_period_over"),
             () = self.asked_for(Shutdown::Now) => {}
         }
-        halt.send_replace(true);
-        sleep(PUT_BACK).await;
-    }
-
-    /// Waits until the worker is asked to go at least so far.
-    async fn asked_for(&self, step: Shutdown) {
-        let mut shutdown = self.shutdown.clone();
-        if shutdown.wait_for(|asked| *asked >= step).await.is_err() {
-            // Nobody is left who could ask.
-            std::future::pending().await
-        }
-    }
-
-    /// Waits until what is at hand is to be put back.
-    async fn halted(&self) {
-        let mut halted = self.halted.clone();
-        if halted.wait_for(|halted| *halted).await.is_err() {
-            std::future::pending().await
-        }
-    }
-
-    fn is_halted(&self) -> bool {
-        *self.halted.borrow()
-    }
-
-    fn queue_is_away(&self, err: &QueueError) {
-        self.status.queue_answered(false);
-        let cause = std::error::Error::source(err).map(ToString::to_string);
-        tracing::warn!(error = %err, cause, "redis_connection_error");
+        abort.send_replace(true);
+        sleep(PUT_BACK_TIMEOUT).await;
     }
 }
-
-/// What putting back may take, once it is asked for.
-const PUT_BACK: Duration = Duration::from_secs(6);

@@ -5,20 +5,20 @@ use std::io;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-/// How far the worker is asked to go in stopping.
+/// How far the worker is asked to stop.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Shutdown {
-    /// Not at all.
+    /// The worker goes on.
     #[default]
     No,
-    /// Take nothing new, finish what is at hand within the grace period.
+    /// The worker claims no new task and finishes its running tasks within the grace period.
     Drain,
-    /// Put back what is at hand and end.
+    /// The worker puts its running tasks back and ends.
     Now,
 }
 
-/// Listens for signals: the first asks to drain, the second to stop now. Must be called within a tokio
-/// runtime.
+/// Listens for signals: the first asks the worker to drain, the second to stop now. Must be called within
+/// a tokio runtime.
 ///
 /// # Errors
 ///
@@ -36,7 +36,7 @@ pub fn shutdown_signals() -> io::Result<watch::Receiver<Shutdown>> {
             tracing::info!(now = shutdown == Shutdown::Now, "shutdown_signal_received");
             ask.send_replace(shutdown);
         }
-        // Kept alive: a channel without a sender says nothing of its last value to `wait_for`.
+        // Keeps the sender alive, so that a receiver sees `Now` at any later time, and never an error.
         std::future::pending::<()>().await;
     });
     Ok(asked)

@@ -1,8 +1,9 @@
 //! One task from its claim to its end.
 //!
-//! The order is what makes it safe. `task.started` may be told twice; the result is stored before its
-//! completion is told; and completion and acknowledgement are one step in the queue. Whatever ends the
-//! process in between, the task is still somebody's.
+//! The order of the steps makes a death at any instant safe. `task.started` may be published twice. The
+//! result is stored before the completion is published. The queue publishes the completion and
+//! acknowledges the task in one step. So a process that dies in between leaves a task that another worker
+//! claims, and that worker stores the same result under the same key.
 
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
@@ -10,40 +11,41 @@ use std::time::{Duration, Instant, SystemTime};
 use tempfile::TempDir;
 
 use super::backoff::Backoff;
-use super::{News, Request, Runner};
+use super::parts::Runner;
+use crate::contract::{Request, TaskEvent};
 use crate::engine::{TaskContext, TaskInput};
 use crate::error::{ErrorKind, TaskError};
 use crate::failpoint::reach;
 use crate::metrics::{Outcome, RedeliveryReason};
 use crate::queue::{Claim, QueueError};
 
-/// What became of a task.
+/// How a task left this worker.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Ended {
-    /// It ended here: completed, failed or discarded.
+    /// The task ended here: completed, failed or discarded.
     Here,
-    /// It is somebody else's by now, or will be.
+    /// Another worker holds the task, or will: this worker reports nothing more about it.
     Gone,
-    /// It is back in the queue: something that it needs is away.
+    /// The task is back in the queue, because something that it needs is unavailable.
     PutBack,
 }
 
-/// What there is to tell the queue about a claim.
+/// A report to the queue about a claim.
 #[derive(Clone, Copy, Debug)]
-enum Step<'a> {
+enum Report<'a> {
     Start,
-    Finish(News<'a>),
+    Finish(TaskEvent<'a>),
     Discard,
     PutBack,
 }
 
 impl Runner {
-    /// Sees a task to its end.
+    /// Runs a task to its end, and reports the end to the queue.
     ///
     /// # Errors
     ///
-    /// The queue, for good: the worker is to end. Everything else is told and done with.
-    pub(super) async fn attend(&self, claim: &Claim) -> Result<Ended, QueueError> {
+    /// The queue refuses this worker for good: the worker must end. Every other error ends in a report.
+    pub(super) async fn run_task(&self, claim: &Claim) -> Result<Ended, QueueError> {
         let began = Instant::now();
         let stage = claim
             .metadata
@@ -54,12 +56,12 @@ impl Runner {
         if claim.cancelled {
             self.metrics.skipped_cancelled(stage);
             tracing::info!("task_skipped_cancelled");
-            return self.tell(claim, Step::Discard).await;
+            return self.report(claim, Report::Discard).await;
         }
         if claim.deliveries == 0
             && let Some(enqueued_at) = claim.enqueued_at()
         {
-            // The orchestrator's clock may be ahead of ours.
+            // `unwrap_or_default`: the orchestrator's clock may be ahead of this machine's.
             let waited = SystemTime::now().duration_since(enqueued_at);
             self.metrics.queue_waited(waited.unwrap_or_default());
         }
@@ -70,28 +72,36 @@ impl Runner {
                     self.metrics
                         .redelivered(stage, RedeliveryReason::EngineCrash);
                 }
+                // An abort drops the future of `work`: its files are removed, its context is stopped, so
+                // that the engine returns, and `isolation` is free for others. The task itself is put
+                // back below, because the error is `Unavailable`.
                 tokio::select! {
                     biased;
-                    () = self.halted() => Err(TaskError::unavailable("the worker is shutting down")),
+                    () = self.aborted() => Err(TaskError::unavailable("the worker is shutting down")),
                     worked = self.work(claim) => worked?,
                 }
             }
         };
         match worked {
+            // The result is stored. A worker that dies here leaves a task that finds its output again.
             Ok(model) => {
-                let told = self.tell(claim, Step::Finish(News::Completed)).await?;
+                let reported = self
+                    .report(claim, Report::Finish(TaskEvent::Completed))
+                    .await?;
                 reach("finished");
-                if told == Ended::Here {
+                if reported == Ended::Here {
                     let took = began.elapsed();
                     let model = model.as_deref();
                     self.metrics.task_ended(Outcome::Completed, model, took);
                     tracing::info!(processing_time = took.as_secs_f64(), "task_completed");
                 }
-                Ok(told)
+                Ok(reported)
             }
             Err(err) if err.kind() == ErrorKind::Unavailable => {
                 tracing::warn!(error = err.chain(), "task_put_back");
-                if self.tell(claim, Step::PutBack).await? == Ended::Here {
+                // The queue restores the count of deliveries, so that no outage makes a task look like
+                // one that ends its workers.
+                if self.report(claim, Report::PutBack).await? == Ended::Here {
                     self.metrics.redelivered(stage, RedeliveryReason::Deferred);
                 }
                 Ok(Ended::PutBack)
@@ -99,27 +109,29 @@ impl Runner {
             Err(err) => {
                 tracing::error!(error = err.chain(), "task_failed");
                 let sentence = err.to_string();
-                let told = self
-                    .tell(claim, Step::Finish(News::Failed(&sentence)))
+                let reported = self
+                    .report(claim, Report::Finish(TaskEvent::Failed(&sentence)))
                     .await?;
-                // A task that went to another worker has not failed.
-                if told == Ended::Here {
+                // A task that another worker holds has not failed: that worker reports its end.
+                if reported == Ended::Here {
                     let took = began.elapsed();
                     self.metrics.task_ended(Outcome::Failed, None, took);
                     self.metrics.task_failed(err.kind());
                 }
-                Ok(told)
+                Ok(reported)
             }
         }
     }
 
-    /// Why the task is not even begun, if so.
+    /// Why work on the task does not begin at all; `None` if it begins.
     fn refuse(&self, claim: &Claim) -> Option<TaskError> {
         if claim.metadata.is_empty() {
-            // In the words of Dalston's own engines.
+            // Dalston's own engines write this sentence.
             let sentence = format!("Task metadata not found in Redis: {}", claim.task_id);
             return Some(TaskError::input(sentence));
         }
+        // The count rises when work begins and falls with a put-back, so it counts the workers that died
+        // or were killed over the task.
         (claim.deliveries >= self.settings.max_deliveries).then(|| {
             TaskError::engine(format!(
                 "the task ended its worker {} times without a result and is not tried again",
@@ -128,19 +140,21 @@ impl Runner {
         })
     }
 
-    /// Does the work: at its end the result is in the store. Returns the model that made it.
+    /// Works on the task until its result is in the store. Returns the model that made the result.
     ///
-    /// A task that was begun before may be what ended its worker: it runs alone, so that it cannot take
-    /// others along.
+    /// A redelivered task may be what ended its last worker. It runs alone, so that no other task ends
+    /// with it if it ends this worker, too.
     async fn work(&self, claim: &Claim) -> Result<Result<Option<String>, TaskError>, QueueError> {
+        // Held until the result is stored. The lock comes before the start: a redelivered task that
+        // still waits for the others has not begun, and its count does not rise if the worker ends.
         let _others;
         let _alone;
         if claim.deliveries == 0 {
-            _others = self.company.read().await;
+            _others = self.isolation.read().await;
         } else {
-            _alone = self.company.write().await;
+            _alone = self.isolation.write().await;
         }
-        if self.tell(claim, Step::Start).await? == Ended::Gone {
+        if self.report(claim, Report::Start).await? == Ended::Gone {
             return Ok(Err(TaskError::unavailable(
                 "the task went to another worker",
             )));
@@ -149,8 +163,12 @@ impl Runner {
         Ok(self.produce(claim).await)
     }
 
+    /// Downloads, processes, uploads. Returns the model that made the result; `None` if an earlier run had
+    /// stored the result already.
     async fn produce(&self, claim: &Claim) -> Result<Option<String>, TaskError> {
-        let output_key = self.dialect.output_key(claim)?;
+        let output_key = self.protocol.output_key(claim)?;
+        // An earlier run may have stored the result and died before it could report the completion. A
+        // first delivery is not checked: the object would exist only by somebody else's mistake.
         if claim.deliveries > 0 && self.of_store(self.artifacts.exists(&output_key).await)? {
             tracing::info!("output_found");
             return Ok(None);
@@ -159,21 +177,26 @@ impl Runner {
         let mut request = self.request(claim).await?;
         let context = TaskContext::with_deadline(request.deadline.map(instant));
         context.check()?;
+        // `_folder` removes the files when this function returns or is dropped.
         let (input, _folder) = self.fetch(claim, &mut request).await?;
         self.metrics.downloaded(began.elapsed());
         reach("fetched");
+        // The download may have used up the task's time.
         context.check()?;
-        let _entry = self.at_work.enter(claim.receipt.as_str(), context.clone());
+        // From here the heartbeat can stop the task, and so can the drop of this future.
+        let _entry = self
+            .in_flight
+            .enter(claim.receipt.as_str(), context.clone());
         tracing::info!("task_processing");
         let began = Instant::now();
         let output = self.engine.process(input, context).await?;
         let took = began.elapsed();
         reach("processed");
         let (model, audio_s) = (output.model.as_deref(), output.audio_s);
-        let device = self.status.worker().engine.device;
+        let device = self.status.current().engine.device;
         self.metrics.recognized(model, &device, took, audio_s);
 
-        let body = self.dialect.write_output(claim, &request, &output, took)?;
+        let body = self.protocol.write_output(claim, &request, &output, took)?;
         let began = Instant::now();
         self.of_store(self.artifacts.write(&output_key, body).await)?;
         reach("stored");
@@ -182,20 +205,22 @@ impl Runner {
         Ok(output.model)
     }
 
-    /// What is asked for.
+    /// Downloads and reads the task's request.
     async fn request(&self, claim: &Claim) -> Result<Request, TaskError> {
-        let key = self.dialect.request_key(claim)?;
+        let key = self.protocol.request_key(claim)?;
         let body = self.of_store(self.artifacts.read(&key).await)?;
         let body = body.ok_or_else(|| {
             TaskError::input(format!(
                 "the task's request is missing: there is no object {key}"
             ))
         })?;
-        self.dialect.read_request(claim, &body)
+        self.protocol.read_request(claim, &body)
     }
 
-    /// Brings the request's files here, into a folder that goes when it is dropped. What only the engine
-    /// needs of the request goes with them.
+    /// Downloads the request's files into a folder, which is removed when it is dropped.
+    ///
+    /// Moves `previous_outputs` from the request to the input: only the engine reads them, and they may
+    /// be large.
     async fn fetch(
         &self,
         claim: &Claim,
@@ -221,39 +246,47 @@ impl Runner {
         Ok((input, folder))
     }
 
-    /// Takes note whether the store answered.
+    /// Records whether the store answered, and passes the answer on. An error about the task alone, such
+    /// as a missing object, is an answer.
     fn of_store<T>(&self, answer: Result<T, TaskError>) -> Result<T, TaskError> {
-        let away = matches!(&answer, Err(err) if err.kind() == ErrorKind::Unavailable);
-        self.status.store_answered(!away);
+        let is_unavailable = matches!(&answer, Err(err) if err.kind() == ErrorKind::Unavailable);
+        self.status.store_answered(!is_unavailable);
         answer
     }
 
-    /// Tells the queue, again and again while it is away; a lease that lapses meanwhile is found out
-    /// by the queue itself. Ends early only when the worker has to stop now.
-    async fn tell(&self, claim: &Claim, step: Step<'_>) -> Result<Ended, QueueError> {
+    /// Reports to the queue, and tries again while the queue does not answer.
+    ///
+    /// Every report may be sent twice, because an answer can be lost: the queue counts a start once, and
+    /// refuses a second end as [`QueueError::NotHeld`]. If the lease lapses meanwhile, the queue refuses
+    /// the report in the same way. Gives up early only after an abort; the lease then frees the task.
+    ///
+    /// # Errors
+    ///
+    /// The queue refuses this worker for good.
+    async fn report(&self, claim: &Claim, report: Report<'_>) -> Result<Ended, QueueError> {
         let mut backoff = Backoff::new();
         loop {
-            let told = match step {
-                Step::Start => {
-                    let started = self.dialect.event(claim, News::Started);
+            let reported = match report {
+                Report::Start => {
+                    let started = self.protocol.event(claim, TaskEvent::Started);
                     self.queue.start(claim, &started).await
                 }
-                Step::Finish(news) => {
-                    let ended = self.dialect.event(claim, news);
+                Report::Finish(event) => {
+                    let ended = self.protocol.event(claim, event);
                     self.queue.finish(claim, &ended).await
                 }
-                Step::Discard => self.queue.discard(claim).await,
-                Step::PutBack => self.queue.put_back(claim).await,
+                Report::Discard => self.queue.discard(claim).await,
+                Report::PutBack => self.queue.put_back(claim).await,
             };
-            match told {
+            match reported {
                 Ok(()) => return Ok(Ended::Here),
                 Err(QueueError::NotHeld) => {
                     tracing::warn!("task_lost");
                     return Ok(Ended::Gone);
                 }
                 Err(err @ QueueError::Unavailable { .. }) => {
-                    self.queue_is_away(&err);
-                    if self.is_halted() {
+                    self.queue_unavailable(&err);
+                    if self.is_aborted() {
                         return Ok(Ended::Gone);
                     }
                     backoff.wait().await;
@@ -264,7 +297,8 @@ impl Runner {
     }
 }
 
-/// A name of our own; the ending stays, because some formats are known by it.
+/// A file name that takes nothing from the task but the extension, by which some formats are recognised.
+/// An extension that is long or not alphanumeric is left out.
 fn file_name(n: usize, uri: &str) -> String {
     let ending = Path::new(uri)
         .extension()
@@ -277,10 +311,11 @@ fn file_name(n: usize, uri: &str) -> String {
     }
 }
 
-/// A time of the calendar on this process's clock.
+/// A calendar time on this process's monotonic clock.
 fn instant(time: SystemTime) -> Instant {
     let left = time.duration_since(SystemTime::now());
-    // Of a deadline in the past, or too far to count, all that matters is on which side it is.
+    // A deadline in the past becomes now. One too far away for the clock becomes a day from now, which is
+    // longer than any task.
     let now = Instant::now();
     now.checked_add(left.unwrap_or(Duration::ZERO))
         .unwrap_or(now + Duration::from_secs(86_400))

@@ -1,8 +1,7 @@
 //! Events against those that Dalston's own engines published.
 
-use dalston_engine_sdk::contract::Contract;
+use dalston_engine_sdk::contract::{Contract, TaskEvent};
 use dalston_engine_sdk::queue::{Claim, Event, Receipt};
-use dalston_engine_sdk::runner::{Dialect, News};
 use serde_json::{Value, json};
 
 use super::recorded;
@@ -19,12 +18,12 @@ fn again(contract: Contract, kind: &str, payload: &Value) -> Event {
         cancelled: false,
     };
     let news = match kind {
-        "task.started" => News::Started,
-        "task.completed" => News::Completed,
-        "task.failed" => News::Failed(payload["error"].as_str().expect("a sentence")),
+        "task.started" => TaskEvent::Started,
+        "task.completed" => TaskEvent::Completed,
+        "task.failed" => TaskEvent::Failed(payload["error"].as_str().expect("a sentence")),
         other => panic!("no engine publishes {other}"),
     };
-    recorded::dalston(contract, &text("engine_id")).event(&claim, news)
+    recorded::protocol(contract, &text("engine_id")).event(&claim, news)
 }
 
 /// Keys in the order in which they stand in a line of JSON without nesting.
@@ -105,15 +104,15 @@ fn entries_of_the_durable_stream_are_those_of_dalstons_engines() {
 #[test]
 fn the_trace_of_a_task_goes_on_with_its_events() {
     let mut claim = recorded::head_claim("typed.transcribe");
-    let dalston = recorded::dalston(Contract::Streams, "nemo");
+    let protocol = recorded::protocol(Contract::Streams, "nemo");
     let trace = r#"{"traceparent":"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}"#;
     claim.metadata.insert("_trace_context".into(), trace.into());
-    let event = dalston.event(&claim, News::Completed);
+    let event = protocol.event(&claim, TaskEvent::Completed);
     let last = event.fields.last().expect("fields");
     assert_eq!(last, &("_trace_context".to_owned(), trace.to_owned()));
 
     claim
         .metadata
         .insert("_trace_context".into(), "broken".into());
-    assert_eq!(dalston.event(&claim, News::Completed).fields.len(), 3);
+    assert_eq!(protocol.event(&claim, TaskEvent::Completed).fields.len(), 3);
 }

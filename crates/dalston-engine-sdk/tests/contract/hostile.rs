@@ -2,7 +2,6 @@
 
 use dalston_engine_sdk::contract::Contract;
 use dalston_engine_sdk::queue::{Claim, Receipt};
-use dalston_engine_sdk::runner::Dialect;
 use dalston_engine_sdk::{ErrorKind, TaskError};
 use serde_json::{Value, json};
 
@@ -29,9 +28,9 @@ fn read_changed(contract: Contract, change: impl Fn(&mut Value)) -> Result<(), T
     };
     let mut body = recorded::json(name);
     change(&mut body);
-    let dalston = recorded::dalston(contract, "nemo");
+    let protocol = recorded::protocol(contract, "nemo");
     let body = body.to_string();
-    dalston.read_request(&claim, body.as_bytes()).map(drop)
+    protocol.read_request(&claim, body.as_bytes()).map(drop)
 }
 
 #[test]
@@ -47,10 +46,10 @@ fn a_task_without_a_hash_fails_with_dalstons_own_sentence() {
     };
     assert_eq!(claim.job_id(), recorded_event["job_id"]);
     for contract in [Contract::M22, Contract::Streams] {
-        let dalston = recorded::dalston(contract, "nemo");
+        let protocol = recorded::protocol(contract, "nemo");
         let sentence = recorded_event["error"].as_str().expect("a sentence");
-        refused(dalston.request_key(&claim), sentence);
-        refused(dalston.output_key(&claim), sentence);
+        refused(protocol.request_key(&claim), sentence);
+        refused(protocol.output_key(&claim), sentence);
     }
 }
 
@@ -60,10 +59,10 @@ fn ids_that_could_name_another_object_are_refused() {
     for id in ["..", "", "a/b", "a b", "a\0b", "%2e%2e", "é", long.as_str()] {
         let mut claim = recorded::m22_claim("typed.transcribe");
         claim.metadata.insert("job_id".into(), id.into());
-        let dalston = recorded::dalston(Contract::M22, "nemo");
+        let protocol = recorded::protocol(Contract::M22, "nemo");
         let short: String = id.chars().take(100).collect();
         let message = format!("id {short:?} cannot be a part of an object's key");
-        refused(dalston.output_key(&claim), &message);
+        refused(protocol.output_key(&claim), &message);
     }
 }
 
@@ -72,14 +71,14 @@ fn a_hash_without_a_job_is_refused() {
     let mut claim = recorded::m22_claim("typed.transcribe");
     claim.metadata.remove("job_id");
     let message = format!("task {} has no job_id in its hash", claim.task_id);
-    let dalston = recorded::dalston(Contract::M22, "nemo");
-    refused(dalston.request_key(&claim), &message);
+    let protocol = recorded::protocol(Contract::M22, "nemo");
+    refused(protocol.request_key(&claim), &message);
 }
 
 #[test]
 fn what_is_no_json_is_refused() {
     let claim = recorded::m22_claim("typed.transcribe");
-    let dalston = recorded::dalston(Contract::M22, "nemo");
+    let protocol = recorded::protocol(Contract::M22, "nemo");
     let whole = recorded::text("m22/typed.transcribe.input.json");
     let deep = "[".repeat(100_000);
     let bodies = [
@@ -96,7 +95,7 @@ fn what_is_no_json_is_refused() {
         .map(str::as_bytes)
         .chain([&b"\xff\xfe"[..]])
     {
-        let err = dalston.read_request(&claim, body).expect_err("refused");
+        let err = protocol.read_request(&claim, body).expect_err("refused");
         assert_eq!(err.kind(), ErrorKind::Input);
         let sentence = err.to_string();
         assert!(
@@ -160,9 +159,9 @@ fn a_deadline_that_is_no_time_is_refused() {
     let mut claim = recorded::head_claim("typed.transcribe");
     claim.message.insert("timeout_at".into(), "soon".into());
     let body = recorded::text("head/typed.transcribe.request.json");
-    let dalston = recorded::dalston(Contract::Streams, "nemo");
+    let protocol = recorded::protocol(Contract::Streams, "nemo");
     refused(
-        dalston.read_request(&claim, body.as_bytes()),
+        protocol.read_request(&claim, body.as_bytes()),
         r#"timeout_at is "soon", expected an ISO 8601 time with an offset"#,
     );
 }

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use dalston_engine_sdk::contract::{AlignmentMethod, Contract, Transcript};
+use dalston_engine_sdk::contract::{AlignmentMethod, Contract, Request, Transcript};
 use dalston_engine_sdk::queue::Claim;
-use dalston_engine_sdk::runner::{Dialect, Request};
 use dalston_engine_sdk::{ErrorKind, TaskError, TaskOutput, TaskResult};
 use serde_json::{Value, json};
 
@@ -29,8 +28,8 @@ fn rewritten(
         result: TaskResult::Transcript(recorded::transcript(data)),
         ..TaskOutput::default()
     };
-    let dalston = recorded::dalston(contract, engine_id);
-    let bytes = dalston
+    let protocol = recorded::protocol(contract, engine_id);
+    let bytes = protocol
         .write_output(claim, &request, &output, Duration::from_secs_f64(time))
         .unwrap_or_else(|err| panic!("{}", err.chain()));
     let written = String::from_utf8(bytes).expect("JSON is UTF-8");
@@ -95,9 +94,9 @@ fn write(contract: Contract, result: TaskResult) -> Result<Value, TaskError> {
         result,
         ..TaskOutput::default()
     };
-    let dalston = recorded::dalston(contract, "speech");
+    let protocol = recorded::protocol(contract, "speech");
     let time = Duration::from_millis(1234);
-    let bytes = dalston.write_output(&claim, &Request::default(), &output, time)?;
+    let bytes = protocol.write_output(&claim, &Request::default(), &output, time)?;
     Ok(serde_json::from_slice(&bytes).expect("JSON"))
 }
 

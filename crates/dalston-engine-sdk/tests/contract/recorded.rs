@@ -6,7 +6,7 @@ use std::time::UNIX_EPOCH;
 
 use dalston_engine_sdk::Capabilities;
 use dalston_engine_sdk::contract::{
-    AlignmentMethod, Contract, Dalston, Identity, Transcript, TranscriptSegment, TranscriptWord,
+    AlignmentMethod, Contract, Identity, Protocol, Transcript, TranscriptSegment, TranscriptWord,
 };
 use dalston_engine_sdk::queue::{Claim, Receipt};
 use serde_json::Value;
@@ -53,8 +53,8 @@ fn fields(object: &Value) -> BTreeMap<String, String> {
 }
 
 /// A worker that speaks `contract` as engine `engine_id`.
-pub(crate) fn dalston(contract: Contract, engine_id: &str) -> Dalston {
-    Dalston {
+pub(crate) fn protocol(contract: Contract, engine_id: &str) -> Protocol {
+    Protocol {
         contract,
         identity: Identity {
             engine_id: engine_id.to_owned(),

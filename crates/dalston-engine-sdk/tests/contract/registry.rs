@@ -2,18 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use dalston_engine_sdk::contract::{Contract, Dalston};
-use dalston_engine_sdk::runner::{Dialect, Phase, WorkerState};
+use dalston_engine_sdk::contract::{Contract, Protocol};
+use dalston_engine_sdk::status::{Phase, WorkerStatus};
 use dalston_engine_sdk::{Capabilities, EngineHealth};
 use serde_json::Value;
 
 use super::recorded;
 
 /// The worker whose record was recorded in `registry.instance.audio.json`.
-fn audio_prepare() -> Dalston {
-    let mut dalston = recorded::dalston(Contract::Streams, "audio-prepare");
-    dalston.identity.instance = "audio-prepare-a9e87db8f301".into();
-    dalston.identity.capabilities = Capabilities {
+fn audio_prepare() -> Protocol {
+    let mut protocol = recorded::protocol(Contract::Streams, "audio-prepare");
+    protocol.identity.instance = "audio-prepare-a9e87db8f301".into();
+    protocol.identity.capabilities = Capabilities {
         version: "1.0.0".into(),
         stages: vec!["prepare".into()],
         supports_cpu: true,
@@ -22,18 +22,18 @@ fn audio_prepare() -> Dalston {
         supports_language_forcing: true,
         ..Capabilities::default()
     };
-    dalston
+    protocol
 }
 
-fn fields(dalston: &Dalston, worker: &WorkerState) -> BTreeMap<String, String> {
-    let record = dalston.record(worker).expect("a registry");
+fn fields(protocol: &Protocol, status: &WorkerStatus) -> BTreeMap<String, String> {
+    let record = protocol.record(status).expect("a registry");
     record.fields.into_iter().collect()
 }
 
-fn idle() -> WorkerState {
-    WorkerState {
+fn idle() -> WorkerStatus {
+    WorkerStatus {
         phase: Phase::Idle,
-        ..WorkerState::default()
+        ..WorkerStatus::default()
     }
 }
 
@@ -54,14 +54,14 @@ fn the_record_is_that_of_dalstons_own_engine() {
 
 #[test]
 fn every_beat_writes_the_whole_record() {
-    let dalston = audio_prepare();
-    let first: Vec<_> = fields(&dalston, &idle()).into_keys().collect();
-    let busy = WorkerState {
+    let protocol = audio_prepare();
+    let first: Vec<_> = fields(&protocol, &idle()).into_keys().collect();
+    let busy = WorkerStatus {
         phase: Phase::Processing,
-        active: 1,
-        ..WorkerState::default()
+        n_in_flight: 1,
+        ..WorkerStatus::default()
     };
-    let later = fields(&dalston, &busy);
+    let later = fields(&protocol, &busy);
     assert_eq!(later["status"], "processing");
     assert_eq!(later["active_batch"], "1");
     assert_eq!(first, later.into_keys().collect::<Vec<_>>());
@@ -69,9 +69,9 @@ fn every_beat_writes_the_whole_record() {
 
 #[test]
 fn native_word_times_are_said_in_both_places_that_the_selector_may_look() {
-    let mut dalston = audio_prepare();
-    dalston.identity.capabilities.supports_word_timestamps = true;
-    let fields = fields(&dalston, &idle());
+    let mut protocol = audio_prepare();
+    protocol.identity.capabilities.supports_word_timestamps = true;
+    let fields = fields(&protocol, &idle());
     assert_eq!(fields["supports_word_timestamps"], "true");
     let capabilities: Value = serde_json::from_str(&fields["capabilities"]).expect("JSON");
     assert_eq!(capabilities["supports_word_timestamps"], true);
@@ -81,7 +81,7 @@ fn native_word_times_are_said_in_both_places_that_the_selector_may_look() {
 
 #[test]
 fn the_model_and_the_memory_of_the_gpu_are_shown() {
-    let worker = WorkerState {
+    let worker = WorkerStatus {
         engine: EngineHealth {
             model_name: Some("a/b".into()),
             models_loaded: vec!["a/b".into(), "c".into()],
@@ -100,7 +100,7 @@ fn the_model_and_the_memory_of_the_gpu_are_shown() {
 fn the_m22_era_has_no_registry() {
     for contract in [Contract::M22, Contract::M22Typed] {
         assert!(
-            recorded::dalston(contract, "nemo")
+            recorded::protocol(contract, "nemo")
                 .record(&idle())
                 .is_none()
         );

@@ -2,15 +2,14 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use dalston_engine_sdk::contract::Contract;
+use dalston_engine_sdk::contract::{Contract, Request};
 use dalston_engine_sdk::queue::Claim;
-use dalston_engine_sdk::runner::{Dialect, Request};
 use serde_json::{Value, json};
 
 use super::recorded;
 
 fn read(contract: Contract, claim: &Claim, body: &str) -> Request {
-    let request = recorded::dalston(contract, "nemo").read_request(claim, body.as_bytes());
+    let request = recorded::protocol(contract, "nemo").read_request(claim, body.as_bytes());
     request.unwrap_or_else(|err| panic!("{}: {}", claim.task_id, err.chain()))
 }
 
@@ -178,9 +177,9 @@ fn objects_lie_where_dalston_puts_and_seeks_them() {
 
 #[track_caller]
 fn check_keys(contract: Contract, claim: &Claim, recorded_keys: &str) {
-    let dalston = recorded::dalston(contract, "nemo");
-    let request = dalston.request_key(claim).expect("a key");
-    let output = dalston.output_key(claim).expect("a key");
+    let protocol = recorded::protocol(contract, "nemo");
+    let request = protocol.request_key(claim).expect("a key");
+    let output = protocol.output_key(claim).expect("a key");
     for key in [request, output] {
         assert!(
             recorded_keys.contains(&format!("\"{key}\"")),

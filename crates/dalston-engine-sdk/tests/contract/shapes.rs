@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use dalston_engine_sdk::contract::{
-    AlignmentMethod, Contract, LanguageSource, Transcript, TranscriptSegment, TranscriptWord,
+    AlignmentMethod, Contract, LanguageSource, Request, Transcript, TranscriptSegment,
+    TranscriptWord,
 };
-use dalston_engine_sdk::runner::{Dialect, Request};
 use dalston_engine_sdk::{TaskOutput, TaskResult};
 use serde_json::{Value, json};
 
@@ -46,8 +46,8 @@ fn ours(contract: Contract) -> Value {
         result: TaskResult::Transcript(everything()),
         ..TaskOutput::default()
     };
-    let dalston = recorded::dalston(contract, "speech");
-    let bytes = dalston
+    let protocol = recorded::protocol(contract, "speech");
+    let bytes = protocol
         .write_output(&claim, &Request::default(), &output, Duration::ZERO)
         .unwrap_or_else(|err| panic!("{}", err.chain()));
     let document: Value = serde_json::from_slice(&bytes).expect("JSON");

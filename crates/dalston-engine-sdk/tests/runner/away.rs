@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use dalston_engine_sdk::health::Link;
+use dalston_engine_sdk::status::Link;
 use futures_util::stream::BoxStream;
 use object_store::memory::InMemory;
 use object_store::path::Path;
@@ -28,9 +28,9 @@ async fn a_task_waits_for_a_store_that_is_away_and_then_completes() {
     store.away.store(true, Ordering::SeqCst);
     world.start();
     world
-        .wait(|| world.vitals.borrow().store == Link::Unavailable)
+        .wait(|| world.status.borrow().store == Link::Unavailable)
         .await;
-    assert!(!world.vitals.borrow().is_ready());
+    assert!(!world.status.borrow().is_ready());
 
     // Neither a hot loop, nor one task after another taken in vain.
     let asked = store.n_asked.load(Ordering::SeqCst);

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use chrono::{DateTime, Utc};
 use dalston_engine_sdk::queue::{Claim, Queue, QueueError};
-use dalston_engine_sdk::runner::{Phase, RunError, Shutdown};
+use dalston_engine_sdk::runner::{RunError, Shutdown};
+use dalston_engine_sdk::status::Phase;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use serde_json::json;
@@ -76,7 +77,7 @@ async fn an_engine_has_as_many_tasks_at_once_as_it_says_and_no_more() {
         let claimed = world.start();
         world.hear(n_at_once).await;
         sleep(Duration::from_millis(100)).await;
-        assert_eq!(world.vitals.borrow().worker.active as usize, n_at_once);
+        assert_eq!(world.status.borrow().n_in_flight as usize, n_at_once);
         world.hear(16).await;
         // The first came alone; its lane may be filled again before the engine takes the others.
         let most = world.engine.most_at_once.load(Ordering::SeqCst);
@@ -191,9 +192,9 @@ async fn a_worker_that_drains_ends_its_task_and_takes_no_other() {
     world.hear(1).await;
     world.shutdown.send_replace(Shutdown::Drain);
     world
-        .wait(|| world.vitals.borrow().worker.phase == Phase::Draining)
+        .wait(|| world.status.borrow().phase == Phase::Draining)
         .await;
-    assert!(!world.vitals.borrow().is_ready());
+    assert!(!world.status.borrow().is_ready());
     end(worker).await.unwrap();
     assert_eq!(world.told(), ["started one", "completed one"]);
 }
@@ -203,7 +204,7 @@ async fn an_idle_worker_ends_within_a_second() {
     let mut world = World::new();
     let worker = world.start();
     world
-        .wait(|| world.vitals.borrow().worker.phase == Phase::Idle)
+        .wait(|| world.status.borrow().phase == Phase::Idle)
         .await;
     let asked = Instant::now();
     world.shutdown.send_replace(Shutdown::Drain);
@@ -264,7 +265,7 @@ async fn a_worker_shows_itself_while_it_loads_and_takes_no_task_before() {
     world.submit("one", json!({})).await;
     world.start();
     sleep(Duration::from_millis(200)).await;
-    assert_eq!(world.vitals.borrow().worker.phase, Phase::Loading);
+    assert_eq!(world.status.borrow().phase, Phase::Loading);
     assert!(world.told().is_empty());
     assert_eq!(world.hear(2).await[1], "completed one");
 }

@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use dalston_engine_sdk::artifacts::Artifacts;
-use dalston_engine_sdk::contract::{Contract, Dalston, Identity};
-use dalston_engine_sdk::health::Vitals;
+use dalston_engine_sdk::contract::{Contract, Identity, Protocol};
 use dalston_engine_sdk::metrics::Metrics;
 use dalston_engine_sdk::queue::{Event, MemoryBroker, Queue};
 use dalston_engine_sdk::runner::{Parts, RunError, RunnerSettings, Shutdown, run};
+use dalston_engine_sdk::status::WorkerStatus;
 use dalston_engine_sdk::{
     BatchEngine, Capabilities, EngineHealth, TaskContext, TaskError, TaskInput, TaskOutput,
     TaskResult, Tasks,
@@ -106,7 +106,7 @@ pub(crate) struct World {
     pub(crate) store: Arc<dyn ObjectStore>,
     pub(crate) engine: Scripted,
     pub(crate) shutdown: watch::Sender<Shutdown>,
-    pub(crate) vitals: watch::Receiver<Vitals>,
+    pub(crate) status: watch::Receiver<WorkerStatus>,
     pub(crate) metrics: Arc<Metrics>,
     parts: Option<Parts>,
     _scratch: TempDir,
@@ -120,13 +120,13 @@ impl World {
     pub(crate) fn with_store(store: Arc<dyn ObjectStore>) -> Self {
         let broker = MemoryBroker::default();
         let scratch = tempfile::tempdir().unwrap();
-        let (tell, vitals) = watch::channel(Vitals::default());
+        let (sender, status) = watch::channel(WorkerStatus::default());
         let metrics = Arc::new(Metrics::new("scripted"));
         let queue: Arc<dyn Queue> = Arc::new(broker.connect("worker", LEASE));
         let parts = Parts {
             queue,
             artifacts: Artifacts::new(Arc::clone(&store), "bucket"),
-            dialect: Arc::new(Dalston {
+            protocol: Arc::new(Protocol {
                 contract: Contract::M22,
                 identity: Identity {
                     engine_id: "scripted".to_owned(),
@@ -138,10 +138,10 @@ impl World {
                 },
             }),
             metrics: Arc::clone(&metrics),
-            vitals: tell,
+            status: sender,
             settings: RunnerSettings {
                 engine_id: "scripted".to_owned(),
-                lanes: 16,
+                slots: 16,
                 grace: Duration::from_secs(10),
                 max_deliveries: 3,
                 scratch: scratch.path().join("worker"),
@@ -152,7 +152,7 @@ impl World {
             store,
             engine: Scripted::default(),
             shutdown: watch::Sender::new(Shutdown::No),
-            vitals,
+            status,
             metrics,
             parts: Some(parts),
             _scratch: scratch,

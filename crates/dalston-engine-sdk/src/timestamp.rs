@@ -4,12 +4,12 @@ use std::time::SystemTime;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
-/// The time, with microseconds and offset.
-pub(super) fn format(time: SystemTime) -> String {
+/// Writes a time in UTC, with microseconds and offset.
+pub(crate) fn format(time: SystemTime) -> String {
     DateTime::<Utc>::from(time).to_rfc3339_opts(SecondsFormat::Micros, false)
 }
 
-/// Reads what [`format`] writes, and every other ISO 8601 time with an offset.
+/// Reads a time that [`format`] wrote, or any other ISO 8601 time with an offset; `None` for other text.
 pub(crate) fn parse(text: &str) -> Option<SystemTime> {
     DateTime::parse_from_rfc3339(text)
         .ok()

@@ -1,20 +1,21 @@
-//! What a speech engine heard in one task, before a contract gives it its shape.
+//! The transcript of one task, before a contract writes it in the contract's own shape.
 
 use serde::{Deserialize, Serialize};
 
-/// Text of one recording with segments and words.
+/// The text of one recording with its segments and words.
 ///
-/// All times are seconds from the start of the audio, not negative, rounded by the engine to what it
-/// wants to show. Nothing is made up here: what is `None` is written as absent or null.
+/// All times are seconds from the start of the audio and are not negative. The engine rounds them; the
+/// contracts write them as they are. A field that is `None` is written as absent or null: the SDK invents
+/// no value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Transcript {
     /// The whole text; empty for silence.
     pub text: String,
-    /// In order of time; empty for silence.
+    /// The segments in order of time; empty for silence.
     pub segments: Vec<TranscriptSegment>,
     /// ISO 639-1 code, or [`UNKNOWN_LANGUAGE`].
     pub language: String,
-    /// In [0, 1].
+    /// How sure the engine is of `language`, in [0, 1].
     pub language_confidence: Option<f64>,
     /// Where `language` comes from; `None` when it is a property of the model.
     pub language_source: Option<LanguageSource>,
@@ -22,27 +23,27 @@ pub struct Transcript {
     pub duration: Option<f64>,
     /// How the words got their times.
     pub alignment_method: AlignmentMethod,
-    /// How confidences were computed, in a word that documentation explains.
+    /// The name of the method that computed the confidences, such as `max_prob`.
     pub confidence_method: Option<String>,
-    /// Sentences for the user about what could not be done as asked.
+    /// Sentences for the user: which parts of the request the engine did not follow.
     pub warnings: Vec<String>,
 }
 
-/// The code of a language that nobody knows (ISO 639-2), as the pipeline writes it.
+/// The ISO 639-2 code for an unknown language, as the pipeline writes it.
 pub const UNKNOWN_LANGUAGE: &str = "und";
 
 /// A sentence-like run of words.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TranscriptSegment {
-    /// Seconds.
+    /// Start in seconds.
     pub start: f64,
-    /// Seconds.
+    /// End in seconds.
     pub end: f64,
     /// The segment's text.
     pub text: String,
-    /// Empty when the engine knows no word times.
+    /// The segment's words in order of time; empty when the engine knows no word times.
     pub words: Vec<TranscriptWord>,
-    /// In [0, 1].
+    /// Confidence in [0, 1]; `None` when unknown.
     pub confidence: Option<f64>,
 }
 
@@ -51,16 +52,16 @@ pub struct TranscriptSegment {
 pub struct TranscriptWord {
     /// The word, with its punctuation if the model writes any.
     pub text: String,
-    /// Seconds.
+    /// Start in seconds.
     pub start: f64,
-    /// Seconds.
+    /// End in seconds.
     pub end: f64,
-    /// In [0, 1].
+    /// Confidence in [0, 1]; `None` when unknown.
     pub confidence: Option<f64>,
 }
 
 impl Transcript {
-    /// Whether any segment has words: what the merge stage looks for when nothing was aligned.
+    /// Whether any segment has words. The merge stage asks the same when no ALIGN stage ran.
     pub fn has_words(&self) -> bool {
         self.segments
             .iter()
@@ -68,7 +69,7 @@ impl Transcript {
     }
 
     /// The finest times that the transcript has.
-    pub(super) fn granularity(&self) -> TimestampGranularity {
+    pub(crate) fn granularity(&self) -> TimestampGranularity {
         if self.has_words() {
             TimestampGranularity::Word
         } else {
@@ -77,7 +78,7 @@ impl Transcript {
     }
 }
 
-/// How word times were produced, in the words of both eras.
+/// How word times were produced. The names are those of both of Dalston's eras.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -90,7 +91,7 @@ pub enum AlignmentMethod {
     Rnnt,
     /// Frames and durations of a token-and-duration transducer.
     Tdt,
-    /// Not known.
+    /// The method is not known.
     Unknown,
 }
 
@@ -100,14 +101,14 @@ pub enum AlignmentMethod {
 pub enum LanguageSource {
     /// The user asked for it.
     Requested,
-    /// The engine heard it.
+    /// The engine recognised it in the audio.
     Detected,
 }
 
 /// How fine the times of a transcript are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum TimestampGranularity {
+pub(crate) enum TimestampGranularity {
     /// Segments have times.
     Segment,
     /// Words have times.

@@ -1,0 +1,157 @@
+//! One task as an engine sees it: its input, its output, and the context that can stop it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use serde_json::{Map, Value};
+
+use crate::error::TaskError;
+use crate::transcript::Transcript;
+
+/// One task, with its files on the local disk.
+#[derive(Clone, Debug, Default)]
+pub struct TaskInput {
+    /// The task's id, as the orchestrator gave it.
+    pub task_id: String,
+    /// The id of the job that the task belongs to.
+    pub job_id: String,
+    /// The stage that the task belongs to: `transcribe`, or `transcribe_ch0` for one channel of several.
+    pub stage: String,
+    /// The files to work on, by slot. A speech engine finds its audio in slot `audio`.
+    pub files: BTreeMap<String, PathBuf>,
+    /// The outputs of earlier stages, by stage.
+    pub previous_outputs: Map<String, Value>,
+    /// The settings as they were sent: unchecked, and possibly with keys meant for other engines.
+    pub config: Map<String, Value>,
+}
+
+impl TaskInput {
+    /// The file in slot `audio`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) when the task has no such file.
+    pub fn audio(&self) -> Result<&Path, TaskError> {
+        let file = self.files.get("audio").map(PathBuf::as_path);
+        file.ok_or_else(|| TaskError::input("the task has no audio"))
+    }
+}
+
+/// The result of a task, and what the metrics need to know about it.
+#[derive(Clone, Debug, Default)]
+pub struct TaskOutput {
+    /// The result itself.
+    pub result: TaskResult,
+    /// The model that made the result, for metrics; `None` for an engine without models.
+    pub model: Option<String>,
+    /// Length of the task's audio in seconds, for metrics; `None` for an engine that reads no audio.
+    pub audio_s: Option<f64>,
+}
+
+/// A result, typed where the pipeline has a type for it.
+#[derive(Clone, Debug)]
+pub enum TaskResult {
+    /// A transcript; each contract writes it in its own shape.
+    Transcript(Transcript),
+    /// The result of any other stage, written as it is.
+    Data(Value),
+}
+
+impl Default for TaskResult {
+    fn default() -> Self {
+        Self::Data(Value::Null)
+    }
+}
+
+/// Tells a running task to stop, and tells its caller how much of the task is done.
+///
+/// Clones share one state. The caller keeps one clone, and the engine works with the other.
+#[derive(Clone, Debug, Default)]
+pub struct TaskContext {
+    stopped: Arc<OnceLock<StopReason>>,
+    deadline: Option<Instant>,
+    permille: Arc<AtomicU32>,
+}
+
+/// Why a task must stop before its end.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum StopReason {
+    /// The worker shuts down and the grace period is over: the task goes back to the queue.
+    Shutdown,
+    /// Another worker holds the task now: this worker's result is not wanted.
+    LeaseLost,
+    /// The time that the orchestrator gave the task is over: the task fails.
+    TimedOut,
+}
+
+impl TaskContext {
+    /// A context that stops by itself at `deadline`.
+    pub fn with_deadline(deadline: Option<Instant>) -> Self {
+        Self {
+            deadline,
+            ..Self::default()
+        }
+    }
+
+    /// Tells the task to stop. The first reason stays; later calls change nothing.
+    pub fn stop(&self, reason: StopReason) {
+        let _ = self.stopped.set(reason);
+    }
+
+    /// Why the task must stop; `None` while it may go on.
+    pub fn stop_reason(&self) -> Option<StopReason> {
+        // No timer watches the deadline: it takes effect when somebody asks.
+        if self.deadline.is_some_and(|end| Instant::now() >= end) {
+            self.stop(StopReason::TimedOut);
+        }
+        self.stopped.get().copied()
+    }
+
+    /// Returns `Ok` while the task may go on; for use with `?` between two pieces of work.
+    ///
+    /// # Errors
+    ///
+    /// The task must stop. The caller knows the reason, so return the error as it is.
+    pub fn check(&self) -> Result<(), TaskError> {
+        match self.stop_reason() {
+            None => Ok(()),
+            Some(StopReason::TimedOut) => Err(TaskError::input("the task ran out of time")),
+            Some(_) => Err(TaskError::unavailable("the task was told to stop")),
+        }
+    }
+
+    /// Records how much of the task is done, from 0 to 1.
+    pub fn progress(&self, done: f64) {
+        let permille = (done.clamp(0.0, 1.0) * 1000.0) as u32;
+        self.permille.store(permille, Ordering::Relaxed);
+    }
+
+    /// How much of the task is done, from 0 to 1, as [`progress`](Self::progress) last recorded it.
+    pub fn done(&self) -> f64 {
+        f64::from(self.permille.load(Ordering::Relaxed)) / 1000.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_reason_to_stop_stays() {
+        let context = TaskContext::default();
+        assert!(context.check().is_ok());
+        context.stop(StopReason::LeaseLost);
+        context.clone().stop(StopReason::Shutdown);
+        assert_eq!(context.stop_reason(), Some(StopReason::LeaseLost));
+        assert!(context.check().is_err());
+    }
+
+    #[test]
+    fn a_passed_deadline_stops_a_task() {
+        let context = TaskContext::with_deadline(Some(Instant::now()));
+        assert_eq!(context.stop_reason(), Some(StopReason::TimedOut));
+    }
+}

@@ -1,0 +1,191 @@
+//! The tasks that wait for an engine, and those that the engine holds.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tracing::Span;
+
+use super::capabilities::EngineHealth;
+use super::state::EngineState;
+use super::task::{TaskContext, TaskInput, TaskOutput};
+use crate::error::TaskError;
+use crate::metrics::Metrics;
+
+/// A task that an engine has taken and not yet answered.
+#[derive(Debug)]
+pub struct Task {
+    /// The task's files and settings.
+    pub input: Arc<TaskInput>,
+    /// Says when the task must stop, and takes the engine's progress.
+    pub context: TaskContext,
+    /// The task's span. The engine enters it while it works for this task alone, so that its log lines
+    /// carry the task's ids.
+    pub span: Span,
+    /// The key of the task's job in [`Tasks::taken`].
+    number: u64,
+}
+
+/// A task, and the sender that wakes whoever awaits its result.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) input: Arc<TaskInput>,
+    pub(super) context: TaskContext,
+    pub(super) span: Span,
+    pub(super) done: oneshot::Sender<Result<TaskOutput, TaskError>>,
+}
+
+/// The tasks that wait for an engine, and those that the engine holds.
+///
+/// The engine borrows this value for each call of
+/// [`process_all`](super::BatchEngine::process_all). The engine's thread owns it, so it outlives a panic
+/// of the engine and then still knows which tasks the engine held.
+#[derive(Debug)]
+pub struct Tasks {
+    arriving: mpsc::UnboundedReceiver<Job>,
+    /// Jobs that the engine took and has not answered, by the number of their [`Task`].
+    taken: BTreeMap<u64, Job>,
+    /// How many jobs were ever taken: the number of the next one.
+    n_taken: u64,
+    /// The job that ended [`wait`](Self::wait); it is older than all that are in `arriving`.
+    first: Option<Job>,
+    /// Jobs that the engine held when it panicked over several. Each runs again alone, and while there
+    /// are any, no job that arrived later is handed out.
+    quarantined: VecDeque<Job>,
+    /// Read by everyone who holds the [`EngineHandle`](super::EngineHandle); it closes when this value is
+    /// dropped.
+    state: watch::Sender<EngineState>,
+    metrics: Arc<Metrics>,
+}
+
+impl Tasks {
+    pub(super) fn new(
+        arriving: mpsc::UnboundedReceiver<Job>,
+        state: watch::Sender<EngineState>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self {
+            arriving,
+            taken: BTreeMap::new(),
+            n_taken: 0,
+            first: None,
+            quarantined: VecDeque::new(),
+            state,
+            metrics,
+        }
+    }
+
+    /// Takes the next task, or returns `None` if none is to be taken now; never waits.
+    ///
+    /// After a panic over several tasks, `take` returns those tasks one at a time, each only after the
+    /// previous one is finished. So the next panic shows which task is at fault.
+    pub fn take(&mut self) -> Option<Task> {
+        loop {
+            let job = if self.quarantined.is_empty() {
+                self.first
+                    .take()
+                    .or_else(|| self.arriving.try_recv().ok())?
+            } else if self.taken.is_empty() {
+                self.quarantined.pop_front()?
+            } else {
+                return None;
+            };
+            // A closed channel means that the caller dropped its future: nobody wants the result, and
+            // the job is dropped here without work.
+            if !job.done.is_closed() {
+                return Some(self.hand_out(job));
+            }
+        }
+    }
+
+    /// Answers a task, which wakes its caller. `health` is the engine's state after the task.
+    pub fn finish(
+        &mut self,
+        task: Task,
+        output: Result<TaskOutput, TaskError>,
+        health: EngineHealth,
+    ) {
+        self.state
+            .send_if_modified(|state| state.update_health(health));
+        if let Some(job) = self.taken.remove(&task.number) {
+            // Fails when the caller dropped its future because the task was stopped.
+            let _ = job.done.send(output);
+        }
+    }
+
+    /// Records how full a batch of the engine is: `n` items where there is room for `room`.
+    pub fn batch(&self, n: usize, room: usize) {
+        self.metrics.batch_filled(n as f64 / room.max(1) as f64);
+    }
+
+    /// Records that the engine spent `time` more in a step of its work, such as `encode`. A metric sums
+    /// the time of each step.
+    pub fn step(&self, name: &'static str, time: Duration) {
+        self.metrics.stepped(name, time);
+    }
+
+    /// Blocks the engine's thread until a task waits; returns `false` if none will ever come, because
+    /// the handle was dropped and every job is answered.
+    pub(super) fn wait(&mut self) -> bool {
+        if self.quarantined.is_empty() && self.first.is_none() {
+            self.first = self.arriving.blocking_recv();
+        }
+        !self.quarantined.is_empty() || self.first.is_some()
+    }
+
+    /// Whether the handle was dropped, so that nobody can send a task.
+    pub(super) fn is_over(&self) -> bool {
+        self.arriving.is_closed()
+    }
+
+    /// Publishes a new state, which wakes everyone who watches the engine.
+    pub(super) fn set_state(&self, state: EngineState) {
+        self.state.send_replace(state);
+    }
+
+    /// Fails every task that the engine took and did not answer before it returned.
+    ///
+    /// Without this, their callers would wait for ever: a job in `taken` keeps its channel open.
+    pub(super) fn fail_unanswered(&mut self) {
+        for (_, job) in std::mem::take(&mut self.taken) {
+            let _ = job
+                .done
+                .send(Err(TaskError::engine("the engine gave no answer")));
+        }
+    }
+
+    /// Sorts the tasks that the engine held when it panicked.
+    ///
+    /// A task that the engine held alone is at fault and fails. Of several tasks any one may be at
+    /// fault: all are quarantined, and each runs again alone. `taken` is empty afterwards, as
+    /// [`take`](Self::take) needs it.
+    pub(super) fn quarantine(&mut self, panic: &str) {
+        let mut taken = std::mem::take(&mut self.taken).into_values();
+        if taken.len() > 1 {
+            tracing::warn!(
+                error = panic,
+                n_tasks = taken.len(),
+                "engine_broke_down_on_several"
+            );
+            self.quarantined.extend(taken);
+        } else if let Some(job) = taken.next() {
+            let error = TaskError::engine("the engine broke down on this task");
+            let _ = job.done.send(Err(error.caused_by(panic.to_owned())));
+        }
+    }
+
+    fn hand_out(&mut self, job: Job) -> Task {
+        let task = Task {
+            input: Arc::clone(&job.input),
+            context: job.context.clone(),
+            span: job.span.clone(),
+            number: self.n_taken,
+        };
+        // The job stays here and not in the task: a panic drops the engine's tasks, and with them the
+        // sender, before anyone could tell which tasks they were.
+        self.taken.insert(self.n_taken, job);
+        self.n_taken += 1;
+        task
+    }
+}

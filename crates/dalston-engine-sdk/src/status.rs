@@ -1,0 +1,156 @@
+//! What a worker is doing, and whether its queue and its store answer.
+//!
+//! The runner writes the status through one [`StatusWriter`]; the health pages and the registry's record
+//! read it. A `tokio::sync::watch` channel connects them, so that readers always see the latest status
+//! and never hold up the runner.
+
+use serde::Serialize;
+use tokio::sync::watch;
+
+use crate::engine::EngineHealth;
+
+/// What a worker is doing, and whether its queue and its store answer.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct WorkerStatus {
+    /// The phase of the worker's life.
+    pub phase: Phase,
+    /// How many tasks the worker holds.
+    pub n_in_flight: u32,
+    /// The engine's state after its last load or task.
+    pub engine: EngineHealth,
+    /// Whether the queue answered the last call.
+    pub queue: Link,
+    /// Whether the store answered the last call.
+    pub store: Link,
+}
+
+/// The phases of a worker's life.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Phase {
+    /// The engine is loading; the worker takes no task.
+    #[default]
+    Loading,
+    /// The worker waits for a task.
+    Idle,
+    /// The worker holds at least one task.
+    Processing,
+    /// The worker finishes the tasks that it holds and takes no new one.
+    Draining,
+}
+
+/// The state of a connection.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Link {
+    /// No call was made yet.
+    #[default]
+    Unknown,
+    /// The last call was answered.
+    Connected,
+    /// The last call was not answered.
+    Unavailable,
+}
+
+impl WorkerStatus {
+    /// Whether the worker would take a task that arrives now.
+    pub fn is_ready(&self) -> bool {
+        let can_work = matches!(self.phase, Phase::Idle | Phase::Processing);
+        can_work && self.queue != Link::Unavailable && self.store != Link::Unavailable
+    }
+}
+
+/// The one writer of a [`WorkerStatus`].
+#[derive(Debug)]
+pub(crate) struct StatusWriter {
+    status: watch::Sender<WorkerStatus>,
+}
+
+impl StatusWriter {
+    pub(crate) fn new(status: watch::Sender<WorkerStatus>) -> Self {
+        Self { status }
+    }
+
+    /// The engine is loaded, or has answered a task.
+    pub(crate) fn engine_ready(&self, health: EngineHealth) {
+        self.change(|status| {
+            status.engine = health;
+            // Only the first report after a load ends `Loading`. A draining worker stays draining.
+            if status.phase == Phase::Loading {
+                status.phase = loaded_phase(status.n_in_flight);
+            }
+        });
+    }
+
+    /// The engine loads, for the first time or after a panic.
+    pub(crate) fn engine_loading(&self) {
+        self.change(|status| {
+            if status.phase != Phase::Draining {
+                status.phase = Phase::Loading;
+            }
+        });
+    }
+
+    /// The worker takes no new task from now on. No other call changes this phase.
+    pub(crate) fn draining(&self) {
+        self.change(|status| status.phase = Phase::Draining);
+    }
+
+    pub(crate) fn task_began(&self) {
+        self.count(|n_in_flight| n_in_flight + 1);
+    }
+
+    pub(crate) fn task_ended(&self) {
+        self.count(|n_in_flight| n_in_flight.saturating_sub(1));
+    }
+
+    /// Whether the queue answered a call.
+    pub(crate) fn queue_answered(&self, answered: bool) {
+        self.change(|status| status.queue = link(answered));
+    }
+
+    /// Whether the store answered a call.
+    pub(crate) fn store_answered(&self, answered: bool) {
+        self.change(|status| status.store = link(answered));
+    }
+
+    /// Whether the store left the last call unanswered.
+    pub(crate) fn is_store_unavailable(&self) -> bool {
+        self.status.borrow().store == Link::Unavailable
+    }
+
+    /// The status as it is now.
+    pub(crate) fn current(&self) -> WorkerStatus {
+        self.status.borrow().clone()
+    }
+
+    fn count(&self, next: impl FnOnce(u32) -> u32) {
+        self.change(|status| {
+            status.n_in_flight = next(status.n_in_flight);
+            // Tasks may end while the engine loads again or the worker drains: those phases stay.
+            if matches!(status.phase, Phase::Idle | Phase::Processing) {
+                status.phase = loaded_phase(status.n_in_flight);
+            }
+        });
+    }
+
+    fn change(&self, change: impl FnOnce(&mut WorkerStatus)) {
+        self.status.send_modify(change);
+    }
+}
+
+/// The phase of a worker whose engine is loaded and that does not drain.
+fn loaded_phase(n_in_flight: u32) -> Phase {
+    if n_in_flight == 0 {
+        Phase::Idle
+    } else {
+        Phase::Processing
+    }
+}
+
+fn link(answered: bool) -> Link {
+    if answered {
+        Link::Connected
+    } else {
+        Link::Unavailable
+    }
+}
