@@ -46,9 +46,10 @@ mod transcript;
 pub mod uri;
 mod worker;
 
+pub use engine::thread::EngineHandle;
 pub use engine::{
-    BatchEngine, Capabilities, Engine, EngineHandle, EngineHealth, EngineState, LoadedEngine,
-    StopReason, Task, TaskContext, TaskInput, TaskOutput, TaskResult, Tasks,
+    BatchEngine, Capabilities, Engine, EngineHealth, EngineState, LoadedEngine, StopReason, Task,
+    TaskContext, TaskInput, TaskOutput, TaskResult, Tasks,
 };
 pub use error::{ErrorKind, TaskError};
 pub use worker::{WorkError, work};

@@ -11,18 +11,20 @@ use symphonia::core::io::MediaSourceStream;
 use symphonia::core::meta::MetadataOptions;
 
 use super::end::End;
+use super::error::{AudioError, AudioWarning};
 use super::sink::Sink;
 use super::source::{Access, Measured, Source, Watch};
 use super::track::Track;
-use super::{AudioError, AudioFormat, AudioLimits, AudioWarning, Waveform, unread};
+use super::unread;
+use super::waveform::{AudioFormat, AudioLimits, Waveform};
 
-/// Does what [`super::read`] says.
+/// Reads a whole file; see [`super::read`].
 pub(super) fn decode<R>(reader: R, limits: &AudioLimits) -> Result<Waveform, AudioError>
 where
     R: Read + Seek + Send + Sync,
 {
-    // A bulkhead: the parsers below have arithmetic that a hostile header overflows, and a panic on
-    // a bad file is an answer about the file. Nothing outlives the call, so nothing is left broken.
+    // The parsers below have arithmetic that a hostile header overflows. A panic is therefore reported as a
+    // damaged file. No state outlives this call, so the panic leaves nothing in a broken state.
     let result = panic::catch_unwind(AssertUnwindSafe(|| decode_unguarded(reader, limits)));
     result.unwrap_or_else(|payload| {
         let text = payload.downcast_ref::<String>().map(String::as_str);
@@ -45,8 +47,8 @@ where
     }
     let source = Source::new(&mut reader, &measured, Access::Seeking, &watch);
     match decode_source(source, limits, &watch) {
-        // Readers that can seek look behind the sound for more headers, and give up on a file that
-        // is cut off there.
+        // A reader that can seek looks for more headers behind the sound, and refuses a file that is cut
+        // off there. A reader that cannot seek reads the same file up to the cut.
         Err(AudioError::Malformed { .. }) => {
             reader.rewind().map_err(AudioError::Io)?;
             let source = Source::new(&mut reader, &measured, Access::Sequential, &watch);
@@ -72,10 +74,10 @@ where
         watch.check_time()?;
         match format.next_packet() {
             Ok(Some(packet)) if packet.track_id == track.id => track.decode(packet, &mut sink)?,
-            // Another track of the container.
+            // A packet of another track of the container.
             Ok(Some(_)) => {}
             Ok(None) => break End::Regular,
-            // Another stream follows, as in Ogg files that were joined.
+            // Another stream follows, as in joined Ogg files.
             Err(Error::ResetRequired) => {
                 track = Track::choose(&*format)?;
                 stated_s = stated_s.zip(track.stated_s).map(|(a, b)| a + b);
@@ -122,7 +124,7 @@ where
     Ok(waveform)
 }
 
-/// Finds out the container and reads its headers.
+/// Detects the container and reads its headers.
 fn open<'w, R>(
     source: Source<'w, R>,
     watch: &Watch,
@@ -131,7 +133,7 @@ where
     R: Read + Seek + Send + Sync,
 {
     let stream = MediaSourceStream::new(Box::new(source), Default::default());
-    // Titles and pictures are not wanted.
+    // Titles and pictures are not used, so their sizes are limited.
     let metadata = MetadataOptions::default()
         .limit_tag_bytes(Limit::Maximum(1024))
         .limit_visual_bytes(Limit::Maximum(1024));
@@ -139,7 +141,7 @@ where
     match probe.probe(&Hint::new(), stream, FormatOptions::default(), metadata) {
         Ok(format) => Ok(format),
         Err(err) => Err(match watch.blame(err)? {
-            // The probe says this of itself only if no reader took the file.
+            // The probe returns an error of its own only if no reader accepts the file.
             Error::Unsupported(what) if what.starts_with("core (probe)") => {
                 AudioError::UnknownContainer
             }

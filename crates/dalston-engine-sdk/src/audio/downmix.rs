@@ -1,17 +1,17 @@
 //! Averages the channels of a decoded packet into one.
 //!
-//! Plain mean, equal weights: a call with one speaker per channel keeps both, no channel can clip
-//! the sum, and swapping channels changes nothing. A voice mixed in opposite phase cancels out, here
-//! as on any mono loudspeaker.
+//! All channels have equal weight. So a call with one speaker per channel keeps both speakers, the sum never
+//! clips, and the order of the channels does not matter. A voice in opposite phase on two channels cancels
+//! out, as on any mono loudspeaker.
 
 use symphonia::core::audio::conv::IntoSample;
 use symphonia::core::audio::sample::Sample;
 use symphonia::core::audio::{Audio, AudioBuffer, GenericAudioBufferRef as Packet};
 
-/// What was wrong with the samples seen so far.
+/// The faults of the samples so far.
 #[derive(Debug, Default)]
 pub(super) struct Flaws {
-    /// NaN and infinite samples, counted in each channel.
+    /// NaN and infinite samples, counted in every channel.
     pub(super) n_not_finite: u64,
     /// Largest magnitude after the mean, before clamping.
     pub(super) peak: f32,
@@ -32,7 +32,8 @@ pub(super) fn downmix(packet: &Packet<'_>, skip: usize, mono: &mut Vec<f32>, fla
         Packet::S24(buffer) => mean_of_integers(buffer, skip, mono),
         Packet::S32(buffer) => mean_of_integers(buffer, skip, mono),
         Packet::F32(buffer) => mean_of_floats(buffer, skip, mono, flaws, |x| x),
-        // A number beyond f32 is out of range, not infinite.
+        // A finite number beyond the range of f32 must not become infinite here: it is clamped and
+        // reported as out of range.
         Packet::F64(buffer) => mean_of_floats(buffer, skip, mono, flaws, |x| {
             if x.is_finite() {
                 x.clamp(f32::MIN.into(), f32::MAX.into()) as f32
@@ -70,7 +71,7 @@ fn mean_of_floats<S: Sample>(
     flaws.n_not_finite += n_not_finite;
 }
 
-/// Appends the mean to `mono` and returns what was appended.
+/// Appends the mean to `mono` and returns the appended part.
 fn mean<'m, S: Sample>(
     buffer: &AudioBuffer<S>,
     skip: usize,

@@ -1,19 +1,19 @@
-//! How the packets of a file came to an end, and what is to be said about it.
+//! How the packets of a file ended, and the warning or error about it.
 
 use std::io::ErrorKind;
 
 use symphonia::core::errors::Error;
 
+use super::error::{AudioError, AudioWarning};
 use super::track::Track;
-use super::{AudioError, AudioWarning};
 
 /// Seconds by which a file may be shorter than it states. Containers count in packets or
 /// milliseconds, and a loss is at least a packet: 20 ms and more.
 const LENGTH_TOLERANCE_S: f64 = 0.015;
 
-/// How the packets came to an end.
+/// How the packets ended.
 pub(super) enum End {
-    /// The container says that this was all, or cannot say.
+    /// The container says that this was all, or does not say how much there is.
     Regular,
     /// The file ended where more was expected.
     Early,
@@ -22,7 +22,7 @@ pub(super) enum End {
 }
 
 impl End {
-    /// Sorts what the container's reader said instead of giving a packet.
+    /// Sorts the error that the container's reader returned in place of a packet.
     pub(super) fn of(err: Error) -> Self {
         match err {
             Error::IoError(err) if err.kind() == ErrorKind::UnexpectedEof => Self::Early,
@@ -30,7 +30,7 @@ impl End {
         }
     }
 
-    /// What to tell about a file that gave `actual_s` seconds and states `stated_s`.
+    /// The warning about a file that gave `actual_s` seconds and states `stated_s`, if any.
     pub(super) fn warning(
         self,
         container: &str,
@@ -44,15 +44,15 @@ impl End {
             });
         }
         match stated_s {
-            // Whatever the end looked like: some readers take any end for regular.
+            // For every kind of end, because some readers report every end as regular.
             Some(stated_s) if actual_s < stated_s - LENGTH_TOLERANCE_S => {
                 Some(AudioWarning::Truncated {
                     actual_s,
                     expected_s: Some(stated_s),
                 })
             }
-            // Written to a pipe, or by a recorder that crashed: a header without a length promises
-            // nothing, and all that there is has been read.
+            // The file was written to a pipe, or by a recorder that crashed. Its header states no length, so
+            // nothing is missing.
             None if matches!(container, "wave" | "caf") => None,
             _ if matches!(self, Self::Early) => Some(AudioWarning::Truncated {
                 actual_s,
@@ -62,7 +62,7 @@ impl End {
         }
     }
 
-    /// Why there was no sound at all.
+    /// The error of a file that gave no sound at all.
     pub(super) fn without_sound(self, track: &Track) -> AudioError {
         let cause = match (&track.last_failure, &self) {
             (Some(Error::Unsupported(what)), _) => {

@@ -1,45 +1,45 @@
-//! Why audio could not be loaded, and what was wrong with audio that could.
+//! The errors of audio that cannot be loaded, and the warnings about audio that can.
 
 use std::fmt;
 
 /// Why audio could not be loaded.
 ///
-/// All but [`AudioError::Io`] are the fault of the file: a retry gives the same answer.
+/// In all variants but [`AudioError::Io`] the file is at fault, and another try gives the same error.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AudioError {
-    /// The source could not be opened or read; the file itself may be sound.
+    /// The source could not be opened or read; the file itself may be intact.
     #[error("cannot read the audio file")]
     Io(#[source] std::io::Error),
 
-    /// The file holds no byte, or headers and no sample.
+    /// The file has no bytes, or headers and no samples.
     #[error("the audio file is empty")]
     Empty,
 
-    /// The content is no audio or video file that is known here.
+    /// The content is no audio or video file of a known format.
     #[error("not an audio file of a known format")]
     UnknownContainer,
 
-    /// The container holds no audio track.
+    /// The container has no audio track.
     #[error("the {container} file has no audio track")]
     NoAudioTrack {
         /// Short name of the container.
         container: String,
     },
 
-    /// The format is recognised and not read.
+    /// The format is recognised, but is not read.
     #[error(
         "{format} audio is not supported; convert it first: ffmpeg -i INPUT -ar 16000 -ac 1 output.wav"
     )]
     Unsupported {
-        /// Name of the codec or container, or its code where the name is not known.
+        /// Name of the codec or container, or its code if the name is not known.
         format: String,
     },
 
     /// The sample rate is outside 8 to 192 kHz.
     #[error("the audio has a sample rate of {actual_hz} Hz, expected 8000 to 192000 Hz")]
     UnsupportedSampleRate {
-        /// Rate that the file states.
+        /// Rate that the file states, in Hz.
         actual_hz: u32,
     },
 
@@ -53,9 +53,9 @@ pub enum AudioError {
     /// The file is larger than [`AudioLimits::max_bytes`](super::AudioLimits::max_bytes).
     #[error("the audio file has {actual_bytes} bytes, expected at most {max_bytes}")]
     TooLarge {
-        /// Size of the file.
+        /// Size of the file in bytes.
         actual_bytes: u64,
-        /// The limit.
+        /// The limit in bytes.
         max_bytes: u64,
     },
 
@@ -75,55 +75,54 @@ pub enum AudioError {
         max_decode_time: std::time::Duration,
     },
 
-    /// The file is damaged, and no sound could be saved from it.
+    /// The file is damaged, and no sound could be read from it.
     #[error("the audio file is damaged")]
     Malformed {
-        /// What the decoder said.
+        /// The decoder's error.
         // Boxed: the decoding library is not part of our API.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
-/// What was wrong with audio that could be loaded all the same.
+/// A fault of audio that could be loaded all the same.
 ///
-/// `Display` gives a sentence for the user.
+/// `Display` writes a sentence for the user.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum AudioWarning {
-    /// The file is cut off: it ends before the length that it states, or where its container has
-    /// more to come.
+    /// The file is cut off: it ends before the length that it states, or where its container promises more.
     Truncated {
         /// Seconds that could be read.
         actual_s: f64,
-        /// Seconds that the file states, where it states them.
+        /// Seconds that the file states; `None` if it states no length.
         expected_s: Option<f64>,
     },
 
-    /// The file is damaged from here on; the rest of it was not read.
+    /// The file is damaged from this point on; the rest was not read.
     BrokenOff {
         /// Seconds that could be read.
         actual_s: f64,
-        /// What the decoder said.
+        /// The decoder's error.
         reason: String,
     },
 
-    /// Parts of the audio are missing or damaged; silence stands in their place.
+    /// Parts of the audio are missing or damaged; silence replaces them.
     Damaged {
-        /// Packets that could not be decoded. Readers of some containers drop damaged ones before
-        /// they are counted.
+        /// Packets that could not be decoded. Readers of some containers drop damaged packets, which are
+        /// then not counted.
         n_packets: u64,
-        /// Seconds of silence put in place of missing audio.
+        /// Seconds of silence in place of missing audio.
         silence_s: f64,
     },
 
-    /// Samples were NaN or infinite and are 0 now.
+    /// Samples were NaN or infinite and became 0.
     NotFinite {
-        /// Number of such samples, counted in each channel.
+        /// Number of such samples, counted in every channel.
         n_samples: u64,
     },
 
-    /// Samples far beyond full scale were clamped: the file was likely written with another scale,
-    /// and its sound is distorted. Small excesses, as lossy codecs have them, are not reported.
+    /// Samples far beyond full scale were clamped: the file was probably written with another scale, and its
+    /// sound is distorted. Small excesses, which lossy codecs produce, are not reported.
     OutOfRange {
         /// Largest magnitude of a sample, where full scale is 1.
         peak: f32,

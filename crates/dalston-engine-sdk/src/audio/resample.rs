@@ -1,40 +1,40 @@
-//! Brings any sample rate to 16 kHz.
+//! Resamples any sample rate to 16 kHz.
 //!
-//! The filter is a windowed sinc applied by FFT, block by block. Its blocks are so long that the
-//! passband reaches 0.43 of the lower of the two rates within 0.1 dB, and everything from 0.57 on is
-//! below -80 dB; `tests/resampling.rs` measures both.
+//! The filter is a windowed sinc, applied by FFT, block by block. The block length sets how steep the filter
+//! is: the passband is flat within 0.1 dB up to 0.43 of the lower of the two rates, and everything from 0.57
+//! on is below -80 dB. `tests/audio/resampling.rs` measures both.
 
 use rubato::audioadapter_buffers::direct::SequentialSlice;
 use rubato::{Fft, FixedSync, Resampler as _, WindowFunction};
 
-use super::SAMPLE_RATE_HZ;
+use super::waveform::SAMPLE_RATE_HZ;
 
-/// Samples of the lower rate in one block, at least: this sets how steep the filter is.
+/// Fewest samples of the lower rate in one block, which sets how steep the filter is.
 const MIN_BLOCK: usize = 1024;
 
-/// A stream of mono samples at one rate on its way to 16 kHz.
+/// Resamples a stream of mono samples from one rate to 16 kHz.
 ///
-/// Without delay: the sample at time t comes out at time t. N samples become
+/// There is no delay: the sample at time t of the input is at time t of the output. N samples become
 /// ceil(N x 16 000 / rate).
 pub(super) struct Resampler {
     rate_hz: u32,
     fft: Fft<f32>,
-    /// Input that does not fill a block yet.
+    /// Input that does not fill a block yet; shorter than a block.
     pending: Vec<f32>,
     n_in: u64,
     n_out: u64,
-    /// Output samples still to drop: the delay of the filter.
+    /// Output samples still to drop at the start: the delay of the filter.
     n_delay: usize,
 }
 
 impl Resampler {
-    /// `rate_hz` is positive; memory and time grow with `rate_hz` where it shares no large divisor
-    /// with 16 000.
+    /// `rate_hz` is positive. Memory and time grow with `rate_hz` if it shares no large divisor with 16 000.
     pub(super) fn new(rate_hz: u32) -> Self {
         let (rate, target) = (rate_hz as usize, SAMPLE_RATE_HZ as usize);
         let divisor = gcd(rate, target);
         let (unit_in, unit_out) = (rate / divisor, target / divisor);
-        // An even number of units, so that half a block, the delay, is whole samples on both sides.
+        // An even number of units, so that the delay, half a block, is a whole number of samples at both
+        // rates.
         let n_units = MIN_BLOCK
             .div_ceil(unit_in.min(unit_out))
             .next_multiple_of(2);
@@ -53,7 +53,7 @@ impl Resampler {
         }
     }
 
-    /// Resamples what fills whole blocks, appends it to `out`, and keeps the rest for later.
+    /// Resamples all samples that fill whole blocks, appends the result to `out`, and keeps the rest.
     pub(super) fn push(&mut self, mut samples: &[f32], out: &mut Vec<f32>) {
         self.n_in += samples.len() as u64;
         let block = self.fft.input_frames_next();
@@ -73,7 +73,7 @@ impl Resampler {
         self.pending.extend_from_slice(samples);
     }
 
-    /// Appends the end of the stream to `out`.
+    /// Ends the stream: resamples the rest and appends it to `out`.
     pub(super) fn finish(mut self, out: &mut Vec<f32>) {
         let n_total = (self.n_in * u64::from(SAMPLE_RATE_HZ)).div_ceil(self.rate_hz.into());
         let silence = vec![0.0; self.fft.input_frames_next()];

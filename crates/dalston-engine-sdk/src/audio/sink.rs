@@ -1,16 +1,17 @@
-//! Where decoded packets go: mixed down, resampled, counted.
+//! Takes decoded packets: mixes them down, resamples them, and counts their faults.
 
 use symphonia::core::audio::GenericAudioBufferRef;
 
 use super::downmix::{Flaws, downmix};
+use super::error::{AudioError, AudioWarning};
 use super::resample::Resampler;
-use super::{AudioError, AudioLimits, AudioWarning, SAMPLE_RATE_HZ};
+use super::waveform::{AudioLimits, SAMPLE_RATE_HZ};
 
-/// Multiples of full scale from which on an excess is reported. Lossy codecs overshoot by a little;
-/// twice full scale means that the file was written with another scale.
+/// Smallest peak that is reported, in multiples of full scale. Lossy codecs overshoot by a little; twice full
+/// scale means that the file was written with another scale.
 const REPORTED_PEAK: f32 = 2.0;
 
-/// Samples at 16 kHz, and what was noticed on the way.
+/// The samples at 16 kHz so far, and their faults.
 pub(super) struct Sink {
     samples: Vec<f32>,
     max_duration_s: f64,
@@ -18,9 +19,9 @@ pub(super) struct Sink {
     pub(super) first_format: Option<(u32, usize)>,
     /// Rate and channels of the last packet.
     format: Option<(u32, usize)>,
-    /// None while packets arrive at 16 kHz.
+    /// `None` while packets arrive at 16 kHz.
     resampler: Option<Resampler>,
-    /// The packet at hand, mixed down; kept for its memory.
+    /// The current packet, mixed down. A field only so that its memory is used again.
     mono: Vec<f32>,
     flaws: Flaws,
     pub(super) n_bad_packets: u64,
@@ -42,8 +43,8 @@ impl Sink {
         }
     }
 
-    /// Takes a packet without its first `skip` frames. Rate and channels may differ from the last
-    /// packet's.
+    /// Takes a packet without its first `skip` frames. Rate and channels may differ from those of the previous
+    /// packet.
     pub(super) fn push(
         &mut self,
         sound: &GenericAudioBufferRef<'_>,
@@ -83,7 +84,7 @@ impl Sink {
         self.check_duration()
     }
 
-    /// Returns the samples, and warnings about what was wrong with them.
+    /// Returns the samples and the warnings about them.
     pub(super) fn finish(mut self) -> Result<(Vec<f32>, Vec<AudioWarning>), AudioError> {
         self.flush();
         self.check_duration()?;
@@ -127,10 +128,10 @@ impl Sink {
     }
 }
 
-/// Refuses rates outside 8 to 192 kHz and channels outside 1 to 8, where they are known.
+/// Refuses rates outside 8 to 192 kHz and numbers of channels outside 1 to 8, where they are known.
 ///
-/// A resampler for an absurd rate, or buffers for 65 535 channels, would take the memory of the
-/// process; eight channels are 7.1 surround.
+/// A resampler for an absurd rate, or buffers for 65 535 channels, would take all memory of the process.
+/// Eight channels are 7.1 surround.
 pub(super) fn check_format(
     rate_hz: Option<u32>,
     n_channels: Option<usize>,

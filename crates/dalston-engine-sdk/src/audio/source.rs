@@ -1,4 +1,4 @@
-//! The file under the decoder: measured first, read under a deadline.
+//! The file that the decoder reads: its size is measured first, and every read checks the deadline.
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,12 +7,14 @@ use std::time::{Duration, Instant};
 use symphonia::core::errors::Error;
 use symphonia::core::io::MediaSource;
 
-use super::{AudioError, AudioLimits, wave_header};
+use super::error::AudioError;
+use super::wave_header;
+use super::waveform::AudioLimits;
 
-/// Tells a source that failed, or took too long, from a file that is damaged.
+/// Tells a failed or slow source from a damaged file.
 ///
-/// The decoder reports both as an I/O error: it turns much of what it does not like about a file
-/// into one. So the source itself notes when reading failed.
+/// The decoder reports both as I/O errors, because it reports many faults of a file as I/O errors. So the
+/// source itself records when a read failed.
 #[derive(Debug)]
 pub(super) struct Watch {
     start: Instant,
@@ -30,7 +32,7 @@ impl Watch {
         }
     }
 
-    /// Fails if decoding has taken longer than it may.
+    /// Fails if decoding has taken longer than the limit.
     pub(super) fn check_time(&self) -> Result<(), AudioError> {
         let max_decode_time = self.max_decode_time;
         if self.start.elapsed() > max_decode_time {
@@ -39,7 +41,11 @@ impl Watch {
         Ok(())
     }
 
-    /// Gives back an error that is the fault of the file.
+    /// Returns the error if the file is at fault for it.
+    ///
+    /// # Errors
+    ///
+    /// The source failed, or the time is over.
     pub(super) fn blame(&self, err: Error) -> Result<Error, AudioError> {
         match err {
             Error::IoError(err) if self.source_failed.load(Ordering::Relaxed) => {
@@ -50,23 +56,23 @@ impl Watch {
     }
 }
 
-/// What is known of a file before it is decoded.
+/// The size of a file and its first bytes, read before it is decoded.
 #[derive(Debug)]
 pub(super) struct Measured {
     n_bytes: u64,
-    /// Its first bytes.
+    /// The first bytes of the file.
     pub(super) head: Vec<u8>,
 }
 
 impl Measured {
-    /// Reads up to `n_head` bytes, measures the whole, and rewinds.
+    /// Reads up to `n_head` bytes, measures the file, and rewinds it.
     pub(super) fn new<R: Read + Seek>(
         reader: &mut R,
         n_head: u64,
         limits: &AudioLimits,
     ) -> Result<Self, AudioError> {
         let mut head = Vec::new();
-        // First of all: a directory opens and seeks like a file, and only reading it fails.
+        // The read comes first, because a directory opens and seeks like a file and fails only when read.
         reader
             .by_ref()
             .take(n_head)
@@ -90,24 +96,24 @@ impl Measured {
 pub(super) enum Access {
     /// The reader looks behind the sound for more headers.
     Seeking,
-    /// The reader takes what comes.
+    /// The reader reads from the start to the end.
     Sequential,
 }
 
-/// A measured file on its way into the decoder.
+/// A measured file, as the decoder reads it.
 #[derive(Debug)]
 pub(super) struct Source<'w, R> {
     reader: &'w mut R,
     position: u64,
     n_bytes: u64,
     access: Access,
-    /// Four bytes at each of these offsets are read as unknown lengths.
+    /// The decoder reads the four bytes at each of these offsets as [`wave_header::UNKNOWN`].
     unknown_lengths: [Option<u64>; 2],
     watch: &'w Watch,
 }
 
 impl<'w, R> Source<'w, R> {
-    /// `reader` stands at its start.
+    /// `reader` is at its start.
     pub(super) fn new(
         reader: &'w mut R,
         measured: &Measured,
@@ -129,7 +135,7 @@ impl<'w, R> Source<'w, R> {
 
 impl<R: Read> Read for Source<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        // Also here, because one call of the decoder may read the whole file.
+        // Checked in every read as well, because one call of the decoder may read the whole file.
         self.watch
             .check_time()
             .map_err(|_| io::ErrorKind::TimedOut)?;
@@ -156,7 +162,7 @@ impl<R: Read> Read for Source<'_, R> {
 
 impl<R: Seek> Seek for Source<'_, R> {
     fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
-        // An error here is no failure of the source: a header may point to before the start.
+        // An error here is the file's fault: a header may point to before the start of the file.
         self.position = self.reader.seek(position)?;
         Ok(self.position)
     }

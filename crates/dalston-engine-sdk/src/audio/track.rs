@@ -1,4 +1,4 @@
-//! One audio track of a container: its decoder, and its clock.
+//! One audio track of a container: its decoder and its clock.
 
 use symphonia::core::codecs::CodecParameters;
 use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
@@ -7,14 +7,15 @@ use symphonia::core::formats::{FormatReader, Track as TrackInfo};
 use symphonia::core::packet::Packet;
 use symphonia::core::units::{Duration, TimeBase};
 
+use super::error::AudioError;
 use super::sink::{Sink, check_format};
-use super::{AudioError, unread};
+use super::unread;
 
 /// Seconds by which a packet may come late before audio counts as missing. Containers round time
 /// stamps to milliseconds; the shortest packet of a common codec (FLAC at 192 kHz) takes 21 ms.
 const CLOCK_TOLERANCE_S: f64 = 0.01;
 
-/// Seconds of missing audio that silence stands in for. A longer jump is a broken clock, no loss.
+/// Longest missing audio that is replaced by silence, in seconds. A longer jump is a broken clock and no loss.
 const MAX_GAP_S: f64 = 60.0;
 
 /// The track that is read, and how far it has been read.
@@ -28,10 +29,11 @@ pub(super) struct Track {
     pub(super) stated_s: Option<f64>,
     /// Frames of encoder padding that may still be cut from the end.
     padding_left: u64,
-    /// When the next packet should start, in seconds of the track's clock.
+    /// Where the next packet should start, in seconds of the track's clock.
     next_s: Option<f64>,
-    /// Packets in a row that gave no sound, and what the decoder said to the last of them.
+    /// Packets in a row that gave no sound, up to the current one.
     pub(super) n_bad_in_a_row: u32,
+    /// The decoder's error for the last packet that it refused.
     pub(super) last_failure: Option<Error>,
 }
 
@@ -50,7 +52,7 @@ impl Track {
             }
         }
         Err(first_failure.unwrap_or_else(|| {
-            // The reader leaves out the parameters of a codec that it has no name for.
+            // The container's reader gives no parameters for a codec that it does not know.
             if format
                 .tracks()
                 .iter()
@@ -96,11 +98,11 @@ impl Track {
 
     /// Decodes one packet of this track into `sink`.
     ///
-    /// A damaged packet is counted and skipped; the next good one brings the silence that stands in
-    /// its place.
+    /// A damaged packet is counted and skipped. The time stamp of the next good packet then shows how much
+    /// silence replaces the damaged ones.
     pub(super) fn decode(&mut self, mut packet: Packet, sink: &mut Sink) -> Result<(), AudioError> {
-        // Cut no more than the padding that the container states: the reader also cuts what lies
-        // beyond an estimated length, or beyond the first of several joined MP3 files.
+        // No more is cut than the padding that the container states: the reader also cuts audio beyond an
+        // estimated length, and beyond the first of several joined MP3 files.
         packet.trim_end = packet.trim_end.min(Duration::new(self.padding_left));
         self.padding_left -= packet.trim_end.get();
 
@@ -108,8 +110,8 @@ impl Track {
         let start_s = start_s.map(|time| time.as_secs_f64());
         if let (Some(start_s), Some(next_s)) = (start_s, self.next_s) {
             let tolerance_s = match self.n_bad_in_a_row {
-                // An MPEG stream has no clock; its reader counts frames, and gets the time wrong
-                // where the rate changes.
+                // An MPEG stream has no clock. Its reader counts frames, and its times are wrong after the
+                // rate changes.
                 0 if self.is_mpeg => f64::INFINITY,
                 0 => CLOCK_TOLERANCE_S,
                 _ => 0.0,
@@ -123,8 +125,8 @@ impl Track {
 
         let mut outcome = self.decoder.decode(&packet).map(drop);
         if self.is_mpeg && matches!(outcome, Err(Error::DecodeError(_))) {
-            // The MPEG decoder refuses a change of rate or channels, which joined files have. A
-            // fresh one takes it.
+            // The MPEG decoder refuses a change of rate or channels, which joined files have. A new decoder
+            // accepts the packet.
             self.decoder = make_decoder(&self.params)?;
             outcome = self.decoder.decode(&packet).map(drop);
         }
@@ -137,7 +139,7 @@ impl Track {
         }
         let rate = f64::from(sound.spec().rate());
         let n_frames = sound.frames() as u64 + packet.trim_start.get() + packet.trim_end.get();
-        // Sound before time zero is encoder delay, which some readers state and do not trim.
+        // Sound before time zero is the encoder's delay, which some readers report but do not trim.
         let n_early = match start_s {
             Some(start_s) if packet.trim_start.is_zero() => (-start_s * rate).round() as usize,
             _ => 0,
@@ -149,18 +151,18 @@ impl Track {
     }
 }
 
-/// Length of a track in seconds, where the file states it and does not merely suggest it.
+/// Length of a track in seconds, if the file states it; an estimate does not count.
 fn stated_length_s(
     format: &dyn FormatReader,
     info: &TrackInfo,
     params: &AudioCodecParameters,
 ) -> Option<f64> {
     match format.format_info().short_name {
-        // A stream without a header: the reader made an estimate.
+        // A stream without a header: the length is the reader's estimate.
         "aac" => return None,
-        // So it did here, unless the first frame is a tag, which also states the delay.
+        // An estimate as well, unless the first frame is a tag, which also states the delay.
         "mp1" | "mp2" | "mp3" if info.delay.is_none() => return None,
-        // Writers count the padding in or out as they like.
+        // Some writers include the padding in the length, some do not.
         "caf" => return None,
         _ => {}
     }
@@ -172,7 +174,7 @@ fn stated_length_s(
         media.time_base,
     ) {
         (Some(n_frames), Some(rate), ..) => Some(n_frames as f64 / f64::from(rate)),
-        // The length of the whole is that of the longest track.
+        // The container's length is that of the longest track, so it counts only for a single track.
         (None, _, Some(duration), Some(base)) if format.tracks().len() == 1 => {
             Some(base.calc_duration(duration)?.as_secs_f64())
         }
@@ -187,7 +189,7 @@ fn make_decoder(params: &AudioCodecParameters) -> Result<Box<dyn AudioDecoder>, 
             format: unread::codec(params.codec),
         });
     };
-    // Before the decoder makes its buffers: they are as large as the header says.
+    // Before the decoder allocates its buffers, which are as large as the header states.
     check_format(
         params.sample_rate,
         params.channels.as_ref().map(|channels| channels.count()),

@@ -1,19 +1,19 @@
-//! Names the formats that are not read, so that an error can say what the file is.
+//! Names the formats that are recognised but not read, so that an error can name the file's format.
 //!
-//! Containers are looked for before the decoder sees the file: it searches the first megabyte for
-//! anything familiar, and would find stray MP3 frames in an AVI file.
+//! Containers are checked before the decoder reads the file. The decoder searches the first megabyte for any
+//! format that it knows, and would find stray MP3 frames in an AVI file.
 
 use symphonia::core::codecs::audio::AudioCodecId;
 use symphonia::core::codecs::audio::well_known::*;
 
-/// Number of bytes from the start of a file that [`container`] wants to see.
+/// Number of bytes from the start of a file that [`container`] checks.
 pub(super) const HEAD_BYTES: u64 = 4096;
 
-/// Names the container if it is one that is known and not read.
+/// Names the container if it is one that is recognised but not read.
 ///
-/// `head` is the start of the file, [`HEAD_BYTES`] or the whole of it.
+/// `head` is the first [`HEAD_BYTES`] of the file, or the whole of a shorter file.
 pub(super) fn container(head: &[u8]) -> Option<&'static str> {
-    // Signatures from each format's specification, or where none is public, from its files.
+    // Signatures from each format's specification; if none is public, from files of the format.
     const SIGNATURES: &[(usize, &[u8], &str)] = &[
         (
             0,
@@ -61,7 +61,7 @@ pub(super) fn container(head: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// Names the codec of a WAV file, by the format tag of RFC 2361, if it is one that is not read.
+/// Names the codec of a WAV file by its format tag (RFC 2361), if the codec is not read.
 fn wave_codec(tag: u16) -> Option<&'static str> {
     Some(match tag {
         0x0010 => "OKI ADPCM",
@@ -83,7 +83,7 @@ fn wave_codec(tag: u16) -> Option<&'static str> {
     })
 }
 
-/// Names a codec that the decoder knows of and does not read, or gives its code.
+/// Names a codec that the decoder recognises but does not read; else gives the codec's code.
 pub(super) fn codec(id: AudioCodecId) -> String {
     let name = match id {
         CODEC_ID_OPUS => "Opus",

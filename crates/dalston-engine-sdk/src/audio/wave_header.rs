@@ -1,14 +1,14 @@
-//! Lengths in a WAV header that are not to be believed.
+//! Finds wrong lengths in a WAV header.
 //!
-//! A recorder writes them when it stops. Until then, and for ever if it crashed, they are 0 or stale,
-//! and a reader that believes them finds an empty file before an hour of speech.
+//! A recorder writes the lengths when it stops. Before that, and for ever if it crashed, they are 0 or stale.
+//! A reader that trusts such a length finds no sound, although an hour of speech may follow.
 
-/// What stands for "unknown" in a WAV header.
+/// The value for an unknown length in a WAV header.
 pub(super) const UNKNOWN: [u8; 4] = [0xff; 4];
 
-/// Returns where in the file the lengths stand that should be read as [`UNKNOWN`].
+/// Returns the offsets of the lengths that must be read as [`UNKNOWN`].
 ///
-/// `head` is the start of a file of `n_bytes`; other files than WAV have none.
+/// `head` is the start of a file of `n_bytes`. A file that is not WAV has no such lengths.
 pub(super) fn unbelievable_lengths(head: &[u8], n_bytes: u64) -> [Option<u64>; 2] {
     if !head.starts_with(b"RIFF") || head.get(8..12) != Some(b"WAVE") {
         return [None; 2];
@@ -26,6 +26,7 @@ pub(super) fn unbelievable_lengths(head: &[u8], n_bytes: u64) -> [Option<u64>; 2
         // Chunks begin at even offsets.
         chunk += 8 + (length as usize).next_multiple_of(2);
     };
-    // The length of the whole says nothing that the length of the data does not.
+    // The length of the whole file, at offset 4, adds nothing to the length of the data: it is always
+    // read as unknown.
     [Some(4), data_length]
 }

@@ -1,15 +1,15 @@
-//! Looks variables up and says what is wrong with them.
+//! Looks up variables, checks their values, and names the variable that is wrong.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::str::FromStr;
 
 use super::variables::{REDIS_URL, S3_ENDPOINT, Variable};
-use super::{ConfigError, Secret};
 
-/// Where variables come from: the process, or a test.
+/// The source of variables: the process's environment, or a test's.
 pub(super) struct Environment<'a>(pub(super) &'a dyn Fn(&str) -> Option<OsString>);
 
-/// A value, and the name it was found under.
+/// A value, and the name of the variable that was set.
 pub(super) struct Value {
     pub(super) text: String,
     name: &'static str,
@@ -26,7 +26,7 @@ impl Value {
 }
 
 impl Environment<'_> {
-    /// The variable's value, or that of its fallback; an empty value is none.
+    /// The variable's value, else that of its fallback. An empty value counts as not set.
     pub(super) fn value(&self, variable: &Variable) -> Result<Option<Value>, ConfigError> {
         for name in [variable.name, variable.fallback] {
             if name.is_empty() {
@@ -51,7 +51,7 @@ impl Environment<'_> {
         Ok(value.map_or_else(default, |value| value.text))
     }
 
-    /// A name that becomes a part of keys.
+    /// A name that becomes a part of keys in Redis and in the store.
     pub(super) fn id_or(
         &self,
         variable: &Variable,
@@ -106,7 +106,7 @@ impl Environment<'_> {
         }
     }
 
-    /// One of several words, in any case; the first is the default.
+    /// One of several words, in upper or lower case; the first is the default.
     pub(super) fn one_of<T: Copy>(
         &self,
         variable: &Variable,
@@ -131,7 +131,7 @@ impl Environment<'_> {
         if known("redis://") || known("rediss://") {
             return Ok(Secret::new(value.text));
         }
-        // Not shown: whatever it is, it may hold a password.
+        // Not shown: any value may hold a password.
         Err(ConfigError::Value {
             name: value.name,
             value: "***".to_owned(),
@@ -139,13 +139,13 @@ impl Environment<'_> {
         })
     }
 
-    /// The server of one's own, if any.
+    /// The address of an S3 server other than AWS; `None` if none is set.
     pub(super) fn endpoint(&self) -> Result<Option<String>, ConfigError> {
         let Some(value) = self.value(&S3_ENDPOINT)? else {
             return Ok(None);
         };
         let known = |scheme| value.text.starts_with(scheme);
-        // Credentials have no place in it, and errors of the store would print them.
+        // Credentials are refused here, because errors of the store print the address.
         if (known("http://") || known("https://")) && !value.text.contains('@') {
             return Ok(Some(value.text));
         }
@@ -155,4 +155,49 @@ impl Environment<'_> {
             expected: "http://host:port or https://host:port, without credentials".to_owned(),
         })
     }
+}
+
+/// A value that no log, error or debug output shows.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a value.
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(value.into())
+    }
+
+    /// The value itself, for the code that connects.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// A variable that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The value is not one of those expected.
+    #[error("{name} is {value}, expected {expected}")]
+    Value {
+        /// The variable that was set.
+        name: &'static str,
+        /// The value, quoted; stars in place of a secret.
+        value: String,
+        /// The values that are allowed.
+        expected: String,
+    },
+
+    /// The value is no text.
+    #[error("{name} is not valid UTF-8")]
+    NotText {
+        /// The variable that was set.
+        name: &'static str,
+    },
 }

@@ -1,12 +1,12 @@
-//! A worker's settings: the environment, read once and checked.
+//! A worker's settings: reads the environment once and checks it.
 //!
-//! The names are those of Dalston's HEAD; the M22 names count where those are not set. An empty value
-//! is no value. What is wrong is refused by name, before anything is connected or loaded.
+//! The names are those of Dalston's HEAD. Where one is not set, the M22 era's name is read. An empty value
+//! counts as not set. A wrong value is refused with the variable's name, before anything is connected or
+//! loaded.
 
 mod environment;
 mod variables;
 
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,9 +14,10 @@ use crate::contract::Contract;
 
 use environment::Environment;
 
+pub use environment::{ConfigError, Secret};
 pub use variables::{VARIABLES, Variable, markdown};
 
-/// Everything that a worker is told from outside.
+/// All settings of a worker.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// Which Dalston the worker talks to.
@@ -25,65 +26,65 @@ pub struct Config {
     pub engine_id: String,
     /// This worker's name.
     pub worker_id: String,
-    /// The queue, with its credentials.
+    /// The address of the queue's Redis server, with its credentials.
     pub redis_url: Secret,
-    /// The store.
+    /// The object store.
     pub store: StoreConfig,
-    /// Where the engine is to run.
+    /// The device that the engine runs on.
     pub device: DeviceChoice,
-    /// The model of a task that names none; `None` leaves it to the engine.
+    /// The model of a task that names none; with `None` the engine chooses.
     pub default_model: Option<String>,
-    /// The folder that models are in; `None` leaves it to the engine.
+    /// The folder that models are in; with `None` the engine chooses.
     pub model_dir: Option<PathBuf>,
     /// How many models stay in memory, 1 to 64.
     pub max_loaded_models: usize,
-    /// How many tasks an engine that can do several works on at a time, 1 to 64; `None` leaves it to the
-    /// engine.
+    /// How many tasks an engine works on at a time, if it can work on several, 1 to 64; with `None` the
+    /// engine chooses.
     pub max_in_flight: Option<usize>,
-    /// How much of a GPU's memory the engine may take, in MB; `None` is all that is free.
+    /// How much of a GPU's memory the engine may take, in MB; `None` is all free memory.
     pub vram_budget_mb: Option<u64>,
-    /// The port of health pages and metrics; 0 takes a free one.
+    /// The port of health pages and metrics; 0 binds a free one.
     pub metrics_port: u16,
-    /// What is logged, and how.
+    /// The log's level and format.
     pub logs: LogConfig,
-    /// Silence after which a worker's tasks go to others.
+    /// How long a worker may fail to renew its lease before its tasks go to others.
     pub lease: Duration,
-    /// What running work has after SIGTERM.
+    /// How long running tasks may go on after SIGTERM.
     pub grace: Duration,
-    /// How often a task may take its worker down, 1 to 100.
+    /// How often a task may end its worker before the task fails, 1 to 100.
     pub max_deliveries: u32,
-    /// For the registry: where the pipeline runs.
+    /// Where the pipeline runs, for the registry.
     pub deploy_env: String,
-    /// For the registry: the machine.
+    /// The machine's name, for the registry.
     pub hostname: String,
 }
 
-/// The object store. Credentials are not a part of it: they come by the usual chain of AWS.
+/// The settings of the object store. Credentials are not among them: they come from AWS's usual chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreConfig {
-    /// The one bucket that tasks may name.
+    /// The only bucket that tasks may name.
     pub bucket: String,
-    /// Its region; `None` leaves it to the chain of AWS.
+    /// The bucket's region; with `None` AWS's usual chain decides.
     pub region: Option<String>,
-    /// A server of one's own; `None` is AWS.
+    /// The address of an S3 server; `None` is AWS.
     pub endpoint: Option<String>,
 }
 
-/// Where the engine is to run.
+/// The device that the engine runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeviceChoice {
     /// A GPU if there is one.
     Auto,
     /// The CPU.
     Cpu,
-    /// A GPU, or nothing.
+    /// A GPU; without one the worker does not start.
     Cuda,
 }
 
-/// What is logged, and how.
+/// The log's level and format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogConfig {
-    /// The least important level that is logged.
+    /// The least severe level that is logged.
     pub level: tracing::Level,
     /// The format.
     pub format: LogFormat,
@@ -92,65 +93,20 @@ pub struct LogConfig {
 /// The format of a line of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
-    /// One JSON object, in the words of the Python fleet.
+    /// One JSON object per line, with the keys of the Python fleet.
     Json,
-    /// For people.
+    /// Text for people.
     Console,
-}
-
-/// A value that is printed nowhere.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Keeps a value from being printed.
-    pub fn new(value: impl Into<String>) -> Self {
-        Self(value.into())
-    }
-
-    /// The value, for the one who connects.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
-
-/// A variable that cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConfigError {
-    /// A value that means nothing.
-    #[error("{name} is {value}, expected {expected}")]
-    Value {
-        /// The variable that was set.
-        name: &'static str,
-        /// Its value, quoted; stars in place of a secret.
-        value: String,
-        /// What it may be.
-        expected: String,
-    },
-
-    /// No text.
-    #[error("{name} is not valid UTF-8")]
-    NotText {
-        /// The variable that was set.
-        name: &'static str,
-    },
 }
 
 impl Config {
     /// Reads the environment of the process.
     ///
-    /// `engine_id` is the engine's own id, where the environment gives no other.
+    /// `engine_id` is used where the environment sets no engine id.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`]: print it and end.
+    /// [`ConfigError`]: print it and end the process.
     pub fn from_env(engine_id: &str) -> Result<Self, ConfigError> {
         Self::read(
             &Environment(&|name: &str| std::env::var_os(name)),
@@ -218,7 +174,7 @@ impl Config {
     }
 }
 
-/// What the machine calls itself. Containers are called by their id, which outlives a restart.
+/// The machine's name. A container's is its id, which stays the same when the container restarts.
 fn host_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     match name.trim() {
@@ -227,7 +183,7 @@ fn host_name() -> String {
     }
 }
 
-/// A host's name as a worker's name: what a key cannot hold becomes a dash.
+/// Makes a worker's name of a host's name: a character that a key cannot hold becomes a dash.
 fn plain(name: &str) -> String {
     let plain = |c: char| match c {
         '.' | '_' | '-' => c,

@@ -1,4 +1,4 @@
-//! The environment, right and wrong.
+//! Correct and wrong environments.
 
 use std::collections::HashMap;
 use std::ffi::OsString;

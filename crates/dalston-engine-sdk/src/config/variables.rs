@@ -3,13 +3,13 @@
 /// A setting that comes from the environment.
 #[derive(Debug)]
 pub struct Variable {
-    /// What the pipeline calls it today.
+    /// The variable's name in today's pipeline.
     pub name: &'static str,
-    /// What it was called in the M22 era, or another name that also counts; empty if there is none.
+    /// The variable's name in the M22 era, or another name that is also read; empty if there is none.
     pub fallback: &'static str,
-    /// What holds when neither is set, in words or as it would be typed.
+    /// The value when neither name is set, in words or as a person would type it.
     pub default: &'static str,
-    /// What it does.
+    /// What the variable sets.
     pub meaning: &'static str,
 }
 
@@ -22,7 +22,7 @@ macro_rules! variables {
             meaning: $meaning,
         };)*
 
-        /// All of them, in the order of a manual.
+        /// All variables, in the order of the manual.
         pub const VARIABLES: &[&Variable] = &[$(&$name),*];
     };
 }
@@ -72,8 +72,8 @@ variables! {
         "what the registry says about the machine";
 }
 
-/// The table as Markdown, for the manual. Credentials of the store have no row of their own here: they
-/// come by the usual chain of AWS.
+/// The table as Markdown, for the manual. The store's credentials have no row: they come from AWS's usual
+/// chain.
 pub fn markdown() -> String {
     let row = |it: &&Variable| {
         let fallback = match it.fallback {

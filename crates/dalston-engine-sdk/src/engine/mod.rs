@@ -1,14 +1,14 @@
 //! The two traits of an engine: it loads once, and then turns one task after another into a result.
 //!
 //! An [`Engine`] works on one task at a time, a [`BatchEngine`] on several. One thread owns the engine
-//! ([`EngineHandle`] starts it). Whoever has a task to run, such as the queue's runner, passes it to the
+//! ([`EngineHandle`](thread::EngineHandle) starts it). Whoever has a task to run, such as the queue's runner, passes it to the
 //! handle and awaits the result.
 
 mod capabilities;
 mod state;
 mod task;
 mod tasks;
-mod thread;
+pub(crate) mod thread;
 
 use crate::error::TaskError;
 
@@ -16,7 +16,6 @@ pub use capabilities::{Capabilities, EngineHealth};
 pub use state::{EngineState, LoadedEngine};
 pub use task::{StopReason, TaskContext, TaskInput, TaskOutput, TaskResult};
 pub use tasks::{Task, Tasks};
-pub use thread::EngineHandle;
 
 /// A stage of the pipeline that works on one task at a time.
 ///

@@ -1,9 +1,11 @@
-//! Which tasks this process holds: those whose [`Claim`](super::Claim) is alive.
+//! The tasks that this process holds: those whose [`Claim`](super::Claim) is alive.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-/// What a queue knows a claimed task by. The claim owns it; the queue only watches it, so that a claim
-/// that is dropped, by a panic for example, is a task that is not held.
+/// The id by which a queue knows a claimed task.
+///
+/// The claim owns the receipt, and the queue only watches it. So a claim that is dropped, for example by a
+/// panic, is a task that is no longer held, and no code has to say so.
 #[derive(Clone, Debug, Default)]
 pub struct Receipt(Arc<str>);
 
@@ -13,14 +15,16 @@ impl Receipt {
     }
 }
 
-/// The receipts that are alive.
+/// The receipts of live claims. A task that the server lists for this worker, but that is not held here,
+/// comes again with the next call of `claim`.
 #[derive(Debug, Default)]
 pub(super) struct Held(Mutex<Vec<Weak<str>>>);
 
 impl Held {
-    /// A receipt that counts as held until it is dropped.
+    /// Makes a receipt that counts as held until it is dropped.
     pub(super) fn take(&self, id: &str) -> Receipt {
         let receipt = Arc::from(id);
+        // The lists are short, and a panic cannot leave them half changed: poison is ignored.
         let mut watched = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         watched.retain(|one| one.strong_count() > 0);
         watched.push(Arc::downgrade(&receipt));

@@ -1,23 +1,27 @@
-//! A worker id and who has it: one process at a time, for as long as it renews its lease.
+//! The lease of a worker id: one process at a time has the id, for as long as it renews the lease.
+//!
+//! The lease is the heartbeat key, whose value is the nonce of the process and which lapses by itself. Every
+//! script of a worker first compares the nonce, so a process whose id another one has taken changes nothing
+//! more.
 
 use std::time::Duration;
 
 use redis::Script;
 use tokio::time::{Instant, sleep};
 
-use super::QueueError;
+use super::claim::QueueError;
 use super::server::Server;
 
-/// How one process shows that it is alive, and that it is itself.
+/// The lease of one process.
 #[derive(Debug)]
 pub(super) struct Lease {
     pub(super) worker: String,
-    /// Told apart from an earlier or a second process of the same worker id.
+    /// Unique to this process: tells it from an earlier or a second process of the same worker id.
     pub(super) nonce: String,
     pub(super) length: Duration,
-    /// The key that lapses when the worker is silent.
+    /// The heartbeat key, which lapses when the worker does not renew it.
     pub(super) heartbeat: String,
-    /// The sorted set of all workers of the engine, by when they were last seen.
+    /// The sorted set of all workers of the engine, by the time of their last heartbeat.
     pub(super) workers: String,
 }
 
@@ -36,15 +40,20 @@ impl Lease {
         self.length.as_millis() as u64
     }
 
-    /// Whether the dead are to be looked after, which was done last at this time. For a lease after an outage
-    /// nobody is taken for dead: the living renew their leases first.
-    pub(super) fn is_time_for_the_dead(&self, last: Option<Instant>, server: &Server) -> bool {
+    /// Whether to reclaim the tasks of dead workers now; `last` is when it was last done.
+    ///
+    /// Three times a lease is enough. For one lease after an outage of the server no worker counts as dead:
+    /// leases lapsed while nobody could renew them, and the living renew theirs first.
+    pub(super) fn is_reclaim_due(&self, last: Option<Instant>, server: &Server) -> bool {
         last.is_none_or(|last| last.elapsed() >= self.length / 3)
             && server.is_steady_for(self.length)
     }
 
-    /// Takes the worker id. One that somebody holds is watched for up to a lease: when it lapses this
-    /// is the restart of a dead worker, when it is renewed this is a twin.
+    /// Takes the worker id.
+    ///
+    /// If another process holds the id, its lease is watched for up to one lease. A lease that lapses was
+    /// that of a dead process, and this process is its restart. A lease that is renewed belongs to a living
+    /// process, and this one must not start.
     pub(super) async fn take(&self, server: &Server) -> Result<(), QueueError> {
         let script = Script::new(include_str!("join.lua"));
         let mut join = script.prepare_invoke();
@@ -52,13 +61,15 @@ impl Lease {
         join.arg(&self.nonce)
             .arg(self.length_ms())
             .arg(&self.worker);
-        // The holder may run with a longer lease than this process.
+        // The remaining time and not this process's lease length: the holder may use a longer lease.
         let mut left: u64 = server.run(&join).await?;
         let end = Instant::now() + Duration::from_millis(left) + self.length;
         while left > 0 {
             let pause = Duration::from_millis(left).min(self.length / 10);
+            // One more millisecond, so that the key has lapsed when its remaining time is over.
             sleep(pause + Duration::from_millis(1)).await;
             let now_left = server.run(&join).await?;
+            // The remaining time only falls unless the holder renews.
             if now_left > left || Instant::now() > end {
                 return Err(QueueError::Superseded);
             }
@@ -68,7 +79,7 @@ impl Lease {
     }
 }
 
-/// What the heartbeats of all of an engine's workers begin with.
+/// Prefix of the heartbeat keys of an engine's workers.
 pub(super) fn heartbeat_prefix(engine_id: &str) -> String {
     format!("dalston:heartbeat:{engine_id}:")
 }

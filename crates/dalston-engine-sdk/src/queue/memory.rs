@@ -1,4 +1,5 @@
-//! A queue in memory: the contract without a server, for tests and for an engine on its own.
+//! A queue in memory: the contract of queues without a server, for tests and for an engine without a
+//! pipeline.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,21 +9,23 @@ use async_trait::async_trait;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::claim::{Claim, Event, Queue, QueueError, Record};
 use super::held::Held;
-use super::{Claim, Event, Queue, QueueError, Record};
 
-/// The place where tasks wait; what Redis is to the other queues. Clones are the same place.
+/// Holds the tasks and the leases, as Redis does for the other queues. Clones share one state.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryBroker {
     state: Arc<Mutex<State>>,
-    bell: Arc<Notify>,
+    /// Wakes a worker that waits for a task.
+    pushed: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// Next in line first.
+    /// Tasks that nobody has claimed, the next one first.
     waiting: VecDeque<String>,
-    /// Which worker has which task; by a number, because a task may be queued twice.
+    /// Claimed tasks and their workers. The key is the number of the claim, because one task may be queued
+    /// twice.
     taken: BTreeMap<u64, Taken>,
     n_taken: u64,
     deliveries: HashMap<String, u32>,
@@ -54,15 +57,15 @@ pub struct MemoryQueue {
 }
 
 impl MemoryBroker {
-    /// Puts a task at the end of the line, with its hash.
+    /// Adds a task to the end of the queue, with its hash.
     pub fn push(&self, task_id: &str, metadata: BTreeMap<String, String>) {
         let mut state = self.state();
         state.metadata.insert(task_id.to_owned(), metadata);
         state.waiting.push_back(task_id.to_owned());
-        self.bell.notify_one();
+        self.pushed.notify_one();
     }
 
-    /// A process that works under the id `worker`.
+    /// Connects a process that works under the id `worker`.
     pub fn connect(&self, worker: &str, lease: Duration) -> MemoryQueue {
         MemoryQueue {
             broker: self.clone(),
@@ -73,7 +76,7 @@ impl MemoryBroker {
         }
     }
 
-    /// Everything that was published, oldest first.
+    /// All published events, oldest first.
     pub fn events(&self) -> Vec<Event> {
         self.state().events.clone()
     }
@@ -84,7 +87,7 @@ impl MemoryBroker {
 }
 
 impl State {
-    /// Keeps the worker's lease, unless another process has the id.
+    /// Takes or renews the worker's lease, unless another process holds the id.
     fn keep_lease(&mut self, queue: &MemoryQueue) -> Result<(), QueueError> {
         let now = Instant::now();
         match self.leases.get(&queue.worker) {
@@ -101,7 +104,7 @@ impl State {
         Ok(())
     }
 
-    /// Checks that the worker has the task.
+    /// Checks that the worker holds the task; returns the number of the claim.
     fn check(&self, queue: &MemoryQueue, claim: &Claim) -> Result<u64, QueueError> {
         let lease = self.leases.get(&queue.worker);
         if lease.is_some_and(|held| held.holder != queue.nonce && held.end > Instant::now()) {
@@ -116,8 +119,8 @@ impl State {
         }
     }
 
-    /// Puts back what nobody holds: the dead's tasks, and those of lost claims of `queue`.
-    fn look_after(&mut self, queue: &MemoryQueue) {
+    /// Puts back the tasks that no claim holds: those of dead workers, and those whose claim `queue` dropped.
+    fn reclaim(&mut self, queue: &MemoryQueue) {
         let now = Instant::now();
         let held = queue.held.ids();
         let (leases, taken) = (&self.leases, &mut self.taken);
@@ -132,7 +135,7 @@ impl State {
                 }
             })
             .collect();
-        // Newest first, each to the front, so that the oldest is next in line.
+        // The newest first, each to the front, so that the oldest ends up at the front.
         for (_, taken) in free.into_iter().rev() {
             self.waiting.push_front(taken.task_id);
         }
@@ -143,7 +146,7 @@ impl MemoryQueue {
     fn take(&self) -> Result<Option<Claim>, QueueError> {
         let mut state = self.broker.state();
         state.keep_lease(self)?;
-        state.look_after(self);
+        state.reclaim(self);
         let Some(task_id) = state.waiting.pop_front() else {
             return Ok(None);
         };
@@ -191,13 +194,13 @@ impl Queue for MemoryQueue {
         }
     }
 
-    async fn claim(&self, patience: Duration) -> Result<Option<Claim>, QueueError> {
+    async fn claim(&self, max_wait: Duration) -> Result<Option<Claim>, QueueError> {
         if let Some(claim) = self.take()? {
             return Ok(Some(claim));
         }
-        let patience = patience.min(self.lease / 2);
-        // Whether the bell rang or not: the lease of a dead worker may have lapsed.
-        let _ = timeout(patience, self.broker.bell.notified()).await;
+        let max_wait = max_wait.min(self.lease / 2);
+        // After a timeout as well: the lease of a dead worker may have lapsed meanwhile.
+        let _ = timeout(max_wait, self.broker.pushed.notified()).await;
         self.take()
     }
 
@@ -228,7 +231,7 @@ impl Queue for MemoryQueue {
             0 => state.deliveries.remove(&task_id),
             n => state.deliveries.insert(task_id, n),
         };
-        self.broker.bell.notify_one();
+        self.broker.pushed.notify_one();
         Ok(())
     }
 
@@ -255,7 +258,7 @@ impl Queue for MemoryQueue {
         let mut state = self.broker.state();
         state.keep_lease(self)?;
         state.leases.remove(&self.worker);
-        self.broker.bell.notify_one();
+        self.broker.pushed.notify_one();
         Ok(())
     }
 
@@ -264,7 +267,7 @@ impl Queue for MemoryQueue {
     }
 }
 
-/// A receipt of this queue is the number of the taking.
+/// The number of the claim, which is the text of this queue's receipts.
 fn number(receipt: &str) -> u64 {
     receipt.parse().unwrap_or(u64::MAX)
 }

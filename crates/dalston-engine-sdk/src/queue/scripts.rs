@@ -1,15 +1,15 @@
-//! What a worker does in one step, as scripts that the server runs whole or not at all.
+//! The scripts with which a worker changes the queue. The server runs each whole or not at all.
 
 use redis::Script;
 
-/// Comes before each: a worker whose id another process has taken over changes nothing.
+/// The beginning of every script: a worker whose id another process has taken changes nothing.
 const OWNED: &str = include_str!("owned.lua");
 
-/// Comes before the scripts that claim.
+/// The beginning of the scripts that claim: reads a task's hash.
 const HASH: &str = include_str!("hash.lua");
 
-/// The six steps that move a task or keep a worker alive. Their first key is the worker's heartbeat,
-/// their first argument its nonce.
+/// The six scripts that move a task or keep a worker alive. The first key of each is the worker's heartbeat,
+/// the first argument its nonce.
 #[derive(Debug)]
 pub(super) struct Scripts {
     pub(super) claim: Script,

@@ -1,4 +1,4 @@
-//! One Redis server: a pool of connections, a time-out on every call, and errors sorted.
+//! One Redis server: pools its connections, limits the time of every call, and sorts its errors.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,35 +14,35 @@ use redis::{
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-use super::QueueError;
+use super::claim::QueueError;
 
-/// Longest that a command that does not wait for anything may take, connecting included.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Longest time for a command that does not wait for a task, connecting included.
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Longest that connecting may take: less than [`PATIENCE`], so that a second server address is tried.
+/// Longest time for connecting: less than [`CALL_TIMEOUT`], so that a host's second address is tried as well.
 const CONNECT: Duration = Duration::from_secs(3);
 
-/// Shortest wait for a task: to Redis, 0 means for ever.
+/// Shortest wait for a task, because Redis reads 0 as "without end".
 pub(super) const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
 /// A Redis (or Valkey) server of version 6.2 or later.
 pub(super) struct Server {
     pool: Pool,
-    /// For commands that wait for a task; kept out of the pool, because a waiting connection answers
-    /// nothing else.
+    /// The connection for commands that wait for a task. It is not in the pool, because a connection that
+    /// waits answers no other command.
     waiting: Mutex<Option<MultiplexedConnection>>,
-    /// When a call that waits for no task last got no answer.
+    /// When a call last got no answer, apart from calls that wait for a task.
     silent_at: std::sync::Mutex<Option<Instant>>,
 }
 
 impl Server {
-    /// The server at `redis://[user:password@]host[:port][/db]`, or `rediss://` for TLS. Connects to
-    /// nothing yet.
+    /// The server at `redis://[user:password@]host[:port][/db]`, or `rediss://` for TLS. Makes no
+    /// connection yet.
     pub(super) fn new(url: &str) -> Result<Self, QueueError> {
         let limits = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT))
-            .set_response_timeout(Some(PATIENCE));
-        // The cause may quote the URL, and the URL a password: neither is told.
+            .set_response_timeout(Some(CALL_TIMEOUT));
+        // The cause is left out: it may quote the URL, and the URL may hold a password.
         let manager =
             Manager::new_with_config(url, limits).map_err(|_| QueueError::Unsuitable {
                 reason: "REDIS_URL is not the address of a Redis server, expected \
@@ -51,7 +51,7 @@ impl Server {
             })?;
         let pool = Pool::builder(manager)
             .max_size(16)
-            .wait_timeout(Some(PATIENCE))
+            .wait_timeout(Some(CALL_TIMEOUT))
             .create_timeout(Some(CONNECT))
             .recycle_timeout(Some(CONNECT))
             .runtime(Runtime::Tokio1)
@@ -85,20 +85,20 @@ impl Server {
         .await
     }
 
-    /// Whether no call has failed to get an answer for so long. Before that the living may not have renewed
-    /// their leases.
+    /// Whether every call of the last `time` was answered. Sooner after an outage, living workers may not
+    /// have renewed their leases yet.
     pub(super) fn is_steady_for(&self, time: Duration) -> bool {
         let silent_at = self.silent_at.lock();
         let silent_at = silent_at.unwrap_or_else(PoisonError::into_inner);
         silent_at.is_none_or(|at| at.elapsed() >= time)
     }
 
-    /// Waits for an answer, but not for ever, and takes note if there is none.
+    /// Waits for an answer, at most [`CALL_TIMEOUT`], and records when there is none.
     async fn limited<T>(
         &self,
         answer: impl Future<Output = Result<T, QueueError>>,
     ) -> Result<T, QueueError> {
-        let answer = timeout(PATIENCE, answer).await.map_err(unavailable);
+        let answer = timeout(CALL_TIMEOUT, answer).await.map_err(unavailable);
         let answer = answer.flatten();
         if let Err(QueueError::Unavailable { .. }) = answer {
             let silent_at = self.silent_at.lock();
@@ -107,10 +107,13 @@ impl Server {
         answer
     }
 
-    /// Runs a command that waits for a task up to `patience`. When the future is dropped, the
-    /// connection goes with it, so that the server stops waiting as well.
-    pub(super) async fn wait(&self, command: &Cmd, patience: Duration) -> Result<(), QueueError> {
-        let limit = patience + PATIENCE;
+    /// Runs a command that waits for a task, at most `wait`.
+    ///
+    /// The connection is taken out of its place for the time of the command. If the future is dropped, the
+    /// connection is dropped with it, and the server stops waiting as well. A failed command drops the
+    /// connection, too.
+    pub(super) async fn wait(&self, command: &Cmd, wait: Duration) -> Result<(), QueueError> {
+        let limit = wait + CALL_TIMEOUT;
         let mut waiting = self.waiting.lock().await;
         let mut server = match waiting.take() {
             Some(server) => server,
@@ -128,14 +131,16 @@ impl Server {
 }
 
 impl fmt::Debug for Server {
-    /// Shows no address: it may hold a password.
+    /// Shows no address, because it may hold a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server").finish_non_exhaustive()
     }
 }
 
-/// The fields of a hash or an entry, written by others. What is no UTF-8 in them is replaced: the task is
-/// then wrong in its own way and fails, instead of being an answer that no worker can read.
+/// The fields of a hash or of a stream's entry.
+///
+/// Other programs write these fields. Bytes that are no UTF-8 are replaced, so that only this task fails.
+/// Otherwise the client would refuse the whole answer, and every worker would get it again.
 #[derive(Debug)]
 pub(super) struct Fields(pub(super) BTreeMap<String, String>);
 
@@ -148,32 +153,32 @@ impl FromRedisValue for Fields {
     }
 }
 
-/// Sorts what a server answers. The scripts' own refusals come as error codes.
+/// Sorts an error of the server. The scripts report their refusals as error codes.
 fn sorted(err: RedisError) -> QueueError {
     match err.code() {
-        // A group that is gone holds nothing.
+        // A group that does not exist holds no task.
         Some("NOTHELD" | "NOGROUP") => QueueError::NotHeld,
         Some("SUPERSEDED") => QueueError::Superseded,
-        // A cluster has the two keys of the first script, the one that joins, in different slots.
+        // In a cluster the two keys of the first script, which joins, are in different hash slots.
         Some("CROSSSLOT" | "MOVED" | "ASK" | "CLUSTERDOWN") => cluster(),
         _ => unavailable(err),
     }
 }
 
-/// Why there is no connection.
+/// Sorts an error of connecting.
 fn unconnected(err: PoolError) -> QueueError {
     let PoolError::Backend(err) = err else {
         return unavailable(err);
     };
-    // The words are those of rustls, whose own error the client keeps to itself.
-    let told = err.to_string();
-    match told.strip_prefix("invalid peer certificate: ") {
+    // The client does not expose rustls's error, so its text is matched.
+    let text = err.to_string();
+    match text.strip_prefix("invalid peer certificate: ") {
         Some(why) => unavailable(Untrusted(why.to_owned())),
         None => sorted(err),
     }
 }
 
-/// Why TLS is refused.
+/// The server's certificate is refused.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "the server's certificate is not accepted ({0}); SSL_CERT_FILE names an authority of your own"
@@ -201,8 +206,8 @@ mod tests {
     #[test]
     fn a_bad_address_is_refused_without_its_password() {
         let err = Server::new("http://user:hunter2@example.org").unwrap_err();
-        let told = format!("{err} {err:?}");
-        assert!(told.contains("expected redis://"), "{told}");
-        assert!(!told.contains("hunter2"), "{told}");
+        let text = format!("{err} {err:?}");
+        assert!(text.contains("expected redis://"), "{text}");
+        assert!(!text.contains("hunter2"), "{text}");
     }
 }

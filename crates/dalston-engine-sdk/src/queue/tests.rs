@@ -1,4 +1,4 @@
-//! The contract of queues on memory, in time that passes only when everybody waits.
+//! The contract of queues on memory, with a clock that advances only while every task waits.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

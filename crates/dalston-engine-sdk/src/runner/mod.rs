@@ -26,7 +26,8 @@ use futures_util::future::try_join_all;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use crate::engine::{BatchEngine, EngineHandle, EngineState, LoadedEngine};
+use crate::engine::thread::EngineHandle;
+use crate::engine::{BatchEngine, EngineState, LoadedEngine};
 use crate::error::TaskError;
 use crate::queue::QueueError;
 

@@ -10,7 +10,7 @@ use super::in_flight::InFlight;
 use super::signals::Shutdown;
 use crate::artifacts::Artifacts;
 use crate::contract::Protocol;
-use crate::engine::EngineHandle;
+use crate::engine::thread::EngineHandle;
 use crate::metrics::Metrics;
 use crate::queue::{Queue, QueueError};
 use crate::status::{StatusWriter, WorkerStatus};

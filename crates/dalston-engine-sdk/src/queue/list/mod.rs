@@ -1,9 +1,9 @@
-//! Tasks in a Redis list, as Dalston had it in its M22 era, made safe.
+//! Tasks in a Redis list, as in Dalston's M22 era, but so that no task is lost.
 //!
-//! Dalston's own engines pop a task and have it in memory alone. Here it moves, in one step, from the
-//! queue to the list `dalston:processing:{engine_id}:{worker}`, and leaves it in the same script that
-//! publishes its end. A worker that dies leaves its list behind; any other one moves it back, next in
-//! line, once the heartbeat is gone.
+//! Dalston's own engines pop a task and hold it in memory alone. Here the task moves in one step from the
+//! queue to the list `dalston:processing:{engine_id}:{worker}`, and the script that publishes its end
+//! removes it. A worker that dies leaves its list behind. Once its heartbeat key has lapsed, any other
+//! worker moves the tasks of that list back to the front of the queue.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,17 +13,17 @@ use redis::{Script, ScriptInvocation};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use super::claim::{Claim, Event, Queue, QueueError, Record};
 use super::held::Held;
 use super::keys::{DELIVERIES_KEPT_S, EVENTS, TASK, deliveries_prefix};
 use super::lease::{Lease, heartbeat_prefix};
 use super::scripts::Scripts;
 use super::server::{Fields, SHORTEST_WAIT, Server};
-use super::{Claim, Event, Queue, QueueError, Record};
 
-/// Events that nobody heard are repeated for a day, as long as Dalston keeps a task.
+/// How long an event without a subscriber is published again, in seconds: as long as Dalston keeps a task.
 const REPEAT_S: u64 = 24 * 60 * 60;
 
-/// At most so many of them: some 3 MB.
+/// Most events without a subscriber that are kept: about 3 MB.
 const MAX_UNHEARD: u64 = 10_000;
 
 /// One worker's membership in the list of an engine.
@@ -34,7 +34,10 @@ pub struct ListQueue {
     held: Held,
     keys: Keys,
     scripts: Scripts,
-    /// One claim at a time, and when the dead were last looked after.
+    /// Held by the one slot that claims; its value is when the tasks of dead workers were last reclaimed.
+    ///
+    /// One claim at a time: between the script's answer and the receipt in `held`, a second claim would take
+    /// the same task for one that no claim holds, and hand it out again.
     turn: Mutex<Option<Instant>>,
 }
 
@@ -54,7 +57,7 @@ impl ListQueue {
     ///
     /// # Errors
     ///
-    /// [`QueueError::Unsuitable`] if the URL is none.
+    /// [`QueueError::Unsuitable`] if `url` is no address of a Redis server.
     pub fn new(
         url: &str,
         engine_id: &str,
@@ -79,9 +82,9 @@ impl ListQueue {
         })
     }
 
-    /// Takes what is there, without waiting.
-    async fn take(&self, looked_after: &mut Option<Instant>) -> Result<Option<Claim>, QueueError> {
-        let due = self.lease.is_time_for_the_dead(*looked_after, &self.server);
+    /// Takes the next task, if there is one; does not wait.
+    async fn take(&self, reclaimed_at: &mut Option<Instant>) -> Result<Option<Claim>, QueueError> {
+        let due = self.lease.is_reclaim_due(*reclaimed_at, &self.server);
         let mut claim = self.scripts.claim.prepare_invoke();
         claim.key(&self.lease.heartbeat).key(&self.keys.queue);
         claim.key(&self.keys.processing).key(&self.lease.workers);
@@ -96,7 +99,7 @@ impl ListQueue {
         }
         let taken: Option<(Vec<u8>, u32, Fields)> = self.server.run(&claim).await?;
         if due {
-            *looked_after = Some(Instant::now());
+            *reclaimed_at = Some(Instant::now());
         }
         let Some((task_id, deliveries, Fields(metadata))) = taken else {
             return Ok(None);
@@ -118,8 +121,10 @@ impl ListQueue {
         }))
     }
 
-    /// Takes an entry away that is no text: no task is called that, and nobody can be told of it. Left
-    /// where it is, next in line, it would keep every worker from the tasks behind it.
+    /// Removes an entry that is no text.
+    ///
+    /// No task has such an id, so no event can name it. If the entry stayed next in line, every worker
+    /// would claim it first and never reach the tasks behind it.
     async fn drop_entry(&self, entry: &[u8]) -> Result<(), QueueError> {
         let shown = &entry[..entry.len().min(64)];
         tracing::error!(entry = %shown.escape_ascii(), "queue_entry_dropped");
@@ -128,7 +133,7 @@ impl ListQueue {
         self.server.run_all(&remove).await
     }
 
-    /// Ends a task, with an event or without.
+    /// Ends a task; publishes an event if there is one.
     async fn end(&self, claim: &Claim, event: &str) -> Result<(), QueueError> {
         let mut finish = self.about(&self.scripts.finish, claim);
         finish.key(&self.keys.unheard);
@@ -136,7 +141,7 @@ impl ListQueue {
         self.server.run(&finish).await
     }
 
-    /// A script about one claim: its first keys and arguments are always the same.
+    /// Prepares a script about one claim, with the keys and arguments that all such scripts share.
     fn about<'a>(&self, script: &'a Script, claim: &Claim) -> ScriptInvocation<'a> {
         let mut call = script.prepare_invoke();
         call.key(&self.lease.heartbeat).key(&self.keys.processing);
@@ -152,19 +157,23 @@ impl Queue for ListQueue {
         self.lease.take(&self.server).await
     }
 
-    async fn claim(&self, patience: Duration) -> Result<Option<Claim>, QueueError> {
-        let mut looked_after = self.turn.lock().await;
-        if let Some(claim) = self.take(&mut looked_after).await? {
+    async fn claim(&self, max_wait: Duration) -> Result<Option<Claim>, QueueError> {
+        let mut reclaimed_at = self.turn.lock().await;
+        if let Some(claim) = self.take(&mut reclaimed_at).await? {
             return Ok(Some(claim));
         }
-        // Half a lease at most: when others look after this worker's list, no server waits any more
-        // to put something into it. What moves here is a doorbell; `take` finds it in the list.
-        let patience = patience.min(self.lease.length / 2).max(SHORTEST_WAIT);
+        // Half a lease at most. If this process dies in the wait, the server ends the wait before
+        // the lease lapses, so it moves no task into a list that others have already emptied.
+        //
+        // The answer's value is ignored, because it may get lost with the connection. BLMOVE only wakes
+        // this worker and moves the task into its list, where `take` finds it as a task that no claim
+        // holds.
+        let max_wait = max_wait.min(self.lease.length / 2).max(SHORTEST_WAIT);
         let mut wait = redis::cmd("BLMOVE");
         wait.arg(&self.keys.queue).arg(&self.keys.processing);
-        wait.arg("RIGHT").arg("LEFT").arg(patience.as_secs_f64());
-        self.server.wait(&wait, patience).await?;
-        self.take(&mut looked_after).await
+        wait.arg("RIGHT").arg("LEFT").arg(max_wait.as_secs_f64());
+        self.server.wait(&wait, max_wait).await?;
+        self.take(&mut reclaimed_at).await
     }
 
     async fn start(&self, claim: &Claim, started: &Event) -> Result<(), QueueError> {

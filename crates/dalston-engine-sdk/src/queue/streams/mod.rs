@@ -1,10 +1,10 @@
-//! Tasks in a Redis stream, as Dalston has it today.
+//! Tasks in a Redis stream, as in today's Dalston.
 //!
-//! An entry that is read stays in the group's list of pending entries under the worker's name until it
-//! is acknowledged, which happens in the script that publishes the task's end. While it works, a worker
-//! resets the idle time of its entries well within a lease; an entry of such a worker that is idle for
-//! longer may be claimed by any other. Engines of Dalston's own that read the same stream are judged by
-//! Dalston's rule.
+//! An entry that was read stays pending under the worker's name in the group until the script that publishes
+//! the task's end acknowledges it. A worker's heartbeat resets the idle time of its entries three times a
+//! lease, so an entry that is idle for a whole lease belongs to a dead worker, and any other may claim it.
+//! Dalston's own engines, which may read the same stream, send no such heartbeat: Dalston's own rule decides
+//! when they are dead.
 
 use std::time::Duration;
 
@@ -13,24 +13,24 @@ use redis::{Script, ScriptInvocation};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use super::claim::{Claim, Event, Queue, QueueError, Record};
 use super::held::Held;
 use super::keys::{DELIVERIES_KEPT_S, EVENTS, TASK, deliveries_prefix};
 use super::lease::Lease;
 use super::scripts::Scripts;
 use super::server::{Fields, SHORTEST_WAIT, Server};
-use super::{Claim, Event, Queue, QueueError, Record};
 
-/// The group that all engines read in.
+/// The consumer group of all engines.
 const GROUP: &str = "engines";
 
-/// The events that are kept, and how many of them; the length that Dalston's own engines ask for.
+/// The stream of events, and its approximate length; Dalston's own engines set the same length.
 const EVENT_STREAM: &str = "dalston:events:stream";
 const MAX_EVENTS: u64 = 10_000;
 
-/// Jobs that were cancelled.
+/// Prefix of the keys that mark cancelled jobs.
 const CANCELLED: &str = "dalston:job:cancelled:";
 
-/// Tasks whose engine was not there when they were queued.
+/// The set of tasks that were queued while no engine was there for them.
 const WAITING_TASKS: &str = "dalston:waiting_engine_tasks";
 
 /// The registry of engines.
@@ -39,7 +39,7 @@ const INSTANCES: &str = "dalston:engine:instances";
 const BY_ENGINE: &str = "dalston:engine:engine_id:";
 const BY_STAGE: &str = "dalston:engine:stage:";
 
-/// A record that is not written again lapses.
+/// Lifetime of a registry record after each write, in seconds.
 const RECORD_KEPT_S: i64 = 60;
 
 /// One worker's membership in the stream of an engine.
@@ -54,7 +54,10 @@ pub struct StreamQueue {
     scripts: Scripts,
     /// The stage that this worker is registered under.
     stage: Mutex<Option<String>>,
-    /// One claim at a time, and when the dead were last looked after.
+    /// Held by the one slot that claims; its value is when the tasks of dead workers were last reclaimed.
+    ///
+    /// One claim at a time: between the script's answer and the receipt in `held`, a second claim would take
+    /// the same task for one that no claim holds, and hand it out again.
     turn: Mutex<Option<Instant>>,
 }
 
@@ -67,7 +70,7 @@ impl StreamQueue {
     ///
     /// # Errors
     ///
-    /// [`QueueError::Unsuitable`] if the URL is none.
+    /// [`QueueError::Unsuitable`] if `url` is no address of a Redis server.
     pub fn new(
         url: &str,
         engine_id: &str,
@@ -87,9 +90,9 @@ impl StreamQueue {
         })
     }
 
-    /// Takes what is there, without waiting.
-    async fn take(&self, looked_after: &mut Option<Instant>) -> Result<Option<Claim>, QueueError> {
-        let due = self.lease.is_time_for_the_dead(*looked_after, &self.server);
+    /// Takes the next task, if there is one; does not wait.
+    async fn take(&self, reclaimed_at: &mut Option<Instant>) -> Result<Option<Claim>, QueueError> {
+        let due = self.lease.is_reclaim_due(*reclaimed_at, &self.server);
         let mut claim = self.scripts.claim.prepare_invoke();
         claim.key(&self.lease.heartbeat).key(&self.stream);
         claim.key(&self.lease.workers);
@@ -101,9 +104,10 @@ impl StreamQueue {
             claim.arg(&*id);
         }
         let taken: Option<Taken> = self.server.run(&claim).await?;
-        // One of the dead's tasks at a time; the others are somebody's as soon as he has a hand free.
+        // The script hands out one task of a dead worker per call. Only a call that finds none ends the
+        // reclaiming, so that the next call looks again at once.
         if due && taken.is_none() {
-            *looked_after = Some(Instant::now());
+            *reclaimed_at = Some(Instant::now());
         }
         let Some((entry, Fields(mut message), deliveries, Fields(metadata), cancelled)) = taken
         else {
@@ -119,7 +123,7 @@ impl StreamQueue {
         }))
     }
 
-    /// Ends a task, with an event or without.
+    /// Ends a task; publishes an event if there is one.
     async fn end(&self, claim: &Claim, event: Option<&Event>) -> Result<(), QueueError> {
         let mut finish = self.about(&self.scripts.finish, claim);
         finish.key(EVENT_STREAM);
@@ -132,7 +136,7 @@ impl StreamQueue {
         self.server.run(&finish).await
     }
 
-    /// A script about one claim: its first keys and arguments are always the same.
+    /// Prepares a script about one claim, with the keys and arguments that all such scripts share.
     fn about<'a>(&self, script: &'a Script, claim: &Claim) -> ScriptInvocation<'a> {
         let mut call = script.prepare_invoke();
         call.key(&self.lease.heartbeat).key(&self.stream);
@@ -142,7 +146,7 @@ impl StreamQueue {
         call
     }
 
-    /// The sets of the registry that list this worker.
+    /// The keys of the registry's sets that list this worker.
     fn registry_sets(&self, stage: &str) -> [String; 3] {
         [
             INSTANCES.to_owned(),
@@ -158,24 +162,26 @@ impl Queue for StreamQueue {
         self.lease.take(&self.server).await
     }
 
-    async fn claim(&self, patience: Duration) -> Result<Option<Claim>, QueueError> {
-        let mut looked_after = self.turn.lock().await;
-        if let Some(claim) = self.take(&mut looked_after).await? {
+    async fn claim(&self, max_wait: Duration) -> Result<Option<Claim>, QueueError> {
+        let mut reclaimed_at = self.turn.lock().await;
+        if let Some(claim) = self.take(&mut reclaimed_at).await? {
             return Ok(Some(claim));
         }
-        // What is read here is a doorbell; `take` finds it among the pending entries.
-        let patience = patience.min(self.lease.length / 2).max(SHORTEST_WAIT);
+        // The answer's value is ignored, because it may get lost with the connection. XREADGROUP only wakes
+        // this worker and makes the entry pending under its name, where `take` finds it as an entry that no
+        // claim holds.
+        let max_wait = max_wait.min(self.lease.length / 2).max(SHORTEST_WAIT);
         let mut wait = redis::cmd("XREADGROUP");
         wait.arg("GROUP").arg(GROUP).arg(&self.lease.worker);
         wait.arg("COUNT").arg(1);
-        wait.arg("BLOCK").arg(patience.as_millis() as u64);
+        wait.arg("BLOCK").arg(max_wait.as_millis() as u64);
         wait.arg("STREAMS").arg(&self.stream).arg(">");
-        match self.server.wait(&wait, patience).await {
-            // The group is gone, and made anew by `take`.
+        match self.server.wait(&wait, max_wait).await {
+            // The group does not exist (any more); `take` creates it.
             Ok(()) | Err(QueueError::NotHeld) => {}
             Err(err) => return Err(err),
         }
-        self.take(&mut looked_after).await
+        self.take(&mut reclaimed_at).await
     }
 
     async fn start(&self, claim: &Claim, started: &Event) -> Result<(), QueueError> {

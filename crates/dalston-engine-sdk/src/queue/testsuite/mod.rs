@@ -1,7 +1,7 @@
-//! What every [`Queue`] must do, as tests that run on memory and on Redis alike.
+//! The contract of every [`Queue`], as tests that run on the queue in memory and on Redis.
 //!
-//! [`queue_contract!`](crate::queue_contract) makes one test of each claim below; a [`Backend`] says how
-//! tasks get in and events come out.
+//! [`queue_contract!`](crate::queue_contract) makes one test of each function below. A [`Backend`] adds tasks
+//! and reads events.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -19,21 +19,21 @@ use super::{Claim, Event, Queue, QueueError};
 pub use random_walk::random_walk;
 pub use redis_backend::RedisBackend;
 
-/// The far side of a queue: the orchestrator, and the means to start workers. Fresh for every test.
+/// The other side of a queue: what the orchestrator does, and a way to start workers. New for every test.
 #[async_trait]
 pub trait Backend: Send + Sync {
-    /// A process that works under the id `worker`.
+    /// Connects a process that works under the id `worker`.
     fn connect(&self, worker: &str) -> Arc<dyn Queue>;
 
-    /// Queues a task.
+    /// Adds a task to the queue.
     async fn push(&self, task_id: &str);
 
     /// The messages published so far about the backend's tasks, oldest first.
     async fn events(&self) -> Vec<String>;
 }
 
-/// Makes a test of every claim of the contract. The argument makes a [`Backend`] from the test's name,
-/// in async code; it may return `None` to skip.
+/// Makes one test of each promise of the contract. The argument is an async function that makes a
+/// [`Backend`] from the test's name; it returns `None` to skip the test.
 #[macro_export]
 macro_rules! queue_contract {
     (@each $backend:path, $settings:tt, $($claim:ident)*) => {
@@ -67,13 +67,13 @@ macro_rules! queue_contract {
     };
 }
 
-/// The lease that backends give their workers: short, and yet far longer than a call takes.
+/// The lease that backends give their workers: short, but much longer than a call takes.
 pub const LEASE: Duration = Duration::from_secs(1);
 
-/// No waiting.
+/// A claim that does not wait.
 const NOW: Duration = Duration::ZERO;
 
-/// First in, first out.
+/// The queue is first in, first out.
 pub async fn tasks_come_oldest_first(backend: &dyn Backend) {
     let worker = join(backend, "a").await;
     for task in ["one", "two", "three"] {
@@ -87,7 +87,7 @@ pub async fn tasks_come_oldest_first(backend: &dyn Backend) {
     assert!(worker.claim(NOW).await.unwrap().is_none());
 }
 
-/// The completion is told once, however often it is tried.
+/// The completion is published once, however often a worker reports it.
 pub async fn a_task_ends_once(backend: &dyn Backend) {
     let worker = join(backend, "a").await;
     backend.push("one").await;
@@ -99,7 +99,7 @@ pub async fn a_task_ends_once(backend: &dyn Backend) {
     assert_eq!(backend.events().await, ["started one", "completed one"]);
 }
 
-/// The task of a cancelled job.
+/// The task of a cancelled job ends without an event.
 pub async fn a_discarded_task_ends_without_a_word(backend: &dyn Backend) {
     let worker = join(backend, "a").await;
     backend.push("one").await;
@@ -110,7 +110,7 @@ pub async fn a_discarded_task_ends_without_a_word(backend: &dyn Backend) {
     assert!(backend.events().await.is_empty());
 }
 
-/// Recovery takes a lease; nobody steals before.
+/// A dead worker's task can be claimed after one lease, and not before.
 pub async fn a_dead_workers_task_waits_for_its_lease_and_no_longer(backend: &dyn Backend) {
     let dead = join(backend, "dead").await;
     backend.push("one").await;
@@ -126,7 +126,7 @@ pub async fn a_dead_workers_task_waits_for_its_lease_and_no_longer(backend: &dyn
     assert!(waited <= LEASE * 3, "found only after {waited:?}");
 }
 
-/// A worker that was stopped and goes on after its lease finds out that the task is another's.
+/// A worker that was suspended for longer than its lease learns that another worker holds the task.
 pub async fn a_worker_that_was_silent_too_long_publishes_nothing(backend: &dyn Backend) {
     let silent = join(backend, "silent").await;
     backend.push("one").await;
@@ -148,7 +148,7 @@ pub async fn a_worker_that_was_silent_too_long_publishes_nothing(backend: &dyn B
     assert_eq!(backend.events().await, ["completed one"]);
 }
 
-/// Long work is nobody else's, as long as its worker says that it lives.
+/// A task may take any time as long as its worker renews the lease.
 pub async fn renewing_keeps_a_task_for_longer_than_a_lease(backend: &dyn Backend) {
     let busy = join(backend, "busy").await;
     let idle = join(backend, "idle").await;
@@ -163,7 +163,7 @@ pub async fn renewing_keeps_a_task_for_longer_than_a_lease(backend: &dyn Backend
     finish(&*busy, &one).await.unwrap();
 }
 
-/// A claim that nobody holds, after a panic for example, is not a task that nobody does.
+/// A task whose claim was dropped, for example by a panic, can be claimed again.
 pub async fn a_dropped_claim_comes_again(backend: &dyn Backend) {
     let worker = join(backend, "a").await;
     backend.push("one").await;
@@ -174,7 +174,7 @@ pub async fn a_dropped_claim_comes_again(backend: &dyn Backend) {
     assert_eq!((one.task_id.as_str(), two.task_id.as_str()), ("one", "two"));
 }
 
-/// The same id, another process.
+/// Another process with the same worker id gets the task at once.
 pub async fn a_restarted_worker_gets_its_task_back(backend: &dyn Backend) {
     let before = join(backend, "a").await;
     backend.push("one").await;
@@ -182,7 +182,7 @@ pub async fn a_restarted_worker_gets_its_task_back(backend: &dyn Backend) {
     let after = join(backend, "a").await;
     let one = claim(&*after).await;
     assert_eq!(one.task_id, "one");
-    // The first was not dead after all, only silent. It is to stop.
+    // The first process was only suspended. It must stop.
     let end = finish(&*before, &lost).await;
     assert!(matches!(end, Err(QueueError::Superseded)), "{end:?}");
     let renewed = before.renew().await;
@@ -194,11 +194,11 @@ pub async fn a_restarted_worker_gets_its_task_back(backend: &dyn Backend) {
     finish(&*after, &one).await.unwrap();
 }
 
-/// Two processes under one id would each take the other's tasks for its own.
+/// Each of two processes with one id would take the other's tasks for its own.
 pub async fn a_twin_is_refused(backend: &dyn Backend) {
     let first = join(backend, "a").await;
     let twin = backend.connect("a");
-    let beats = async {
+    let heartbeats = async {
         loop {
             sleep(LEASE / 3).await;
             first.renew().await.unwrap();
@@ -206,7 +206,7 @@ pub async fn a_twin_is_refused(backend: &dyn Backend) {
     };
     let refused = tokio::select! {
         joined = twin.join() => joined,
-        () = beats => unreachable!("beats go on for ever"),
+        () = heartbeats => unreachable!("heartbeats go on for ever"),
     };
     assert!(
         matches!(refused, Err(QueueError::Superseded)),
@@ -215,7 +215,7 @@ pub async fn a_twin_is_refused(backend: &dyn Backend) {
     assert!(first.renew().await.unwrap().is_empty());
 }
 
-/// What may be poison is known by how often work on it began.
+/// The count shows how often work on a task has begun: a task that ends its workers is recognised by it.
 pub async fn a_count_stays_with_a_task_until_its_end(backend: &dyn Backend) {
     let worker = join(backend, "a").await;
     backend.push("one").await;
@@ -223,7 +223,7 @@ pub async fn a_count_stays_with_a_task_until_its_end(backend: &dyn Backend) {
         let one = claim(&*worker).await;
         assert_eq!(one.deliveries, deliveries);
         start(&*worker, &one).await;
-        // Told twice, because an answer was lost: counts once.
+        // Reported twice, as after a lost answer: counts once.
         start(&*worker, &one).await;
     }
     let one = claim(&*worker).await;
@@ -232,7 +232,7 @@ pub async fn a_count_stays_with_a_task_until_its_end(backend: &dyn Backend) {
     assert_eq!(claim(&*worker).await.deliveries, 0);
 }
 
-/// A graceful end is not the task's fault.
+/// A worker that stops in good order does not raise the task's count.
 pub async fn a_task_put_back_is_next_in_line_with_its_count_as_before(backend: &dyn Backend) {
     let worker = join(backend, "a").await;
     backend.push("one").await;
@@ -246,7 +246,7 @@ pub async fn a_task_put_back_is_next_in_line_with_its_count_as_before(backend: &
     assert_eq!((one.task_id.as_str(), one.deliveries), ("one", 0));
 }
 
-/// No lease has to lapse.
+/// Another worker need not wait for the lease to lapse.
 pub async fn a_worker_that_leaves_frees_its_tasks_at_once(backend: &dyn Backend) {
     let leaving = join(backend, "leaving").await;
     backend.push("one").await;
@@ -256,27 +256,27 @@ pub async fn a_worker_that_leaves_frees_its_tasks_at_once(backend: &dyn Backend)
     let other = join(backend, "other").await;
     let found = other.claim(NOW).await.unwrap();
     assert_eq!(found.map(|claim| claim.task_id).as_deref(), Some("one"));
-    // The id is free, too.
+    // The worker id is free as well.
     timeout(LEASE / 3, backend.connect("leaving").join())
         .await
         .unwrap()
         .unwrap();
 }
 
-/// A wait is dropped at any moment, by a shutdown for example.
+/// The future of a claim may be dropped at any moment, for example by a shutdown.
 pub async fn an_abandoned_wait_loses_no_task(backend: &dyn Backend) {
     let worker = join(backend, "a").await;
     for n in 0..20 {
         let task = format!("task-{n}");
-        let patience = Duration::from_micros(300 * n);
+        let wait = Duration::from_micros(300 * n);
         let (_, got) = tokio::join!(
             async {
-                sleep(patience / 2).await;
+                sleep(wait / 2).await;
                 backend.push(&task).await;
             },
-            timeout(patience, worker.claim(LEASE)),
+            timeout(wait, worker.claim(LEASE)),
         );
-        // Either in time, or by a later claim.
+        // The task comes in time or with a later claim.
         let found = match got {
             Ok(Ok(Some(claim))) => claim,
             _ => claim(&*worker).await,
@@ -286,7 +286,7 @@ pub async fn an_abandoned_wait_loses_no_task(backend: &dyn Backend) {
     }
 }
 
-/// Nobody polls.
+/// A waiting worker is woken and does not poll.
 pub async fn a_task_wakes_a_waiting_worker(backend: &dyn Backend) {
     let worker = join(backend, "a").await;
     let (pushed, claimed) = tokio::join!(
@@ -311,7 +311,7 @@ async fn join(backend: &dyn Backend, worker: &str) -> Arc<dyn Queue> {
     queue
 }
 
-/// A claim, which must come within a few leases.
+/// Claims a task, which must come within a few leases.
 async fn claim(queue: &dyn Queue) -> Claim {
     let end = Instant::now() + LEASE * 5;
     while Instant::now() < end {

@@ -1,4 +1,4 @@
-//! Workers that claim, work, die, return and fall silent at random; and a count of what came out.
+//! Workers that claim, work, die, return and pause at random; counts the completions of every task.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,33 +8,33 @@ use tokio::time::sleep;
 use super::{Backend, LEASE, NOW, event, finish};
 use crate::queue::{Claim, Queue, QueueError};
 
-/// A process, its claims with it.
+/// A process and its claims.
 struct Process {
     queue: Arc<dyn Queue>,
     claims: Vec<Claim>,
 }
 
-/// Walks `n_steps` at random over `n_tasks` tasks and four workers; then one worker does what is left.
-/// Every task must be completed exactly once, whatever happened.
+/// Makes `n_steps` random steps with `n_tasks` tasks and four workers; then one worker completes the rest.
+/// Every task must be completed exactly once.
 ///
 /// # Panics
 ///
-/// A task was lost, or told twice. `seed` repeats the walk, on memory to the letter.
+/// A task was lost or completed twice. The same `seed` repeats the walk; in memory it repeats exactly.
 pub async fn random_walk(backend: &dyn Backend, seed: u64, n_steps: usize, n_tasks: usize) {
-    let mut chance = fastrand::Rng::with_seed(seed);
+    let mut random = fastrand::Rng::with_seed(seed);
     let mut workers: Vec<Option<Process>> = (0..4).map(|_| None).collect();
     let mut pushed = 0;
     for _ in 0..n_steps {
-        if pushed < n_tasks && chance.u8(..4) == 0 {
+        if pushed < n_tasks && random.u8(..4) == 0 {
             backend.push(&format!("task-{pushed}")).await;
             pushed += 1;
         }
-        let idx = chance.usize(..workers.len());
+        let idx = random.usize(..workers.len());
         let worker = &mut workers[idx];
         match worker {
             None => *worker = begin(backend, idx).await,
             Some(process) => {
-                if !step(process, &mut chance).await {
+                if !step(process, &mut random).await {
                     *worker = None;
                 }
             }
@@ -46,17 +46,17 @@ pub async fn random_walk(backend: &dyn Backend, seed: u64, n_steps: usize, n_tas
     drop(workers);
     finish_all(backend, n_tasks).await;
 
-    let mut told = BTreeMap::new();
+    let mut completed = BTreeMap::new();
     for message in backend.events().await {
         if let Some(task) = message.strip_prefix("completed ") {
-            *told.entry(task.to_owned()).or_insert(0) += 1;
+            *completed.entry(task.to_owned()).or_insert(0) += 1;
         }
     }
     let once = (0..n_tasks).map(|task| (format!("task-{task}"), 1));
-    assert_eq!(told, once.collect::<BTreeMap<_, _>>(), "seed {seed}");
+    assert_eq!(completed, once.collect::<BTreeMap<_, _>>(), "seed {seed}");
 }
 
-/// A worker that starts anew: under its old id, so that it waits until that is free.
+/// Starts a worker again under its old id; the worker waits until that id is free.
 async fn begin(backend: &dyn Backend, idx: usize) -> Option<Process> {
     let queue = backend.connect(&format!("worker-{idx}"));
     queue.join().await.ok()?;
@@ -66,11 +66,11 @@ async fn begin(backend: &dyn Backend, idx: usize) -> Option<Process> {
     })
 }
 
-/// Something that happens to a worker; `false` when it is its end.
-async fn step(process: &mut Process, chance: &mut fastrand::Rng) -> bool {
+/// Makes one random step of a worker; returns `false` if the worker ends.
+async fn step(process: &mut Process, random: &mut fastrand::Rng) -> bool {
     let Process { queue, claims } = process;
-    let one = (!claims.is_empty()).then(|| chance.usize(..claims.len()));
-    let done = match (chance.u8(..12), one) {
+    let one = (!claims.is_empty()).then(|| random.usize(..claims.len()));
+    let done = match (random.u8(..12), one) {
         (0..=3, _) => match queue.claim(NOW).await {
             Ok(claim) => {
                 claims.extend(claim);
@@ -99,9 +99,9 @@ async fn step(process: &mut Process, chance: &mut fastrand::Rng) -> bool {
             sleep(LEASE / 5).await;
             Ok(())
         }
-        // kill -9, or for a change an end in good order.
+        // kill -9, or an end in good order.
         (10, _) => {
-            if chance.bool() {
+            if random.bool() {
                 let _ = queue.leave().await;
             }
             return false;
@@ -115,22 +115,22 @@ async fn step(process: &mut Process, chance: &mut fastrand::Rng) -> bool {
     }
 }
 
-/// One last worker, which ends when nothing has come for longer than any lease.
+/// Runs one last worker until every task is completed, or none has come for longer than any lease.
 async fn finish_all(backend: &dyn Backend, n_tasks: usize) {
     let last = backend.connect("last");
     last.join().await.expect("nobody else has this id");
-    let mut silent = NOW;
-    while silent < LEASE * 3 {
+    let mut idle = NOW;
+    while idle < LEASE * 3 {
         match last.claim(LEASE / 10).await.expect("the queue is there") {
             Some(claim) => {
                 finish(&*last, &claim).await.expect("the task is held");
-                silent = NOW;
+                idle = NOW;
             }
-            None => silent += LEASE / 10,
+            None => idle += LEASE / 10,
         }
         last.renew().await.expect("nobody else has this id");
         let n_done = backend.events().await;
-        let n_done = n_done.iter().filter(|told| told.starts_with("completed"));
+        let n_done = n_done.iter().filter(|event| event.starts_with("completed"));
         if n_done.count() >= n_tasks {
             return;
         }

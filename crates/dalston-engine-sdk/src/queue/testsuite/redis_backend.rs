@@ -1,4 +1,4 @@
-//! The contract's far side on a real server: what the orchestrator does, in plain commands.
+//! The orchestrator's side of a queue on a real Redis server, in plain commands.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,7 +17,8 @@ pub struct RedisBackend {
     engine_id: String,
     kind: Kind,
     server: MultiplexedConnection,
-    heard: Arc<Mutex<Vec<String>>>,
+    /// The messages that the channel has delivered so far.
+    received: Arc<Mutex<Vec<String>>>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -27,7 +28,7 @@ enum Kind {
 }
 
 impl RedisBackend {
-    /// The list of an engine that nobody else knows of, on the server at `url`.
+    /// A list for an engine id that no other test uses, on the server at `url`.
     ///
     /// # Panics
     ///
@@ -36,8 +37,9 @@ impl RedisBackend {
         Self::new(url, engine_id, Kind::List).await
     }
 
-    /// The stream of an engine that nobody else knows of. Its events are those of the whole server:
-    /// one test at a time, or a server for each.
+    /// A stream for an engine id that no other test uses, on the server at `url`.
+    ///
+    /// The events are those of the whole server: run one test at a time, or give each test a server.
     ///
     /// # Panics
     ///
@@ -50,13 +52,13 @@ impl RedisBackend {
         let client = redis::Client::open(url).expect("a URL");
         let mut events = client.get_async_pubsub().await.expect("a server");
         events.subscribe("dalston:events").await.expect("a channel");
-        let heard = Arc::<Mutex<Vec<String>>>::default();
-        let ears = Arc::clone(&heard);
+        let received = Arc::<Mutex<Vec<String>>>::default();
+        let sink = Arc::clone(&received);
         tokio::spawn(async move {
             let mut messages = events.on_message();
             while let Some(message) = messages.next().await {
                 let text = message.get_payload().expect("an event is text");
-                ears.lock()
+                sink.lock()
                     .unwrap_or_else(PoisonError::into_inner)
                     .push(text);
             }
@@ -67,7 +69,7 @@ impl RedisBackend {
             engine_id: engine_id.to_owned(),
             kind,
             server: server.expect("a server"),
-            heard,
+            received,
         }
     }
 }
@@ -101,13 +103,13 @@ impl Backend for RedisBackend {
         };
     }
 
-    /// What was kept where the pipeline keeps events, else what was heard.
+    /// The stored events where the pipeline stores them, else the messages of the channel.
     async fn events(&self) -> Vec<String> {
         if self.kind == Kind::List {
-            // A script's PUBLISH is answered before a subscriber has read it.
+            // The server answers a script before its subscribers have read the script's PUBLISH.
             tokio::time::sleep(LEASE / 12).await;
             return self
-                .heard
+                .received
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .clone();

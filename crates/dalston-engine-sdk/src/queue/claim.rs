@@ -1,0 +1,144 @@
+//! The trait of a queue, and what passes through it: claims, events, records, errors.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+
+use super::held::Receipt;
+use crate::timestamp;
+
+/// One worker's membership in a queue. Every call has its own time-out.
+#[async_trait]
+pub trait Queue: Send + Sync {
+    /// Takes the worker's id. If another process holds that id, waits up to one lease: a lease that lapses
+    /// is taken over (this process is the restart), a lease that is renewed is that of a living twin.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::Superseded`] if there is a twin; the worker must not start.
+    async fn join(&self) -> Result<(), QueueError>;
+
+    /// Claims the next task, and waits for one up to `max_wait`.
+    ///
+    /// First come the worker's own tasks that no live [`Claim`] holds: those of an earlier process, and those
+    /// whose answer got lost. Then come the tasks of workers whose lease has lapsed, then new ones, oldest
+    /// first.
+    ///
+    /// Dropping the future loses no task: a task that the server handed out meanwhile comes with the next
+    /// call.
+    async fn claim(&self, max_wait: Duration) -> Result<Option<Claim>, QueueError>;
+
+    /// Reports that work on the task begins: raises the task's count of deliveries and publishes `started`,
+    /// both or neither. A repeated report raises the count once.
+    async fn start(&self, claim: &Claim, started: &Event) -> Result<(), QueueError>;
+
+    /// Ends the task: publishes `ended` (completed or failed), acknowledges the task and deletes its count.
+    /// Either all three happen or none, and only if the task is still this worker's.
+    async fn finish(&self, claim: &Claim, ended: &Event) -> Result<(), QueueError>;
+
+    /// Acknowledges the task and publishes nothing, because its job was cancelled.
+    async fn discard(&self, claim: &Claim) -> Result<(), QueueError>;
+
+    /// Puts the task back to the front of the queue, with the count that it had before
+    /// [`start`](Self::start).
+    async fn put_back(&self, claim: &Claim) -> Result<(), QueueError>;
+
+    /// Renews the lease of the worker and of its live claims. Call it three times a [`lease`](Self::lease).
+    /// Returns the receipts of claims that another worker has taken.
+    async fn renew(&self) -> Result<Vec<String>, QueueError>;
+
+    /// Writes the worker's whole record into the engine registry; does nothing where the pipeline has no
+    /// registry.
+    async fn register(&self, record: &Record) -> Result<(), QueueError>;
+
+    /// Leaves the queue: the tasks that the worker still holds can be claimed at once, its id is free, and
+    /// its record is removed.
+    async fn leave(&self) -> Result<(), QueueError>;
+
+    /// How long a worker may fail to renew before its tasks go to others.
+    fn lease(&self) -> Duration;
+}
+
+/// A task that this worker holds.
+///
+/// The worker holds the task as long as this value lives. A claim that is dropped without an end comes again
+/// with a later [`Queue::claim`].
+#[derive(Debug, Default)]
+pub struct Claim {
+    /// The id by which the queue knows the claim.
+    pub receipt: Receipt,
+    /// The task's id.
+    pub task_id: String,
+    /// How often work on the task has begun before without an end.
+    pub deliveries: u32,
+    /// The fields of the task's message (`job_id`, `enqueued_at`, `timeout_at`); empty for a list, whose
+    /// message is the bare id.
+    pub message: BTreeMap<String, String>,
+    /// The fields of the hash `dalston:task:{task_id}`; empty when there is no hash.
+    pub metadata: BTreeMap<String, String>,
+    /// Whether to [discard](Queue::discard) the task: its job was cancelled, or the task was blocked.
+    pub cancelled: bool,
+}
+
+impl Claim {
+    /// The job's id from the hash, else from the message, else `unknown`, as Dalston's own engines write.
+    pub fn job_id(&self) -> &str {
+        let job_id = self.metadata.get("job_id").or(self.message.get("job_id"));
+        job_id.map_or("unknown", String::as_str)
+    }
+
+    /// When the task was put into the queue; `None` where the pipeline does not record it, as in the M22 era.
+    pub fn enqueued_at(&self) -> Option<SystemTime> {
+        let key = "enqueued_at";
+        let text = self.message.get(key).or(self.metadata.get(key))?;
+        timestamp::parse(text)
+    }
+}
+
+/// An event for the orchestrator, written in one contract.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Event {
+    /// The JSON for channel `dalston:events`.
+    pub message: String,
+    /// The fields of the event's entry in `dalston:events:stream`; not used by a list.
+    pub fields: Vec<(String, String)>,
+}
+
+/// A worker's record in the engine registry.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Record {
+    /// The stage that the registry lists the worker under.
+    pub stage: String,
+    /// All fields of the hash `dalston:engine:instance:{instance}`.
+    pub fields: Vec<(String, String)>,
+}
+
+/// Why a call to the queue failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum QueueError {
+    /// The task is no longer this worker's, or has ended. Report nothing more about it: the worker that holds
+    /// the task reports its end.
+    #[error("the task is no longer held by this worker")]
+    NotHeld,
+
+    /// Another process works under the same worker id. Only one may, so end this one.
+    #[error("another process works under this worker id; give each its own DALSTON_WORKER_ID")]
+    Superseded,
+
+    /// The server can never serve as a queue. End the process.
+    #[error("{reason}")]
+    Unsuitable {
+        /// What is wrong with the server, and what to use instead.
+        reason: String,
+    },
+
+    /// The server is unavailable, slow, or refuses the call. Try again later.
+    #[error("the queue does not answer")]
+    Unavailable {
+        /// The client's error.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
