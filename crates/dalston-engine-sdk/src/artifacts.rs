@@ -1,4 +1,5 @@
-//! A task's objects: small documents in memory, audio in a file, and no call without an end.
+//! A task's objects in the store: reads documents into memory and audio into files, with a limit on every
+//! wait.
 
 use std::future::Future;
 use std::path::Path as FilePath;
@@ -21,74 +22,79 @@ use crate::uri::ObjectUri;
 
 /// The objects of one bucket.
 ///
-/// Every call ends: a server that accepts and then says nothing is given up after
-/// 30 s of silence. What is missing, too large or named wrongly is the task's fault
-/// ([`ErrorKind::Input`](crate::ErrorKind::Input)). An object that the store refuses, while it answers
-/// [`ping`](Self::ping), fails its task too ([`ErrorKind::Engine`](crate::ErrorKind::Engine)): asking
-/// for it again and again would hold up the queue. Everything else, wrong credentials included, is
-/// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable), because the next worker or the next
-/// minute may do better.
+/// Every call ends: a call to a server that sends nothing for 30 s fails. The error's kind decides whether
+/// the task fails or is tried again:
+///
+/// - [`ErrorKind::Input`](crate::ErrorKind::Input): the object is missing, too large or named wrongly. The
+///   task is at fault and fails.
+/// - [`ErrorKind::Engine`](crate::ErrorKind::Engine): the store refuses this object but answers
+///   [`ping`](Self::ping). The task fails: a task that was tried again and again would hold up the queue.
+/// - [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable): anything else, wrong credentials included.
+///   The task is tried again, because another worker or a later try may succeed.
 #[derive(Debug, Clone)]
 pub struct Artifacts {
     store: Arc<dyn ObjectStore>,
     bucket: String,
-    silence: Duration,
+    idle_timeout: Duration,
 }
 
-/// How long a connection to a store may take.
+/// Longest time that a connection to a store may take.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// How long a store may say nothing: until it answers, and between two pieces of an answer.
-const SILENCE: Duration = Duration::from_secs(30);
+/// Longest wait for the next bytes of a store: for its answer, and between two pieces of the answer. There
+/// is no limit on a whole download, which may take long.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Largest file that is downloaded: what [`audio`](crate::audio) reads, too.
+/// Largest file that is downloaded, in bytes; [`audio`](crate::audio) reads no larger file either.
 const MAX_FILE_BYTES: u64 = 4 << 30;
 
-/// Largest document that is read. Earlier stages' outputs are a part of a request: two hours of words
-/// with characters and phonemes are some 20 MB.
+/// Largest document that is read, in bytes. A request contains the outputs of earlier stages: two hours of
+/// words with characters and phonemes take about 20 MB.
 const MAX_DOCUMENT_BYTES: u64 = 64 << 20;
 
-/// With what object_store begins what a server said.
+/// The words with which object_store introduces a server's answer in the text of an error.
 const ANSWERED: &str = "Server returned";
 
-/// Characters of a server's answer that are kept.
+/// Most characters of a server's answer that an error keeps.
 const MAX_ANSWER: usize = 300;
 
 impl Artifacts {
-    /// The objects of `bucket`, which is what `store` holds.
+    /// The objects in `store`, which is the bucket called `bucket`.
     pub fn new(store: Arc<dyn ObjectStore>, bucket: impl Into<String>) -> Self {
         Self {
             store,
             bucket: bucket.into(),
-            silence: SILENCE,
+            idle_timeout: IDLE_TIMEOUT,
         }
     }
 
-    /// The same for a store that may be silent for another time than 30 s.
+    /// Sets the longest wait for the next bytes of the store; 30 s by default.
     #[must_use]
-    pub fn with_silence(mut self, silence: Duration) -> Self {
-        self.silence = silence;
+    pub fn with_idle_timeout(mut self, idle_timeout: Duration) -> Self {
+        self.idle_timeout = idle_timeout;
         self
     }
 
-    /// The bucket of an S3 server. Credentials come by the usual chain of AWS: environment, web
-    /// identity, container, instance. Connects to nothing yet.
+    /// The bucket of an S3 server. Makes no connection yet.
+    ///
+    /// Credentials come from AWS's usual chain: environment, web identity, container, instance.
     ///
     /// # Errors
     ///
-    /// The settings do not fit together, an endpoint that is no URL for example.
+    /// The settings do not fit together; for example, the endpoint is no URL.
     pub fn connect(config: &StoreConfig) -> Result<Self, object_store::Error> {
         let mut builder = AmazonS3Builder::from_env()
             .with_bucket_name(&config.bucket)
             .with_client_options(
                 ClientOptions::new()
                     .with_connect_timeout(CONNECT)
-                    .with_read_timeout(SILENCE)
-                    // Two hours of audio may take longer than any limit for the whole of a request.
+                    .with_read_timeout(IDLE_TIMEOUT)
+                    // The download of two hours of audio may take longer than any limit on a whole request.
                     .with_timeout_disabled()
                     .with_allow_http(true),
             )
-            // Short: the runner backs off by itself, and says so in its log and on its health page.
+            // Few retries here: the runner tries again with its own back-off, which its log and its health
+            // page show.
             .with_retry(RetryConfig {
                 backoff: BackoffConfig::default(),
                 max_retries: 2,
@@ -99,7 +105,7 @@ impl Artifacts {
         }
         if let Some(endpoint) = &config.endpoint {
             builder = builder
-                // Of all endpoints that the environment may name, this one is taken first.
+                // `from_env` may have found several endpoints; object_store uses this key before the others.
                 .with_config(AmazonS3ConfigKey::S3Endpoint, endpoint)
                 .with_virtual_hosted_style_request(false);
         }
@@ -111,10 +117,10 @@ impl Artifacts {
     ///
     /// # Errors
     ///
-    /// `Input` if it is larger than 64 MiB, `Engine` if the store refuses it alone, `Unavailable` if
-    /// the store does not give it.
+    /// `Input` if the document is larger than 64 MiB, `Engine` if the store refuses this document alone,
+    /// `Unavailable` if the store does not deliver it.
     pub async fn read(&self, key: &Path) -> Result<Option<Bytes>, TaskError> {
-        let object = match self.heard(self.store.get(key)).await? {
+        let object = match self.answer_of(self.store.get(key)).await? {
             Ok(object) => object,
             Err(err) if is_missing(&err) => return Ok(None),
             Err(err) => return Err(self.fault(key, err).await),
@@ -125,30 +131,31 @@ impl Artifacts {
         }
         let mut document = BytesMut::with_capacity(size as usize);
         let mut pieces = object.into_stream();
-        while let Some(piece) = self.heard(pieces.next()).await? {
-            document.extend_from_slice(&piece.map_err(away)?);
+        while let Some(piece) = self.answer_of(pieces.next()).await? {
+            document.extend_from_slice(&piece.map_err(unavailable)?);
         }
         Ok(Some(document.freeze()))
     }
 
-    /// Whether there is such an object.
+    /// Whether the object exists.
     ///
     /// # Errors
     ///
-    /// `Engine` if the store refuses to say it of this object alone, `Unavailable` if it says nothing.
+    /// `Engine` if the store refuses this object alone, `Unavailable` if the store does not answer.
     pub async fn exists(&self, key: &Path) -> Result<bool, TaskError> {
-        match self.heard(self.store.head(key)).await? {
+        match self.answer_of(self.store.head(key)).await? {
             Ok(_) => Ok(true),
             Err(object_store::Error::NotFound { .. }) => Ok(false),
             Err(err) => Err(self.fault(key, err).await),
         }
     }
 
-    /// Stores a JSON document, whole or not at all, in place of what was there.
+    /// Stores a JSON document, whole or not at all; replaces an object that exists.
     ///
     /// # Errors
     ///
-    /// `Engine` if the store refuses it alone, `Unavailable` if the store does not confirm it.
+    /// `Engine` if the store refuses this object alone, `Unavailable` if the store does not confirm the
+    /// write. The object may then be stored: writing it again is harmless.
     pub async fn write(&self, key: &Path, document: Vec<u8>) -> Result<(), TaskError> {
         let content_type = (Attribute::ContentType, "application/json");
         let options = PutOptions {
@@ -158,24 +165,24 @@ impl Artifacts {
         let put = self
             .store
             .put_opts(key, PutPayload::from(document), options);
-        match self.heard(put).await? {
+        match self.answer_of(put).await? {
             Ok(_) => Ok(()),
             Err(err) => Err(self.fault(key, err).await),
         }
     }
 
-    /// Copies an object into a new file, piece by piece; returns its size. What is left of a file
-    /// after an error is the caller's to remove, with the folder it is in.
+    /// Downloads an object into a new file, piece by piece; returns its size in bytes.
+    ///
+    /// After an error a part of the file may remain. The caller removes it with the folder.
     ///
     /// # Errors
     ///
-    /// `Input` if the URI is not one of the bucket, names nothing or something above 4 GiB;
-    /// `Engine` if the store refuses it alone; `Unavailable` if the store stops giving, or the disk
-    /// taking.
+    /// `Input` if the URI is not in the bucket, or if the object is missing or larger than 4 GiB; `Engine` if
+    /// the store refuses this object alone; `Unavailable` if the store stops sending, or the disk is full.
     pub async fn download(&self, uri: &str, file: &FilePath) -> Result<u64, TaskError> {
         let uri =
             ObjectUri::parse(uri, &self.bucket).map_err(|err| TaskError::input(err.to_string()))?;
-        let object = match self.heard(self.store.get(uri.key())).await? {
+        let object = match self.answer_of(self.store.get(uri.key())).await? {
             Ok(object) => object,
             Err(err) if is_missing(&err) => {
                 return Err(TaskError::input(format!("there is no object {uri}")));
@@ -189,12 +196,13 @@ impl Artifacts {
         let mut out = tokio::fs::File::create_new(file).await.map_err(disk)?;
         let mut pieces = object.into_stream();
         let mut n_bytes = 0;
-        while let Some(piece) = self.heard(pieces.next()).await? {
-            let piece = piece.map_err(away)?;
+        while let Some(piece) = self.answer_of(pieces.next()).await? {
+            let piece = piece.map_err(unavailable)?;
             out.write_all(&piece).await.map_err(disk)?;
             n_bytes += piece.len() as u64;
         }
         out.flush().await.map_err(disk)?;
+        // A store that closes the connection early ends the stream without an error.
         if n_bytes != size {
             let message = format!("the store gave {n_bytes} of {size} bytes of {uri}");
             return Err(TaskError::unavailable(message));
@@ -202,39 +210,43 @@ impl Artifacts {
         Ok(n_bytes)
     }
 
-    /// Whether the store answers, for the health page and between two tries: asks for an object that
-    /// need not exist.
+    /// Checks that the store answers, by asking for an object that need not exist.
     ///
     /// # Errors
     ///
-    /// `Unavailable` if it does not.
+    /// `Unavailable` if the store does not answer, or refuses.
     pub async fn ping(&self) -> Result<(), TaskError> {
-        // Where the objects of tasks are: a worker may be allowed nothing else.
+        // Below `jobs`, where the tasks' objects are: a worker may have no rights outside.
         let key = Path::from("jobs/dalston-worker-ping");
-        match self.heard(self.store.head(&key)).await? {
+        match self.answer_of(self.store.head(&key)).await? {
             Ok(_) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(err) => Err(away(err)),
+            Err(err) => Err(unavailable(err)),
         }
     }
 
-    /// Why the store did not do as it was asked about this object. One that answers about another
-    /// object knows the credentials, and its refusal is about this one.
+    /// Sorts an error of the store about one object.
+    ///
+    /// A store that refuses this object but answers a ping accepts the credentials, so the refusal concerns
+    /// this object alone. Otherwise the credentials are wrong, which is no task's fault.
     async fn fault(&self, key: &Path, err: object_store::Error) -> TaskError {
         use object_store::Error::{PermissionDenied, Unauthenticated};
 
         let is_refusal = matches!(err, PermissionDenied { .. } | Unauthenticated { .. });
         if is_refusal && self.ping().await.is_ok() {
             let message = format!("the store refuses this worker the object {key}");
-            return TaskError::engine(message).caused_by(words_of(&err));
+            return TaskError::engine(message).caused_by(shortened(&err));
         }
-        away(err)
+        unavailable(err)
     }
 
-    /// Waits for the next word of the store, but not for ever.
-    async fn heard<T>(&self, answer: impl Future<Output = T>) -> Result<T, TaskError> {
-        let silence = self.silence;
-        tokio::time::timeout(silence, answer).await.map_err(|_| {
-            let message = format!("the store said nothing for {} s", silence.as_secs_f64());
+    /// Waits for the next answer of the store, at most the idle timeout.
+    ///
+    /// The client's own read timeout covers a server that stops within a response; this one covers every
+    /// store, and the time before a response begins.
+    async fn answer_of<T>(&self, answer: impl Future<Output = T>) -> Result<T, TaskError> {
+        let idle = self.idle_timeout;
+        tokio::time::timeout(idle, answer).await.map_err(|_| {
+            let message = format!("the store said nothing for {} s", idle.as_secs_f64());
             TaskError::unavailable(message)
         })
     }
@@ -247,25 +259,27 @@ fn too_large(key: &Path, size: u64, limit: u64) -> TaskError {
     ))
 }
 
-fn away(err: object_store::Error) -> TaskError {
-    TaskError::unavailable("the store does not answer as it should").caused_by(words_of(&err))
+fn unavailable(err: object_store::Error) -> TaskError {
+    TaskError::unavailable("the store does not answer as it should").caused_by(shortened(&err))
 }
 
-/// The store's own words hold their causes already: first what was asked for, then, after [`ANSWERED`], what
-/// the server said. Of a long answer the beginning says it; the rest may quote the request, a session's
-/// token included.
-fn words_of(err: &object_store::Error) -> String {
-    let words = err.to_string();
-    let (asked, answered) = words.split_at(words.find(ANSWERED).unwrap_or(words.len()));
+/// The text of a store's error, for the log, with a long answer of the server cut.
+///
+/// object_store writes all causes into one text: first the request, then, after [`ANSWERED`], the server's
+/// answer. The beginning of the answer names the reason. The rest may quote the whole request, which
+/// contains a session's token and must not reach the log.
+fn shortened(err: &object_store::Error) -> String {
+    let text = err.to_string();
+    let (asked, answered) = text.split_at(text.find(ANSWERED).unwrap_or(text.len()));
     let end = answered.char_indices().nth(MAX_ANSWER);
     match end {
         Some((end, _)) => format!("{asked}{}...", &answered[..end]),
-        None => words,
+        None => text,
     }
 }
 
-/// Whether there is no such object. Where there is no such bucket the worker is set up wrongly, which no
-/// task can be blamed for.
+/// Whether the object does not exist. A missing bucket gives the same error variant, but then the worker is
+/// set up wrongly, and no task is at fault.
 fn is_missing(err: &object_store::Error) -> bool {
     matches!(err, object_store::Error::NotFound { .. }) && !err.to_string().contains("NoSuchBucket")
 }

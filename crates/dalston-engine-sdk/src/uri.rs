@@ -1,13 +1,13 @@
-//! The one kind of URI that an engine opens: an object in its own bucket.
+//! The one kind of URI that a worker opens: an object in its own bucket.
 
 use std::fmt;
 
 use object_store::path::Path;
 
-/// `s3://bucket/key`, checked.
+/// A checked URI of the form `s3://bucket/key`.
 ///
-/// A task names the objects it wants, and a task is not trusted: another bucket, another scheme and
-/// keys with `..` are refused here, before any store is asked.
+/// A task names the objects that it needs, and tasks are not trusted. Another bucket, another scheme and a
+/// key with `..` are refused here, before a request goes to the store.
 ///
 /// ```
 /// use dalston_engine_sdk::uri::ObjectUri;
@@ -25,34 +25,34 @@ pub struct ObjectUri {
     key: Path,
 }
 
-/// Longest URI that is read; S3 itself ends keys at 1024 bytes and bucket names at 63.
+/// Longest URI that is read, in bytes. S3's own limits are 1024 bytes for a key and 63 for a bucket.
 const MAX_BYTES: usize = 2048;
 
-/// Why a URI is not opened. Retrying cannot help.
+/// Why a URI is refused. Another try cannot help.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum UriError {
-    /// No `s3://bucket/key`.
+    /// The URI does not have the form `s3://bucket/key`.
     #[error("URI {uri} is not of the form s3://bucket/key")]
     Form {
-        /// The URI, without credentials and cut.
+        /// The URI, shortened and without credentials.
         uri: String,
     },
 
-    /// Another bucket than the engine's own.
+    /// The bucket is another than the worker's own.
     #[error("URI {uri} is not in the bucket {expected}")]
     Bucket {
-        /// The URI, without credentials and cut.
+        /// The URI, shortened and without credentials.
         uri: String,
-        /// The engine's bucket.
+        /// The worker's bucket.
         expected: String,
     },
 
-    /// A key that stores do not agree on: empty, with empty, `.` or `..` segments, or control
-    /// characters.
+    /// Stores read the key differently: it is empty, has control characters, or has an empty, `.` or `..`
+    /// segment.
     #[error("URI {uri} has no usable key")]
     Key {
-        /// The URI, without credentials and cut.
+        /// The URI, shortened and without credentials.
         uri: String,
     },
 }
@@ -62,7 +62,7 @@ impl ObjectUri {
     ///
     /// # Errors
     ///
-    /// [`UriError`]; it quotes the URI, but no credentials in it.
+    /// [`UriError`]; it quotes the URI without its credentials.
     pub fn parse(uri: &str, bucket: &str) -> Result<Self, UriError> {
         let form = || UriError::Form { uri: shown(uri) };
         if uri.len() > MAX_BYTES {
@@ -76,8 +76,8 @@ impl ObjectUri {
                 expected: bucket.to_owned(),
             });
         }
-        // `Path::parse` drops a slash at either end, and the key of another object is left. Of control
-        // characters it refuses those of ASCII alone.
+        // `Path::parse` removes a slash at either end, which would leave the key of another object; so the
+        // parsed key must equal the written one. It refuses only ASCII's control characters.
         let is_plain = !key.is_empty() && !key.contains(char::is_control);
         let as_written = |path: &Path| is_plain && path.as_ref() == key;
         let key = Path::parse(key).ok().filter(as_written);
@@ -99,8 +99,8 @@ impl fmt::Display for ObjectUri {
     }
 }
 
-/// A foreign URI as an error may quote it: escaped, at most 200 characters, and without what stands
-/// before an `@` or after a `?`, where credentials and signatures are.
+/// The URI as an error may quote it: escaped, at most 200 characters, and without the parts before an `@`
+/// and after a `?`, which may hold credentials and signatures.
 fn shown(uri: &str) -> String {
     let plain = uri.split('?').next().unwrap_or_default();
     let (scheme, rest) = plain.split_once("://").unwrap_or(("", plain));

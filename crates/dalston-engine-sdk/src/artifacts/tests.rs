@@ -1,4 +1,4 @@
-//! Artifacts on a store in memory, and on servers that do not answer.
+//! Artifacts on a store in memory, on servers that do not answer, and on servers that refuse.
 
 use std::time::Instant;
 
@@ -68,7 +68,7 @@ async fn what_a_task_names_wrongly_is_its_own_fault() {
     }
 }
 
-/// A store at `port` of this machine that may take 200 ms.
+/// A store at `port` of this machine, with an idle timeout of 200 ms.
 fn store_at(port: u16) -> Artifacts {
     let config = StoreConfig {
         bucket: "bucket".into(),
@@ -76,7 +76,7 @@ fn store_at(port: u16) -> Artifacts {
         endpoint: Some(format!("http://127.0.0.1:{port}")),
     };
     let artifacts = Artifacts::connect(&config).expect("settings");
-    artifacts.with_silence(Duration::from_millis(200))
+    artifacts.with_idle_timeout(Duration::from_millis(200))
 }
 
 #[tokio::test]
@@ -102,12 +102,12 @@ async fn a_store_that_says_nothing_or_is_away_is_given_up_and_no_fault_of_the_ta
     assert!(took < Duration::from_secs(5), "{took:?}");
 }
 
-/// A store that refuses what `refuses` says of the request's first line, and has nothing of the rest.
+/// A store that answers 403 where `refuses` holds for the request's first line, and 404 otherwise.
 async fn store_that(refuses: fn(&str) -> bool) -> Artifacts {
     store_that_says("", refuses).await
 }
 
-/// The same with more words.
+/// As [`store_that`], with `words` as the body of every answer.
 async fn store_that_says(words: &'static str, refuses: fn(&str) -> bool) -> Artifacts {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("an address").port();
@@ -139,7 +139,7 @@ async fn store_that_says(words: &'static str, refuses: fn(&str) -> bool) -> Arti
     Artifacts::new(Arc::new(store.expect("settings")), "bucket")
 }
 
-/// What becomes of every kind of request about `bucket/a`.
+/// The error's kind of every sort of request about `bucket/a`.
 async fn kinds(artifacts: &Artifacts) -> Vec<Option<ErrorKind>> {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("audio");
@@ -171,7 +171,7 @@ async fn an_object_that_is_refused_alone_is_not_asked_for_again() {
     );
 }
 
-/// As long as the keys of the contract.
+/// A key as long as those of the contracts.
 const LONG_KEY: &str = "jobs/7c9e6679-7425-40de-944b-e07fc1f90ae7/tasks/550e8400-e29b-41d4-a716-446655440000/\
                         request.json";
 
@@ -202,7 +202,7 @@ async fn of_what_a_store_says_the_log_gets_the_beginning() {
     );
     let artifacts = store_that_says(words, |_| true).await;
     let err = artifacts.read(&key(LONG_KEY)).await.expect_err("refused");
-    let told = err.chain();
-    assert!(told.contains("SignatureDoesNotMatch"), "{told}");
-    assert!(!told.contains("hunter2"), "{told}");
+    let logged = err.chain();
+    assert!(logged.contains("SignatureDoesNotMatch"), "{logged}");
+    assert!(!logged.contains("hunter2"), "{logged}");
 }

@@ -1,4 +1,4 @@
-//! One event as one JSON object on one line, with the keys of the Python fleet's logger.
+//! Writes one event as one JSON object on one line, with the keys of the Python fleet's logger.
 
 use std::fmt;
 use std::time::SystemTime;
@@ -11,8 +11,8 @@ use tracing_subscriber::fmt::format::{FormatEvent, JsonFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
-/// Writes `{"event", "level", "timestamp", "service", ...}` with the fields of the event and of the
-/// spans around it. An event's own fields win.
+/// Writes `{"event", "level", "timestamp", "service", ...}` with the fields of the event and of the spans
+/// around it. A field of the event replaces a span's field of the same name.
 pub(super) struct JsonLine {
     service: String,
 }
@@ -41,7 +41,7 @@ where
             .into_iter()
             .flat_map(|it| it.from_root());
         for span in spans {
-            // The formatter of fields has written each span's own as an object.
+            // `JsonFields` has stored each span's own fields as the text of a JSON object.
             if let Some(text) = span.extensions().get::<FormattedFields<JsonFields>>()
                 && let Ok(Value::Object(map)) = serde_json::from_str(&text.fields)
             {
@@ -62,7 +62,7 @@ where
     }
 }
 
-/// The words of the Python fleet's levels.
+/// A level as the Python fleet names it.
 fn level(level: &Level) -> &'static str {
     match *level {
         Level::ERROR => "error",

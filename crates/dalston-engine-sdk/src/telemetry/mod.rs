@@ -1,10 +1,11 @@
-//! The log: one line per event, in the words of the Python fleet, so that one search finds both.
+//! The log: one line per event, with the names of the Python fleet, so that one search finds the events of
+//! both.
 //!
-//! An event's name is its message, a constant; what varies is in fields. The names that a worker shares
+//! An event's name is its message and is constant; varying values are in fields. A worker shares these names
 //! with Dalston's own engines: `engine_runner_initialized`, `engine_loop_starting`, `task_received`,
 //! `task_processing`, `output_uploaded`, `task_completed`, `task_failed`, `shutdown_signal_received`,
 //! `engine_loop_stopped`, `redis_connection_error`, `engine_loop_error`. Within [`task_span`] every line
-//! carries the task's ids, and those of the trace that the task belongs to.
+//! carries the ids of the task and of its trace.
 
 mod line;
 mod trace;
@@ -27,20 +28,20 @@ use crate::queue::Claim;
 use line::JsonLine;
 pub use trace::TraceContext;
 
-/// Starts logging to standard output, for the rest of the process.
+/// Starts to log to standard output, for the rest of the process.
 ///
 /// # Errors
 ///
-/// Something else logs for this process already.
+/// This process has a logger already.
 pub fn init(config: LogConfig, engine_id: &str) -> Result<(), TryInitError> {
     tracing_subscriber::registry()
         .with(layer(config, engine_id, io::stdout))
         .try_init()
 }
 
-/// The span of one task: every line of the log within it says which task it is about.
+/// The span of one task: every line that is logged within it carries the task's ids.
 pub fn task_span(claim: &Claim, engine_id: &str) -> Span {
-    // Of the highest level, so that no setting takes it away from the lines within.
+    // Of the highest level, so that no log level removes the span, and with it the ids from the lines.
     let span = tracing::error_span!(
         "task",
         task_id = claim.task_id,
@@ -63,8 +64,8 @@ pub fn task_span(claim: &Claim, engine_id: &str) -> Span {
     span
 }
 
-/// Crates whose own events are about their insides; their warnings are for everybody.
-const TALKATIVE: [&str; 7] = [
+/// Crates that log their internals. Only their warnings and errors are logged here.
+const VERBOSE_CRATES: [&str; 7] = [
     "h2",
     "hyper",
     "hyper_util",
@@ -80,7 +81,7 @@ where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let level = LevelFilter::from_level(config.level);
-    let quiet = TALKATIVE.map(|name| (name, level.min(LevelFilter::WARN)));
+    let quiet = VERBOSE_CRATES.map(|name| (name, level.min(LevelFilter::WARN)));
     let filter = Targets::new().with_default(level).with_targets(quiet);
     let lines = tracing_subscriber::fmt::layer().with_writer(writer);
     match config.format {

@@ -1,4 +1,4 @@
-//! Lines of the log, read back.
+//! Log lines, parsed again.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -24,7 +24,7 @@ impl Write for Page {
     }
 }
 
-/// What is logged meanwhile, line by line.
+/// Runs `work` and returns the lines that it logs.
 fn logged(level: Level, work: impl FnOnce()) -> Vec<Value> {
     let page = Page::default();
     let config = LogConfig {

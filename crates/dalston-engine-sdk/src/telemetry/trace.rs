@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 
 use crate::queue::Claim;
 
-/// Ids of a trace and of the span that caused a task.
+/// The ids of a trace and of the span that caused a task.
 ///
-/// A worker exports no spans of its own. It writes the ids into its log, where a trace viewer finds
-/// them, and hands the context on with its events, so that what the orchestrator does next has the same
-/// parent and the trace stays whole.
+/// A worker exports no spans of its own. It writes the ids into its log, where a trace viewer finds them,
+/// and adds the context to its events, so that the orchestrator's next span has the same parent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TraceContext {
     /// 32 hexadecimal digits, not all zero.
@@ -18,8 +17,9 @@ pub struct TraceContext {
 }
 
 impl TraceContext {
-    /// Reads field `_trace_context` of a task's hash, a JSON object with `traceparent`; `None` if there
-    /// is none, or none that can be read: a trace is never a reason to fail a task.
+    /// Reads field `_trace_context` of a task's hash, a JSON object with `traceparent`.
+    ///
+    /// Returns `None` if the field is missing or malformed: no task fails because of its trace.
     pub fn of(claim: &Claim) -> Option<Self> {
         let text = claim.metadata.get("_trace_context")?;
         let carrier: BTreeMap<String, String> = serde_json::from_str(text).ok()?;
@@ -32,7 +32,7 @@ impl TraceContext {
         let [version, trace_id, span_id, flags, rest @ ..] = parts.as_slice() else {
             return None;
         };
-        // Version 00 ends here; later ones may go on; ff is forbidden.
+        // Version 00 has exactly four parts, a later version may have more, and version ff is forbidden.
         let known = *version != "ff" && (*version != "00" || rest.is_empty());
         let sound = is_hex(version, 2)
             && is_hex(flags, 2)
