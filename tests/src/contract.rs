@@ -1,18 +1,18 @@
-//! Which Dalston a test plays.
+//! The contracts between Dalston and an engine, as the tests need them.
 
-/// The eras of Dalston that an engine can live in; the values of `DALSTON_CONTRACT`.
+/// The contracts that Dalston has had, each a value of `DALSTON_CONTRACT`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Contract {
-    /// A list, and outputs without a schema.
+    /// Tasks in a Redis list, and outputs without a schema.
     M22,
-    /// The same list, and typed outputs.
+    /// Tasks in the same list, and typed outputs.
     M22Typed,
-    /// Streams, durable events and a registry.
+    /// Tasks in a Redis stream, durable events and a registry of engines.
     Streams,
 }
 
 impl Contract {
-    /// All of them.
+    /// All contracts.
     pub const ALL: [Self; 3] = [Self::M22, Self::M22Typed, Self::Streams];
 
     /// The value of `DALSTON_CONTRACT`.
@@ -24,7 +24,7 @@ impl Contract {
         }
     }
 
-    /// What the engine is asked and answers with, beside the task's other objects.
+    /// The names of a task's request and of its response in the store.
     pub(crate) fn files(self) -> (&'static str, &'static str) {
         match self {
             Self::M22 | Self::M22Typed => ("input.json", "output.json"),

@@ -1,4 +1,8 @@
-//! A TCP proxy that fails on command: between the worker and its Redis or its store.
+//! A TCP proxy that fails on command, between a worker and its Redis or its store.
+//!
+//! One task accepts connections and one task serves each connection. All of them watch one value, the current
+//! fault: [`FaultProxy::set`] changes the value, which wakes every task, so connections that already exist
+//! fail as well. A task that moves bytes finishes moving them before it looks at the fault again.
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -12,41 +16,41 @@ use tokio::time::sleep;
 
 use crate::program::free_port;
 
-/// Bytes that move at once.
+/// Bytes that one read may take.
 const PIECE: usize = 16 * 1024;
-/// How long a port that is ours may be taken.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long the proxy's own port may be occupied; see [`bind`].
+const BIND_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What the proxy does to every connection, those that exist included.
+/// What the proxy does to every connection, including those that already exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Passes everything on.
+    /// Passes all bytes on.
     None,
-    /// Resets what is connected and refuses what would connect, like a server that is down.
+    /// Resets connections and refuses new ones, like a server that is down.
     Refuse,
-    /// Accepts and moves no byte, like a network that drops packets.
+    /// Accepts connections and moves no byte, like a network that drops packets.
     Hang,
-    /// Resets a connection when it has moved this many more bytes, both directions together.
+    /// Resets a connection after this many more bytes, counted over both directions.
     ResetAfter(usize),
-    /// Holds every piece back for this long before it goes on.
+    /// Delays every piece by this time.
     Delay(Duration),
-    /// Moves this many bytes per second, per connection and direction.
+    /// Moves this many bytes a second, for each connection and direction.
     Throttle(usize),
-    /// Waits for a request, says this and closes, like a server that is overloaded.
+    /// Waits for a request, sends these bytes and closes, like a server that is overloaded.
     Answer(&'static [u8]),
 }
 
-/// A proxy on a port of its own; it and all its connections are gone when this value is.
+/// A proxy on its own port. Dropping the value ends the proxy and all its connections.
 #[derive(Debug)]
 pub struct FaultProxy {
     port: u16,
     fault: watch::Sender<Fault>,
-    // Its end ends every task.
+    // Dropping the runtime ends every task, and with the tasks their sockets.
     _runtime: Runtime,
 }
 
 impl FaultProxy {
-    /// Starts a proxy to the server at this address; it passes everything on at first.
+    /// Starts a proxy to the server at this address, without a fault.
     pub fn start(server: &str) -> Self {
         let server: SocketAddr = server.parse().expect("the address is IP and port");
         let port = free_port();
@@ -72,7 +76,7 @@ impl FaultProxy {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// Changes what happens from now on, within milliseconds.
+    /// Sets the fault. Every connection sees it within milliseconds.
     pub fn set(&self, fault: Fault) {
         self.fault.send_replace(fault);
     }
@@ -87,7 +91,8 @@ async fn serve(
     let mut listener = Some(listener);
     loop {
         if *fault.borrow_and_update() == Fault::Refuse {
-            // A socket that is bound and does not listen refuses, and keeps the port ours.
+            // Connections to a socket that is bound and does not listen are refused, and no other process can
+            // take the port meanwhile.
             listener = None;
             let _bound = bind(port).await;
             if fault.changed().await.is_err() {
@@ -108,9 +113,9 @@ async fn serve(
     }
 }
 
-/// One client's connection, from its first byte to its end.
+/// Serves one connection of a client until either side closes it or the fault ends it.
 async fn connection(mut client: TcpStream, server: SocketAddr, mut fault: watch::Receiver<Fault>) {
-    // A server that is really down looks down through the proxy.
+    // If the server is down, the client sees a reset and no accepted connection that stays silent.
     let Ok(mut upstream) = TcpStream::connect(server).await else {
         return reset(&client);
     };
@@ -126,14 +131,15 @@ async fn connection(mut client: TcpStream, server: SocketAddr, mut fault: watch:
             Fault::ResetAfter(n_bytes) => left = left.or(Some(n_bytes)),
             _ => left = None,
         }
-        // A hanging proxy waits for the next change alone.
+        // While the proxy hangs, only a change of the fault can wake this task.
         let moves = current != Fault::Hang;
         let moved = tokio::select! {
             changed = fault.changed() => if changed.is_ok() { continue } else { return },
             n = client.read(&mut asked), if moves => match (n, current) {
                 (Ok(1..), Fault::Answer(text)) => return answer(client, text).await,
                 (Ok(n @ 1..), _) => pass(&asked[..n], &mut upstream, current, &mut fault).await.then_some(n),
-                // Our clients close both directions at once.
+                // The client closed the connection. Clients of the tests close both directions at once, so the
+                // server's remaining bytes have no reader.
                 _ => return,
             },
             n = upstream.read(&mut answered), if moves => match n {
@@ -153,18 +159,19 @@ async fn connection(mut client: TcpStream, server: SocketAddr, mut fault: watch:
     reset(&upstream);
 }
 
-/// Says the text, then waits for the client to close: closing before its last byte was read would reset
-/// the connection, and the text be lost with it.
+/// Sends the text, then reads until the client closes. Closing a socket with unread bytes resets the
+/// connection, and a reset can discard the text before the client has read it.
 async fn answer(mut client: TcpStream, text: &[u8]) {
     let said = client.write_all(text).await.is_ok() && client.shutdown().await.is_ok();
     let mut rest = vec![0; PIECE];
     while said && matches!(client.read(&mut rest).await, Ok(1..)) {}
 }
 
-/// Passes bytes on as the fault says; false when they were lost with the connection.
+/// Passes bytes on as the fault demands. Returns whether they were passed on; if not, the caller resets the
+/// connection.
 ///
-/// A fault that comes up meanwhile is met with the bytes still in hand: one that hangs holds them,
-/// one that refuses loses them.
+/// The caller sees a change of the fault only after this function returns. Bytes that were read before the
+/// change are therefore passed on, whatever the new fault is.
 async fn pass(
     bytes: &[u8],
     to: &mut TcpStream,
@@ -177,7 +184,7 @@ async fn pass(
             to.write_all(bytes).await.is_ok()
         }
         Fault::Throttle(bytes_per_second) => {
-            // Ten pieces a second, each checked against a change of mind.
+            // Ten pieces a second. After a change of the fault, the remaining pieces follow without a pause.
             for piece in bytes.chunks((bytes_per_second / 10).max(1)) {
                 if *fault.borrow() == current {
                     sleep(Duration::from_millis(100)).await;
@@ -193,7 +200,7 @@ async fn pass(
     }
 }
 
-/// Makes the end of this connection a reset and no orderly close.
+/// Makes dropping this connection a reset instead of an orderly close.
 fn reset(stream: &TcpStream) {
     let _ = stream.set_zero_linger();
 }
@@ -203,21 +210,24 @@ async fn listen(port: u16) -> TcpListener {
     bound.listen(1024).expect("a bound socket can listen")
 }
 
-/// A socket on this port, which is ours.
+/// Binds a socket to the proxy's own port.
 ///
-/// A program that another thread starts has copies of all our sockets until it is executed, one that
-/// listened on this port and is closed here among them: so long the port is taken.
+/// When another thread starts a program, the new process has copies of all sockets of this process until the
+/// program is executed. A copy of a listening socket that is closed here keeps the port occupied for that
+/// long.
 async fn bind(port: u16) -> TcpSocket {
     let began = Instant::now();
     loop {
         let socket = TcpSocket::new_v4().expect("a socket can be made");
-        // Connections that were reset a moment ago must not keep the port from us.
+        // Without this option, connections that were just reset keep the port occupied.
         socket
             .set_reuseaddr(true)
             .expect("a TCP socket knows the option");
         match socket.bind((Ipv4Addr::LOCALHOST, port).into()) {
             Ok(()) => return socket,
-            Err(error) if error.kind() == ErrorKind::AddrInUse && began.elapsed() < PATIENCE => {
+            Err(error)
+                if error.kind() == ErrorKind::AddrInUse && began.elapsed() < BIND_TIMEOUT =>
+            {
                 sleep(Duration::from_millis(1)).await;
             }
             Err(error) => panic!("port {port} of the proxy: {error}"),

@@ -1,4 +1,4 @@
-//! Dalston's orchestrator as it hears of a task's fate: every event, with the time it came.
+//! Receives the engines' events as Dalston's orchestrator does, each with the time of its arrival.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,10 +15,10 @@ use crate::contract::Contract;
 use crate::program::wait_until;
 use crate::redis_server::RedisServer;
 
-/// What happened to a task.
+/// The kind of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum EventKind {
-    /// `task.started`; may repeat.
+    /// `task.started`, which may come more than once for a task.
     Started,
     /// `task.completed`.
     Completed,
@@ -29,27 +29,27 @@ pub enum EventKind {
 /// One event of an engine.
 #[derive(Clone, Debug)]
 pub struct Event {
-    /// What happened.
+    /// The kind.
     pub kind: EventKind,
-    /// To which task.
+    /// The task that the event is about.
     pub task_id: String,
-    /// All of it: in streams the payload.
+    /// The whole event; in streams its payload.
     pub body: Value,
-    /// When it was heard.
+    /// The time of its arrival.
     pub at: Instant,
 }
 
 impl Event {
-    /// The sentence of a failed task.
+    /// The error message of a failed task.
     pub fn error(&self) -> &str {
         self.body["error"].as_str().unwrap_or_default()
     }
 }
 
-/// Hears everything from the moment [`Listener::start`] returns.
+/// Collects every event that is sent after [`Listener::start`] has returned, in a thread.
 ///
-/// In the list's eras events are published and heard by whoever listens; in streams they are kept,
-/// and those are the ones that count.
+/// The contracts with lists publish events, and only clients that are subscribed at that moment receive them.
+/// The contract with streams stores events; the listener reads the stream from its beginning.
 #[derive(Debug)]
 pub struct Listener {
     events: Arc<Mutex<Vec<Event>>>,
@@ -57,11 +57,11 @@ pub struct Listener {
     thread: Option<JoinHandle<()>>,
 }
 
-/// How long the thread may take to see that it is over.
-const LOOK_UP: Duration = Duration::from_millis(100);
+/// How long the thread waits for an event before it checks whether it should end.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 impl Listener {
-    /// Begins to listen.
+    /// Starts the thread, and returns when the thread is subscribed: no event after that is lost.
     pub fn start(contract: Contract, redis: &RedisServer) -> Self {
         let events = Arc::new(Mutex::new(Vec::new()));
         let over = Arc::new(AtomicBool::new(false));
@@ -69,7 +69,7 @@ impl Listener {
         let (ready, is_ready) = mpsc::channel();
         let thread = thread::spawn({
             let (events, over) = (Arc::clone(&events), Arc::clone(&over));
-            let heard = move |body: Value, kind: &str| {
+            let on_event = move |body: Value, kind: &str| {
                 let Some(kind) = event_kind(kind) else { return };
                 let task_id = body["task_id"].as_str().unwrap_or_default().to_owned();
                 let at = Instant::now();
@@ -82,11 +82,13 @@ impl Listener {
                 events.lock().expect("no holder panics").push(event);
             };
             move || match contract {
-                Contract::M22 | Contract::M22Typed => subscribe(connection, &ready, &over, heard),
-                Contract::Streams => follow(connection, &ready, &over, heard),
+                Contract::M22 | Contract::M22Typed => {
+                    subscribe(connection, &ready, &over, on_event)
+                }
+                Contract::Streams => follow(connection, &ready, &over, on_event),
             }
         });
-        is_ready.recv().expect("the thread says when it listens");
+        is_ready.recv().expect("the thread reports that it listens");
         Self {
             events,
             over,
@@ -94,17 +96,17 @@ impl Listener {
         }
     }
 
-    /// Everything heard so far.
+    /// All events so far.
     pub fn events(&self) -> Vec<Event> {
         self.events.lock().expect("no holder panics").clone()
     }
 
-    /// How many tasks have ended, each counted once.
+    /// The number of tasks that have completed or failed.
     pub fn n_ended(&self) -> usize {
         self.ends().len()
     }
 
-    /// The ends of each task; a sound pipeline has one for each.
+    /// The events `completed` and `failed` of each task. A correct engine sends one for each task.
     pub fn ends(&self) -> HashMap<String, Vec<Event>> {
         let mut ends: HashMap<_, Vec<_>> = HashMap::new();
         for event in self.events() {
@@ -115,7 +117,7 @@ impl Listener {
         ends
     }
 
-    /// How often work on each task began.
+    /// The number of events `started` of each task.
     pub fn starts(&self) -> HashMap<String, usize> {
         let mut starts = HashMap::new();
         for event in self.events() {
@@ -126,7 +128,7 @@ impl Listener {
         starts
     }
 
-    /// The first event of this kind about this task, waited for.
+    /// Waits for the first event of this kind about this task.
     #[track_caller]
     pub fn wait_for(&self, kind: EventKind, task_id: &str, limit: Duration) -> Event {
         let mut found = None;
@@ -137,13 +139,13 @@ impl Listener {
         });
         found.unwrap_or_else(|| {
             panic!(
-                "no {kind:?} of {task_id} in {limit:?}: heard {:?}",
+                "no {kind:?} of {task_id} in {limit:?}, only {:?}",
                 self.events()
             )
         })
     }
 
-    /// Waits until so many tasks have ended.
+    /// Waits until this many tasks have completed or failed.
     #[track_caller]
     pub fn wait_for_ends(&self, n_tasks: usize, limit: Duration) {
         let done = wait_until(limit, || self.n_ended() >= n_tasks);
@@ -168,16 +170,16 @@ fn subscribe(
     mut connection: Connection,
     ready: &Sender<()>,
     over: &AtomicBool,
-    heard: impl Fn(Value, &str),
+    on_event: impl Fn(Value, &str),
 ) {
     let mut channel = connection.as_pubsub();
     channel
-        .set_read_timeout(Some(LOOK_UP))
+        .set_read_timeout(Some(POLL_INTERVAL))
         .expect("the time is not zero");
     channel
         .subscribe("dalston:events")
         .expect("the server answers");
-    ready.send(()).expect("somebody waits for it");
+    ready.send(()).expect("`start` waits for this message");
     while !over.load(Ordering::Relaxed) {
         let Ok(message) = channel.get_message() else {
             continue;
@@ -185,7 +187,7 @@ fn subscribe(
         let body: Value =
             serde_json::from_slice(message.get_payload_bytes()).expect("an event is JSON");
         let kind = body["type"].as_str().unwrap_or_default().to_owned();
-        heard(body, &kind);
+        on_event(body, &kind);
     }
 }
 
@@ -193,22 +195,22 @@ fn follow(
     mut connection: Connection,
     ready: &Sender<()>,
     over: &AtomicBool,
-    heard: impl Fn(Value, &str),
+    on_event: impl Fn(Value, &str),
 ) {
-    let options = StreamReadOptions::default().block(LOOK_UP.as_millis() as usize);
+    let options = StreamReadOptions::default().block(POLL_INTERVAL.as_millis() as usize);
     let mut last = "0".to_owned();
-    ready.send(()).expect("somebody waits for it");
+    ready.send(()).expect("`start` waits for this message");
     while !over.load(Ordering::Relaxed) {
         let read = connection.xread_options(&["dalston:events:stream"], &[&last], &options);
         let Ok(Some(reply)) = read as redis::RedisResult<Option<StreamReadReply>> else {
-            // A server that was stopped for a while, or is gone.
-            thread::sleep(LOOK_UP);
+            // The server is stopped for a while, or has ended.
+            thread::sleep(POLL_INTERVAL);
             continue;
         };
         for entry in reply.keys.into_iter().flat_map(|stream| stream.ids) {
             let field = |name: &str| -> String { entry.get(name).unwrap_or_default() };
             let body = serde_json::from_str(&field("payload")).expect("a payload is JSON");
-            heard(body, &field("type"));
+            on_event(body, &field("type"));
             last.clone_from(&entry.id);
         }
     }

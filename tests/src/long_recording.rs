@@ -1,4 +1,4 @@
-//! Long recordings, put together from the test set: what is spoken in them, and when, is known.
+//! Joins recordings of the test set to long ones, whose words and times are therefore known.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
@@ -13,21 +13,21 @@ use crate::{Recording, Spoken, test_set};
 /// Samples per second.
 const RATE: f64 = 16_000.0;
 
-/// The root of the mean square of every sentence.
+/// The root mean square to which every sentence is scaled.
 const LOUDNESS: f32 = 0.05;
 
-/// How sentences follow each other.
+/// What is between two sentences.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Joint {
     /// Pauses of 0.3 to 2 s.
     Pauses,
-    /// None: a sentence's first word begins where the last one of the sentence before ends.
+    /// No pause: the first word of a sentence begins where the last word of the sentence before ends.
     NoPauses,
-    /// Pauses, and in the middle a silence as long as half of the recording.
+    /// Pauses, and in the middle a silence of half the recording's length.
     LongSilence,
-    /// Pauses full of noise, 10 dB under the sentence before.
+    /// Pauses with noise, 10 dB below the speech.
     Noise,
-    /// Pauses, and every half minute a step of 30 dB down or up.
+    /// Pauses, and a step of 30 dB down or up every half minute.
     LevelSteps,
 }
 
@@ -62,20 +62,20 @@ impl FromStr for Joint {
     }
 }
 
-/// A long recording: what is spoken in it, and its parts.
+/// A long recording with its words and its sentences.
 #[derive(Debug)]
 pub struct LongRecording {
-    /// Mono, 16 kHz.
+    /// Samples, mono at 16 kHz, in [-1, 1].
     pub samples: Vec<f32>,
-    /// What is spoken, in seconds of this recording.
+    /// The spoken words, with times in seconds from the start of this recording.
     pub words: Vec<Spoken>,
-    /// The samples of each sentence, with up to half of the pauses around it.
+    /// The range of samples of each sentence, with half of the pause on either side.
     pub sentences: Vec<Range<usize>>,
 }
 
 impl LongRecording {
-    /// Puts together a recording of about so many seconds from the clean recordings of the test set,
-    /// all equally loud; the same each time.
+    /// Joins clean recordings of the test set, all scaled to the same loudness, to a recording of about this
+    /// many seconds. The same arguments give the same recording.
     pub fn new(joint: Joint, seconds: f64) -> Self {
         let set: Vec<_> = test_set().into_iter().filter(|it| it.is_clean).collect();
         let speech: Vec<_> = set.iter().map(|it| speech(it, joint)).collect();
@@ -100,7 +100,8 @@ impl LongRecording {
                 is_silent = true;
             }
         }
-        // A room that is not quite still, 76 dB under full scale.
+        // The noise of a quiet room, 76 dB below full scale: pauses of real recordings are never digital
+        // silence.
         for sample in &mut long.samples {
             *sample = (*sample + 1.6e-4 * chance.noise()).clamp(-1.0, 1.0);
         }
@@ -137,7 +138,7 @@ impl LongRecording {
             .extend((0..length).map(|_| level * chance.noise()));
     }
 
-    /// Gives each sentence half of the pauses around it, of a long one a second.
+    /// Extends each sentence by half of the pause on either side, at most a second.
     fn widen_sentences(&mut self) {
         let mut end = 0;
         for at in 0..self.sentences.len() {
@@ -153,11 +154,11 @@ impl LongRecording {
         }
     }
 
-    /// Writes some of it as 16-bit WAV.
+    /// Writes a range of the samples as 16-bit WAV.
     ///
     /// # Errors
     ///
-    /// Those of the file system.
+    /// When the file cannot be written.
     pub fn write(&self, samples: Range<usize>, path: &Path) -> io::Result<()> {
         let n_bytes = 2 * samples.len() as u32;
         let mut out = BufWriter::new(File::create(path)?);
@@ -172,8 +173,8 @@ impl LongRecording {
     }
 }
 
-/// The samples and words of a recording of the test set, of the usual loudness; without pauses, from
-/// its first word to its last.
+/// The samples and words of a recording of the test set, scaled to [`LOUDNESS`]. For [`Joint::NoPauses`] they
+/// are cut to the range from the first word to the last one.
 fn speech(recording: &Recording, joint: Joint) -> (Vec<f32>, Vec<Spoken>) {
     let Recording { path, words, .. } = recording;
     let mut speech = audio::load(path, &AudioLimits::default())
@@ -198,7 +199,7 @@ fn speech(recording: &Recording, joint: Joint) -> (Vec<f32>, Vec<Spoken>) {
     (speech, words)
 }
 
-/// SplitMix64 (Steele et al. 2014): the same chance on every machine.
+/// SplitMix64 (Steele et al. 2014): the same random numbers on every machine.
 struct Chance(u64);
 
 impl Chance {
@@ -213,7 +214,7 @@ impl Chance {
         (self.next() % n as u64) as usize
     }
 
-    /// White noise of variance 1: a sum of four uniform numbers.
+    /// White noise of variance 1, as a scaled sum of four uniform numbers.
     fn noise(&mut self) -> f32 {
         let bits = self.next();
         let uniform = |at: u32| ((bits >> (16 * at)) & 0xFFFF) as f32 / 65_536.0 - 0.5;

@@ -1,4 +1,4 @@
-//! An S3 server of our own on free ports: SeaweedFS, which checks signatures.
+//! A real S3 server on free ports: SeaweedFS, which checks signatures.
 
 use std::fs;
 use std::path::PathBuf;
@@ -14,10 +14,10 @@ use tokio::runtime::Runtime;
 
 use crate::program::{Program, free_port, new_folder, server, wait_until};
 
-/// A SeaweedFS with one bucket. It takes about 4 s to start, so tests share it.
+/// A SeaweedFS with one bucket. Tests share it, because it takes about 4 s to start.
 #[derive(Debug)]
 pub struct ObjectServer {
-    /// The process: [`Signal::STOP`](crate::Signal::STOP) makes it silent.
+    /// The process. [`Signal::STOP`](crate::Signal::STOP) stops its answers.
     pub program: Program,
     ports: [u16; 8],
     store: AmazonS3,
@@ -27,15 +27,16 @@ pub struct ObjectServer {
 impl ObjectServer {
     /// Dalston's default bucket.
     pub const BUCKET: &str = "dalston-artifacts";
-    /// The one identity that may read and write.
+    /// The access key of the only identity that may read and write.
     pub const ACCESS_KEY: &str = "access-key-of-the-tests";
-    /// What no log of ours may show.
+    /// The secret key of that identity. No log of a worker may show it.
     pub const SECRET_KEY: &str = "s3-secret-of-the-tests";
 
-    /// The server of this test binary: started by the first test that asks, ended with the last.
+    /// The shared server of this test program. It starts on the first call and ends when the last user drops
+    /// it.
     pub fn shared() -> Arc<Self> {
         static SHARED: Mutex<Weak<ObjectServer>> = Mutex::new(Weak::new());
-        // A test that failed while the server started has poisoned nothing that matters.
+        // A panic in `start` poisons the lock and leaves the value as it was: the next test tries again.
         let mut shared = SHARED
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -47,7 +48,7 @@ impl ObjectServer {
         started
     }
 
-    /// Starts one and waits until it has stored something.
+    /// Starts a server and waits until it has stored an object.
     pub fn start() -> Self {
         let folder = new_folder("weed");
         let identities = json!({"identities": [{
@@ -114,7 +115,7 @@ impl ObjectServer {
         assert!(self.try_put(key, content.into()), "cannot store {key}");
     }
 
-    /// Stores many objects, some at a time.
+    /// Stores many objects, 32 at a time.
     pub fn put_all(&self, objects: Vec<(String, Vec<u8>)>) {
         self.runtime.block_on(async {
             for some in objects.chunks(32) {
@@ -127,13 +128,13 @@ impl ObjectServer {
                 for put in puts.collect::<Vec<_>>() {
                     put.await
                         .expect("a put does not panic")
-                        .expect("the server stores what it is given");
+                        .expect("the server accepts the object");
                 }
             }
         });
     }
 
-    /// An object's content, if it is there.
+    /// The content of an object; `None` if there is no such object.
     #[track_caller]
     pub fn get(&self, key: &str) -> Option<Vec<u8>> {
         let content = self
@@ -158,7 +159,8 @@ impl ObjectServer {
 impl Drop for ObjectServer {
     fn drop(&mut self) {
         self.program.kill();
-        // It opens a local socket beside each port, and no option moves all of them.
+        // SeaweedFS makes a local socket for each port in /tmp, and has no option to change that for all of
+        // them.
         for (option, port) in PORT_OPTIONS.iter().zip(self.ports) {
             let name = option.replace(".port", "").replace('.', "-");
             let _ = fs::remove_file(PathBuf::from(format!("/tmp/seaweedfs-{name}-{port}.sock")));
@@ -166,7 +168,7 @@ impl Drop for ObjectServer {
     }
 }
 
-/// The S3 port first.
+/// The options for ports; the S3 port comes first.
 const PORT_OPTIONS: [&str; 8] = [
     "s3.port",
     "s3.port.grpc",
@@ -178,7 +180,7 @@ const PORT_OPTIONS: [&str; 8] = [
     "volume.port.grpc",
 ];
 
-/// Listens on loopback alone, calls nobody, elects itself at once, and takes little room.
+/// Listens on loopback only, sends no telemetry, elects itself at once, and uses little disk space.
 const OPTIONS: [&str; 9] = [
     "-ip=127.0.0.1",
     "-ip.bind=127.0.0.1",
@@ -206,7 +208,7 @@ mod tests {
         assert_eq!(server.get("jobs/a/b").unwrap(), b"content");
         assert_eq!(server.get("jobs/a/c"), None);
 
-        let stranger = AmazonS3Builder::new()
+        let unauthorized = AmazonS3Builder::new()
             .with_endpoint(server.endpoint())
             .with_allow_http(true)
             .with_bucket_name(ObjectServer::BUCKET)
@@ -217,7 +219,7 @@ mod tests {
             .unwrap();
         let refused = server
             .runtime
-            .block_on(stranger.get(&Path::from("jobs/a/b")));
+            .block_on(unauthorized.get(&Path::from("jobs/a/b")));
         assert!(
             matches!(refused, Err(object_store::Error::PermissionDenied { .. })),
             "{refused:?}"

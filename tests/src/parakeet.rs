@@ -1,4 +1,4 @@
-//! The real program with the tiny model: as a worker of a pipeline, and on the command line.
+//! `parakeet-worker` with the tiny model, as a worker of a pipeline and on the command line.
 
 use std::env;
 use std::fs;
@@ -12,18 +12,18 @@ use crate::pipeline::Pipeline;
 use crate::project;
 use crate::worker::{Worker, WorkerSettings};
 
-/// The tiny model's id, and the name of its folder.
+/// The id of the tiny model, which is also the name of its folder.
 pub const TINY: &str = "parakeet-rnnt-tiny";
 
-/// `parakeet-worker`, which cargo builds for these tests under another name.
+/// The path of `parakeet-worker`, which cargo builds for these tests as `worker-under-test`.
 pub fn program() -> PathBuf {
     let test = env::current_exe().expect("a process knows its program");
     let profile = test.ancestors().nth(2).expect("tests lie in deps");
     profile.join("worker-under-test")
 }
 
-/// What a real worker of this pipeline is told: the tiny model, on one thread of the CPU; `E2E_DEVICE=cuda`
-/// takes a GPU.
+/// The settings of a real worker for this pipeline: the tiny model on one thread of the CPU, or on a GPU if
+/// `E2E_DEVICE=cuda`.
 pub fn settings(pipeline: &Pipeline, worker_id: &str) -> WorkerSettings {
     let models = project().join("models").display().to_string();
     let device = env::var("E2E_DEVICE").unwrap_or_else(|_| "cpu".to_owned());
@@ -50,7 +50,7 @@ pub fn start_ready(settings: &WorkerSettings) -> Worker {
     worker
 }
 
-/// The lines of a worker's log that tell this event.
+/// The lines of a worker's log with this event.
 pub fn logged(worker: &Worker, event: &str) -> Vec<Value> {
     let log = worker.program.log();
     let lines = log
@@ -61,7 +61,7 @@ pub fn logged(worker: &Worker, event: &str) -> Vec<Value> {
         .collect()
 }
 
-/// Sentences of the test set, which training never saw.
+/// Recordings of the test set, which is no part of the training data.
 pub fn recordings(ids: impl IntoIterator<Item = usize>) -> Vec<PathBuf> {
     let folder = project().join("tests/data/tiny-300");
     ids.into_iter()
@@ -69,7 +69,7 @@ pub fn recordings(ids: impl IntoIterator<Item = usize>) -> Vec<PathBuf> {
         .collect()
 }
 
-/// What `transcribe --format json` prints of each file with the tiny model, without the file's name.
+/// The output of `transcribe --format json` for each file with the tiny model, without the field `file`.
 #[track_caller]
 pub fn transcribed(files: &[PathBuf]) -> Vec<Value> {
     let output = Command::new(program())
@@ -108,8 +108,8 @@ pub fn transcribed(files: &[PathBuf]) -> Vec<Value> {
     objects
 }
 
-/// Puts two models into the folder `root`: the tiny one, and its twin called `second`, which labels its
-/// transcripts `und`.
+/// Writes two bundles into the folder `root`: the tiny model, and a copy with the id `second` and the language
+/// `und`, which its transcripts show.
 pub fn two_models(root: &Path, second: &str) {
     let tiny = project().join("models").join(TINY);
     for id in [TINY, second] {

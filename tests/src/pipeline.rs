@@ -1,4 +1,4 @@
-//! A Dalston of our own around one engine, and what must be true of it when all tasks have ended.
+//! Dalston's side of the pipeline for one engine, and the checks that hold when all tasks have ended.
 
 use std::fmt::Debug;
 use std::fs;
@@ -19,23 +19,23 @@ use crate::project;
 use crate::redis_server::RedisServer;
 use crate::worker::{Worker, WorkerSettings};
 
-/// Redis, store, producer and listener of one engine.
+/// Redis, store, producer and listener for one engine.
 ///
-/// The engine is the scripted one (`tests/src/bin/scripted_engine.rs`): what it says of a task is the
-/// text of the task's audio file, and the audio of each task says the task's id. Or it is the real one,
-/// under the same name, and the tasks' audio is recordings.
+/// The engine is the scripted one (`tests/src/bin/scripted_engine.rs`) or the real one, under the same id.
+/// The scripted engine answers with the content of the task's audio file, which is the id of the task. Tasks
+/// for the real engine have recordings.
 pub struct Pipeline {
-    /// Whose words everybody speaks.
+    /// The contract that all sides use.
     pub contract: Contract,
-    /// Its own Redis.
+    /// The Redis of this pipeline only.
     pub redis: RedisServer,
-    /// The store that all tests of a binary share.
+    /// The store, which all tests of a program share.
     pub store: Arc<ObjectServer>,
-    /// Gives out tasks.
+    /// Queues tasks.
     pub producer: Producer,
-    /// Hears what becomes of them.
+    /// Collects the events about them.
     pub listener: Listener,
-    /// For the files of its workers: they are killed, and leave them behind.
+    /// The folder for temporary files of workers, which killed workers leave behind.
     folder: TempDir,
 }
 
@@ -43,7 +43,7 @@ pub struct Pipeline {
 pub const ENGINE_ID: &str = "scripted";
 
 impl Pipeline {
-    /// Everything but a worker.
+    /// Starts everything but a worker.
     pub fn start(contract: Contract) -> Self {
         let store = ObjectServer::shared();
         let redis = RedisServer::start();
@@ -59,7 +59,7 @@ impl Pipeline {
         }
     }
 
-    /// What a worker of this pipeline is told; its lease is short so that tests are.
+    /// The settings of a worker for this pipeline. The lease is short, because tests wait until leases lapse.
     pub fn settings(&self, worker_id: &str) -> WorkerSettings {
         WorkerSettings {
             contract: self.contract,
@@ -72,14 +72,14 @@ impl Pipeline {
         }
     }
 
-    /// New tasks with their audio in the store, not yet given out.
+    /// Makes tasks and stores their audio, but does not queue them.
     pub fn new_tasks(&self, n_tasks: usize) -> Vec<Task> {
         let tasks: Vec<_> = std::iter::repeat_with(Task::new).take(n_tasks).collect();
         self.store_audio(&tasks);
         tasks
     }
 
-    /// Stores what stands for these tasks' audio: their ids.
+    /// Stores the audio of these tasks for the scripted engine: the id of each.
     pub fn store_audio(&self, tasks: &[Task]) {
         let audio = tasks.iter().map(|task| {
             (
@@ -90,14 +90,14 @@ impl Pipeline {
         self.store.put_all(audio.collect());
     }
 
-    /// Gives out new tasks, each changed by `change`.
+    /// Makes and queues tasks, each changed by `change`.
     pub fn submit(&mut self, n_tasks: usize, change: impl Fn(Task) -> Task) -> Vec<Task> {
         let tasks: Vec<_> = self.new_tasks(n_tasks).into_iter().map(change).collect();
         self.producer.submit(&tasks);
         tasks
     }
 
-    /// Gives out a task for each of these recordings, each changed by `change`.
+    /// Makes and queues a task for each of these recordings, each task changed by `change`.
     pub fn submit_recordings(
         &mut self,
         recordings: &[PathBuf],
@@ -112,8 +112,8 @@ impl Pipeline {
         tasks
     }
 
-    /// Waits until these tasks have ended, then checks that each was completed exactly once, with the
-    /// scripted engine's output in its place, and that nothing is left in the queue.
+    /// Waits until these tasks have ended, then checks that each was completed exactly once, that the store
+    /// has the scripted engine's output of each, and that the queue is empty.
     #[track_caller]
     pub fn check_completed(&mut self, tasks: &[Task], limit: Duration) {
         self.check_ended_once(tasks, limit);
@@ -122,7 +122,7 @@ impl Pipeline {
         }
     }
 
-    /// The same for any engine: what its outputs say is for the caller to check.
+    /// As [`check_completed`](Self::check_completed), but for any engine: the caller checks the outputs.
     #[track_caller]
     pub fn check_ended_once(&mut self, tasks: &[Task], limit: Duration) {
         let all_ended = || {
@@ -142,7 +142,7 @@ impl Pipeline {
             tasks.len()
         );
 
-        // What would be said twice is said soon after the first time.
+        // A second event about a task would come soon after the first one.
         thread::sleep(Duration::from_millis(300));
         let ends = self.listener.ends();
         for task in tasks {
@@ -159,7 +159,7 @@ impl Pipeline {
         assert_eq!(left, (0, 0), "tasks still waiting and taken in the queue");
     }
 
-    /// The `data` of the task's output, which stands where it belongs and names the task.
+    /// The field `data` of the task's output, after a check that the output exists and names the task.
     #[track_caller]
     pub fn output(&self, task: &Task) -> Value {
         let key = task.output_key(self.contract);
@@ -171,8 +171,8 @@ impl Pipeline {
         output["data"].take()
     }
 
-    /// The task failed once, with one sentence that a user may read. `what` names it to whoever reads
-    /// of it that it did not.
+    /// Checks that the task failed once, with one sentence that a user may read. `what` describes the task in
+    /// the message of a failed check.
     #[track_caller]
     pub fn check_failed(&self, task: &Task, what: &dyn Debug) {
         let ends = &self.listener.ends()[&task.task_id];
@@ -196,7 +196,7 @@ impl Pipeline {
         assert_eq!(output, None, "{what:?} left an output");
     }
 
-    /// How long after `begun` each task ended.
+    /// The time from `begun` to the end of each task.
     pub fn times(&self, tasks: &[Task], begun: Instant) -> Vec<Duration> {
         let ends = self.listener.ends();
         let at = |task: &Task| ends[&task.task_id][0].at;
@@ -206,7 +206,7 @@ impl Pipeline {
             .collect()
     }
 
-    /// The output of the task says what the scripted engine heard.
+    /// Checks that the output of the task is the scripted engine's.
     #[track_caller]
     fn check_output(&self, task: &Task) {
         let data = self.output(task);
@@ -215,7 +215,7 @@ impl Pipeline {
     }
 }
 
-/// The log of a worker names no secret.
+/// Checks that the log of a worker shows no secret.
 #[track_caller]
 pub fn check_no_secrets(worker: &Worker) {
     let log = worker.program.log();
@@ -225,14 +225,14 @@ pub fn check_no_secrets(worker: &Worker) {
     }
 }
 
-/// The value at this fraction of the sorted values; for p50 and p99.
+/// The value at this fraction of the sorted values: 0.5 for the median, 0.99 for p99.
 pub fn quantile(values: &mut [Duration], fraction: f64) -> Duration {
     assert!(!values.is_empty(), "nothing was measured");
     values.sort_unstable();
     values[((values.len() - 1) as f64 * fraction).round() as usize]
 }
 
-/// Starts the worker of `settings` on the scripted engine.
+/// Starts a worker with the scripted engine, whose program is `program`.
 pub fn start_worker(program: &str, settings: &WorkerSettings) -> Worker {
     settings.start(Path::new(program), &[])
 }

@@ -1,7 +1,9 @@
-//! Dalston's orchestrator as an engine sees it: what it writes when it gives out a task.
+//! Queues tasks as Dalston's orchestrator does.
 //!
-//! Every key, field and value follows what Dalston's own orchestrator was seen to write: in
-//! `crates/dalston-engine-sdk/tests/data/dalston` lie the recordings that this was made from.
+//! Every key, field and value is copied from what Dalston's orchestrator writes:
+//! `crates/dalston-engine-sdk/tests/data/dalston` has the recorded messages. The order of the writes matters:
+//! the hash and the input of a task are written before its message, because a worker claims the task as soon
+//! as the message is there.
 
 use std::sync::Arc;
 
@@ -14,23 +16,23 @@ use crate::contract::Contract;
 use crate::object_server::ObjectServer;
 use crate::redis_server::RedisServer;
 
-/// A transcription task as the orchestrator knows it.
+/// A transcription task.
 #[derive(Clone, Debug)]
 pub struct Task {
-    /// Its id, new for each task.
+    /// The id, unique for each task.
     pub task_id: String,
-    /// Its job's id, new for each task too.
+    /// The id of the job, unique for each task as well.
     pub job_id: String,
-    /// `transcribe`, or `transcribe_ch0` for one channel of several.
+    /// `transcribe`, or `transcribe_ch0` for the first of several channels.
     pub stage: String,
-    /// The settings that go to the engine.
+    /// The settings for the engine.
     pub config: Map<String, Value>,
     /// The S3 URI of the prepared audio.
     pub audio_uri: String,
 }
 
 impl Task {
-    /// A task with Dalston's default settings, whose audio has yet to be stored.
+    /// A task with Dalston's default settings. The caller must store its audio.
     pub fn new() -> Self {
         let job_id = Uuid::new_v4().to_string();
         let config = json!({"language": "auto", "beam_size": 5, "vad_filter": true});
@@ -49,14 +51,14 @@ impl Task {
         }
     }
 
-    /// The same task with one more setting.
+    /// This task with one more setting.
     #[must_use]
     pub fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.config.insert(key.to_owned(), value.into());
         self
     }
 
-    /// The key of its prepared audio.
+    /// The key of the prepared audio in the store.
     pub fn audio_key(&self) -> &str {
         let bucket = format!("s3://{}/", ObjectServer::BUCKET);
         self.audio_uri
@@ -78,7 +80,7 @@ impl Task {
         format!("jobs/{}/tasks/{}/{file}", self.job_id, self.task_id)
     }
 
-    /// What the orchestrator stores for the engine to read.
+    /// The request that the orchestrator stores for the engine.
     pub fn input(&self, contract: Contract) -> Value {
         match contract {
             Contract::M22 | Contract::M22Typed => self.input_json(),
@@ -87,7 +89,7 @@ impl Task {
     }
 
     fn input_json(&self) -> Value {
-        // In this era the task's own `audio_uri` is the raw upload.
+        // In these contracts the request's own `audio_uri` is the raw upload, which the engine must not read.
         let upload = format!(
             "s3://{}/jobs/{}/audio/original.mp3",
             ObjectServer::BUCKET,
@@ -155,20 +157,20 @@ impl Default for Task {
     }
 }
 
-/// Gives tasks to one engine's queue.
+/// Queues tasks for one engine.
 pub struct Producer {
-    /// Whose words it speaks.
+    /// The contract of the messages.
     pub contract: Contract,
-    /// Whose queue it fills.
+    /// The id of the engine.
     pub engine_id: String,
-    /// What the messages of a stream give each task.
+    /// The time limit in the messages of a stream, from `enqueued_at` to `timeout_at`.
     pub time_limit: TimeDelta,
     redis: Connection,
     store: Arc<ObjectServer>,
 }
 
 impl Producer {
-    /// A producer for the queue of this engine.
+    /// Makes a producer for the queue of this engine.
     pub fn new(
         contract: Contract,
         engine_id: &str,
@@ -184,8 +186,8 @@ impl Producer {
         }
     }
 
-    /// Gives out tasks in this order, their audio being stored already: for each its hash, then its
-    /// input, then its message.
+    /// Queues tasks in this order. Their audio must be in the store. Writes all hashes, then all inputs, then
+    /// all messages.
     pub fn submit(&mut self, tasks: &[Task]) {
         let mut hashes = redis::pipe();
         for task in tasks {
@@ -204,7 +206,7 @@ impl Producer {
         self.enqueue(tasks);
     }
 
-    /// Writes the messages alone: for tasks whose hash or input is broken on purpose.
+    /// Writes only the messages, for tasks whose hash or input is broken on purpose.
     pub fn enqueue(&mut self, tasks: &[Task]) {
         let mut messages = redis::pipe();
         for task in tasks {
@@ -227,14 +229,14 @@ impl Producer {
         self.run(&messages);
     }
 
-    /// Writes the task's hash alone.
+    /// Writes only the hash of a task.
     pub fn write_hash(&mut self, task: &Task) {
         let mut hash = redis::pipe();
         self.add_hash(&mut hash, task);
         self.run(&hash);
     }
 
-    /// The list or stream of the engine.
+    /// The Redis key of the engine's list or stream.
     pub fn queue_key(&self) -> String {
         match self.contract {
             Contract::M22 | Contract::M22Typed => format!("dalston:queue:{}", self.engine_id),
@@ -242,7 +244,7 @@ impl Producer {
         }
     }
 
-    /// Tasks that wait and that nobody has taken, and those taken and not ended.
+    /// The number of tasks that no worker has claimed, and the number of claimed tasks that have not ended.
     pub fn waiting_and_taken(&mut self) -> (usize, usize) {
         let outcome = match self.contract {
             Contract::M22 | Contract::M22Typed => self.of_lists(),
@@ -301,7 +303,7 @@ impl Producer {
     }
 }
 
-/// What the transcription stage asks of the stage before it.
+/// The binding of the transcription stage's audio to the output of the stage before.
 fn bindings() -> Value {
     let selector = json!({
         "producer_stage": "prepare",
@@ -312,7 +314,7 @@ fn bindings() -> Value {
     json!([{"slot": "audio", "selector": selector}])
 }
 
-/// As Python's `datetime.now(timezone.utc).isoformat()` writes it.
+/// A time in the format of Python's `datetime.now(timezone.utc).isoformat()`.
 fn timestamp(time: chrono::DateTime<Utc>) -> String {
     time.format("%Y-%m-%dT%H:%M:%S%.6f+00:00").to_string()
 }

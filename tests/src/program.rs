@@ -1,4 +1,4 @@
-//! A program under test: its log, its signals, what it uses, and its certain end.
+//! Runs programs under test: their logs, signals, resources, and their end in any case.
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener};
@@ -15,12 +15,12 @@ use crate::project;
 
 pub use rustix::process::Signal;
 
-/// How often a wait looks again.
-pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// The interval at which a wait checks its condition.
+pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// A running process with a folder of its own; both are gone when this value is.
+/// A running process with its own folder. Dropping the value kills the process and removes the folder.
 ///
-/// When the test is failing the folder stays, and the end of the log is printed.
+/// If the test is failing, the folder is kept and the end of the log is printed.
 #[derive(Debug)]
 pub struct Program {
     name: &'static str,
@@ -29,20 +29,19 @@ pub struct Program {
     log: PathBuf,
 }
 
-/// What a process holds and has used up to now.
+/// The resources of a process.
 #[derive(Clone, Copy, Debug)]
 pub struct Usage {
     /// Open file descriptors.
     pub descriptors: usize,
     /// Resident memory.
     pub resident_bytes: usize,
-    /// Time on a processor, in user and system mode, all threads.
+    /// Time on processors so far, of all threads, in user and system mode.
     pub cpu: Duration,
 }
 
 impl Program {
-    /// Starts the command with both outputs in one log, in a folder that `prepare` may fill and name
-    /// to the command.
+    /// Starts the command in this folder. Both of its outputs go to one log there.
     pub fn start(name: &'static str, mut command: Command, folder: TempDir) -> Self {
         let log = folder.path().join("log");
         let output = File::create(&log).expect("a log can be made in a new folder");
@@ -63,26 +62,26 @@ impl Program {
         }
     }
 
-    /// Sends a signal; [`Signal::KILL`] cannot be caught, [`Signal::STOP`] makes a server silent.
+    /// Sends a signal. [`Signal::KILL`] cannot be caught; a server that got [`Signal::STOP`] stops answering.
     pub fn signal(&self, signal: Signal) {
-        // A process that has just ended cannot be signalled, and need not be.
+        // The process may have ended since, and then needs no signal.
         let _ = kill_process(self.pid(), signal);
     }
 
-    /// `kill -9`, and waits until it is gone.
+    /// Kills the process with SIGKILL and waits until it has ended.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
-    /// How it ended, once it has.
+    /// The exit status; `None` while the process runs.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.child
             .try_wait()
             .expect("the child is ours to wait for")
     }
 
-    /// Waits for the end that something else brings about.
+    /// Waits until the process ends by itself.
     #[track_caller]
     pub fn wait(&mut self, limit: Duration) -> ExitStatus {
         let mut end = None;
@@ -94,13 +93,13 @@ impl Program {
         end.expect("the wait ended because there is one")
     }
 
-    /// Everything it has printed.
+    /// Everything that the process has printed.
     pub fn log(&self) -> String {
         let bytes = fs::read(&self.log).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// What it holds and has used; Linux only. Panics when it has ended.
+    /// The resources of the process, on Linux only. Panics if the process has ended.
     #[track_caller]
     pub fn usage(&self) -> Usage {
         let proc = PathBuf::from(format!("/proc/{}", self.child.id()));
@@ -110,7 +109,7 @@ impl Program {
         };
         let descriptors = fs::read_dir(proc.join("fd")).map_or(0, Iterator::count);
         let resident_pages: usize = field(&read("statm"), 1);
-        // The second field is the program's name in brackets and may hold blanks.
+        // The second field is the program's name in brackets, which may contain blanks.
         let stat = read("stat");
         let after_name = stat.rsplit(')').next().unwrap_or_default();
         // utime and stime, fields 14 and 15 of proc_pid_stat(5), counted from the one after the name.
@@ -144,7 +143,7 @@ impl Drop for Program {
     }
 }
 
-/// Looks until the condition holds; false when it did not within the limit.
+/// Waits until the condition holds. Returns false if it does not within the limit.
 pub fn wait_until(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
     let started = Instant::now();
     loop {
@@ -154,19 +153,19 @@ pub fn wait_until(limit: Duration, mut condition: impl FnMut() -> bool) -> bool 
         if started.elapsed() > limit {
             return false;
         }
-        thread::sleep(LOOK_AGAIN);
+        thread::sleep(POLL_INTERVAL);
     }
 }
 
-/// A loopback port that nobody listens on.
+/// A loopback port on which nobody listens.
 ///
-/// Below the range from which systems take the ports of outgoing connections (32768 on Linux, 49152
-/// on macOS), so that no client of ours occupies it before its server does.
+/// The port is below the range of outgoing connections (from 32768 on Linux, from 49152 on macOS). Otherwise a
+/// client's connection could take the port before its server does.
 pub fn free_port() -> u16 {
     const FIRST: u16 = 12_000;
     const N_PORTS: u16 = 20_000;
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    // Test binaries that run at the same time begin at different places.
+    // Test programs that run at the same time begin at different ports.
     let start = (std::process::id() as u16).wrapping_mul(37);
     loop {
         let offset = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -177,7 +176,7 @@ pub fn free_port() -> u16 {
     }
 }
 
-/// A server that `cargo xtask test` has put in `.servers`.
+/// The path of a server that `cargo xtask test` has linked in `.servers`.
 pub(crate) fn server(name: &str) -> PathBuf {
     let link = project().join(".servers").join(name);
     assert!(
@@ -187,7 +186,7 @@ pub(crate) fn server(name: &str) -> PathBuf {
     link
 }
 
-/// A folder under the system's folder for temporary files.
+/// A new folder for temporary files.
 pub(crate) fn new_folder(name: &str) -> TempDir {
     tempfile::Builder::new()
         .prefix(&format!("e2e-{name}-"))
@@ -195,7 +194,7 @@ pub(crate) fn new_folder(name: &str) -> TempDir {
         .expect("a temporary folder can be made")
 }
 
-/// One field of a line that blanks divide.
+/// One field of a line whose fields are separated by blanks.
 fn field<T: std::str::FromStr + Default>(line: &str, index: usize) -> T {
     line.split_whitespace()
         .nth(index)

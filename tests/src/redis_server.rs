@@ -1,4 +1,4 @@
-//! A Redis of our own on a free port, with a password that no log may show.
+//! A real Redis on a free port, with a password that no log may show.
 
 use std::process::Command;
 use std::time::Duration;
@@ -7,24 +7,24 @@ use redis::{Client, Commands as _, Connection};
 
 use crate::program::{Program, free_port, new_folder, server, wait_until};
 
-/// A Redis, or Valkey, that keeps nothing on disk.
+/// A Redis or Valkey that stores nothing on disk.
 #[derive(Debug)]
 pub struct RedisServer {
-    /// The process: [`Signal::STOP`](crate::Signal::STOP) makes it silent, as a stalled network does.
+    /// The process. [`Signal::STOP`](crate::Signal::STOP) stops its answers, as a stalled network does.
     pub program: Program,
     port: u16,
 }
 
 impl RedisServer {
-    /// What clients must say, and what no log of ours may.
+    /// The password, which no log of a worker may show.
     pub const PASSWORD: &str = "redis-password-of-the-tests";
 
-    /// Starts one and waits until it answers.
+    /// Starts a server and waits until it answers.
     pub fn start() -> Self {
         Self::start_as(&[])
     }
 
-    /// One that is the first of a cluster.
+    /// Starts a server in cluster mode.
     pub fn start_cluster() -> Self {
         Self::start_as(&["--cluster-enabled", "yes"])
     }
@@ -57,22 +57,22 @@ impl RedisServer {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// `redis://...` with the password.
+    /// The URL `redis://...` with the password.
     pub fn url(&self) -> String {
         Self::url_at(&self.address())
     }
 
-    /// The same through a proxy at this address.
+    /// The URL for a proxy at this address, with the password.
     pub fn url_at(address: &str) -> String {
         format!("redis://:{}@{address}/0", Self::PASSWORD)
     }
 
-    /// A client of the tests' own, not through any proxy.
+    /// A client that connects directly, without a proxy.
     pub fn client(&self) -> Client {
         Client::open(self.url()).expect("the URL is well-formed")
     }
 
-    /// A connection of the tests' own.
+    /// A direct connection, without a proxy.
     pub fn connect(&self) -> Connection {
         self.client()
             .get_connection()
@@ -87,8 +87,8 @@ mod tests {
     #[test]
     fn it_refuses_who_does_not_know_the_password() {
         let redis = RedisServer::start();
-        let stranger = Client::open(format!("redis://{}/0", redis.address())).unwrap();
-        let refused = stranger
+        let unauthorized = Client::open(format!("redis://{}/0", redis.address())).unwrap();
+        let refused = unauthorized
             .get_connection()
             .and_then(|mut it| it.ping::<String>());
         assert!(refused.is_err());

@@ -1,4 +1,4 @@
-//! The recordings of `tests/data`: what was spoken, and what NeMo hears.
+//! The recordings of `tests/data`, with their words and with NeMo's tokens.
 
 use std::fs;
 use std::path::PathBuf;
@@ -8,23 +8,23 @@ use serde_json::Deserializer;
 
 use crate::project;
 
-/// One recording of the test set, with what its synthesiser says of it.
+/// One recording of the test set, with the synthesiser's words and times.
 #[derive(Debug, Clone)]
 pub struct Recording {
     /// The FLAC file.
     pub path: PathBuf,
     /// Length in seconds.
     pub duration: f64,
-    /// What was spoken, in order.
+    /// The spoken words, in order.
     pub words: Vec<Spoken>,
-    /// Whether no noise was added.
+    /// Whether the recording has no added noise.
     pub is_clean: bool,
 }
 
 /// One spoken word.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Spoken {
-    /// The word.
+    /// The text of the word.
     pub word: String,
     /// Seconds from the start of the file.
     pub start: f64,
@@ -32,7 +32,7 @@ pub struct Spoken {
     pub end: f64,
 }
 
-/// What NeMo hears in one recording, encoded alone and in one pass.
+/// NeMo's tokens of one recording, which was encoded alone and in one pass.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Golden {
     /// Path from the root of the repository.
@@ -43,20 +43,20 @@ pub struct Golden {
     pub tokens: Vec<u32>,
     /// Their encoder frames.
     pub frames: Vec<usize>,
-    /// Steps that may differ.
+    /// The steps at which another token is accepted.
     pub near_ties: Vec<NearTie>,
 }
 
-/// A joint step of NeMo's whose two best scores are closer than 1e-3.
+/// A joint step of NeMo whose two best scores differ by less than 1e-3.
 #[derive(Debug, Clone, Deserialize)]
 pub struct NearTie {
-    /// Encoder frame.
+    /// The encoder frame.
     pub frame: usize,
-    /// Tokens before it.
+    /// The number of tokens before the step.
     pub n_tokens: usize,
 }
 
-/// The 300 recordings that the tiny model was not trained on.
+/// The 300 recordings of the test set, on which the tiny model was not trained.
 pub fn test_set() -> Vec<Recording> {
     #[derive(Deserialize)]
     struct Line {
@@ -86,7 +86,7 @@ pub fn test_set() -> Vec<Recording> {
     lines.map(recording).collect()
 }
 
-/// What NeMo hears. `cargo xtask parity --write-goldens` writes it.
+/// NeMo's tokens of all recordings, as `cargo xtask parity --write-goldens` wrote them.
 pub fn goldens() -> Vec<Golden> {
     let path = project().join("tests/data/goldens/tokens.jsonl");
     let text = fs::read_to_string(path).expect("the goldens are part of the repository");

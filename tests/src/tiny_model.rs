@@ -1,4 +1,4 @@
-//! The tiny model on recordings, as the program runs it.
+//! Transcribes with the tiny model in this process, with the code of the program.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -18,9 +18,9 @@ use crate::project;
 
 /// The tiny model on the CPU, in float32.
 ///
-/// Panics if its bundle is not there: a test that cannot run must not look as if it had passed.
+/// Panics if the bundle is missing, because a test that cannot run must not pass.
 pub fn tiny_engine(batch_size: usize, chunk_seconds: usize) -> Engine {
-    // Tests run side by side, each on its own thread.
+    // Tests run in parallel. With more than one thread each, they would wait for each other's processors.
     set_threads(NonZeroUsize::new(1));
     let bundle = project().join("models/parakeet-rnnt-tiny");
     assert!(

@@ -1,4 +1,4 @@
-//! TLS in front of a server that speaks none: a Redis at `rediss://`, a store at `https://`.
+//! A proxy that adds TLS to a server without TLS: a Redis at `rediss://`, a store at `https://`.
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -17,8 +17,8 @@ use uuid::Uuid;
 
 use crate::program::new_folder;
 
-/// An authority that signs certificates, as a company has one of its own: nobody trusts it who was not
-/// told to.
+/// A private certificate authority, as a company may have: only a client that is configured to trust it
+/// accepts its certificates.
 #[derive(Debug)]
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
@@ -26,12 +26,13 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// A new one.
+    /// Makes a new authority.
     pub fn new() -> Self {
         let key = KeyPair::generate().expect("keys can be made");
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        // Issuers are looked up by name, and one of the same name is not an unknown one.
+        // Clients look issuers up by name. With equal names, the error would be a bad signature and not an
+        // unknown issuer.
         let name = Uuid::new_v4().to_string();
         params.distinguished_name.push(DnType::CommonName, name);
         let certificate = params.self_signed(&key).expect("the key can sign");
@@ -44,12 +45,12 @@ impl Authority {
         }
     }
 
-    /// Its certificate as PEM, for `SSL_CERT_FILE`.
+    /// The file with its certificate as PEM, for `SSL_CERT_FILE`.
     pub fn file(&self) -> PathBuf {
         self.folder.path().join(FILE)
     }
 
-    /// What a server at 127.0.0.1 needs.
+    /// The configuration of a server at 127.0.0.1.
     fn server(&self) -> ServerConfig {
         let key = KeyPair::generate().expect("keys can be made");
         let params = CertificateParams::new([Ipv4Addr::LOCALHOST.to_string()]);
@@ -71,11 +72,11 @@ impl Default for Authority {
 
 const FILE: &str = "authority.pem";
 
-/// A proxy on a port of its own; it and all its connections are gone when this value is.
+/// A proxy on its own port. Dropping the value ends the proxy and all its connections.
 #[derive(Debug)]
 pub struct TlsProxy {
     port: u16,
-    // Its end ends every task.
+    // Dropping the runtime ends every task, and with the tasks their sockets.
     _runtime: Runtime,
 }
 
@@ -109,7 +110,7 @@ impl TlsProxy {
     }
 }
 
-/// One client's connection; a client that does not trust us ends it.
+/// Serves one connection of a client. A client that does not accept the certificate ends the handshake.
 async fn connection(client: TcpStream, server: String, acceptor: TlsAcceptor) {
     let Ok(mut client) = acceptor.accept(client).await else {
         return;

@@ -1,19 +1,20 @@
-//! Word errors, and the words that two texts have in common.
+//! Counts word errors, and finds the words that two texts have in common.
 
 use std::ops::AddAssign;
 
-/// The difference between what was spoken and what was heard.
+/// The differences between the reference and the hypothesis.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WordErrors {
-    /// Words of the truth.
+    /// Number of words of the reference.
     pub n_spoken: usize,
-    /// Words missing, added or replaced: the least number of them that explains the difference.
+    /// The least number of deletions, insertions and substitutions that turns the reference into the
+    /// hypothesis.
     pub n_errors: usize,
-    /// Right words: place in the truth, place in what was heard.
+    /// Equal words: index in the reference, index in the hypothesis.
     pub right: Vec<(usize, usize)>,
-    /// Words with nothing in their place: places in the truth.
+    /// Deleted words: indices in the reference.
     pub missing: Vec<usize>,
-    /// Words in the place of nothing: places in what was heard.
+    /// Inserted words: indices in the hypothesis.
     pub added: Vec<usize>,
 }
 
@@ -24,7 +25,7 @@ impl WordErrors {
     }
 }
 
-/// Sums errors; the places are those of one text alone and are dropped.
+/// Adds the counts. The indices are cleared, because they refer to one text only.
 impl AddAssign<&Self> for WordErrors {
     fn add_assign(&mut self, other: &Self) {
         self.n_spoken += other.n_spoken;
@@ -35,10 +36,11 @@ impl AddAssign<&Self> for WordErrors {
     }
 }
 
-/// Compares by Levenshtein's distance over words.
+/// Compares two texts by the Levenshtein distance over words.
 pub fn compare(spoken: &[&str], heard: &[&str]) -> WordErrors {
     let width = heard.len() + 1;
-    // distance[s * width + h]: between the first s words spoken and the first h heard.
+    // distance[s * width + h] is the distance between the first s words of `spoken` and the first h of
+    // `heard`.
     let mut distance: Vec<usize> = (0..width).collect();
     for s in 1..=spoken.len() {
         distance.push(s);

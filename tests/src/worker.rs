@@ -10,38 +10,39 @@ use crate::contract::Contract;
 use crate::object_server::ObjectServer;
 use crate::program::{Program, free_port, new_folder, wait_until};
 
-/// What a worker is told.
+/// The settings of a worker, which it gets as environment variables.
 #[derive(Clone, Debug)]
 pub struct WorkerSettings {
-    /// Whose words it speaks.
+    /// The contract of its messages.
     pub contract: Contract,
-    /// Whose queue it works on.
+    /// The id of the engine, which names the queue.
     pub engine_id: String,
-    /// Its own name.
+    /// The id of the worker.
     pub worker_id: String,
-    /// Where its Redis is: the server's own URL, or one through a proxy.
+    /// The URL of Redis, or of a proxy in front of Redis.
     pub redis_url: String,
-    /// Where its store is: the server's own endpoint, or one through a proxy.
+    /// The endpoint of the store, or of a proxy in front of the store.
     pub s3_endpoint: String,
-    /// How long it may be silent before its tasks go to others.
+    /// The time without a heartbeat after which other workers may take its tasks.
     pub lease: Duration,
-    /// Further environment variables.
+    /// Further environment variables, which override the ones above.
     pub more: Vec<(&'static str, String)>,
 }
 
-/// A running worker.
+/// A running worker process.
 #[derive(Debug)]
 pub struct Worker {
     /// The process.
     pub program: Program,
-    /// The port of its health page.
+    /// The port of its health pages.
     pub port: u16,
 }
 
 impl WorkerSettings {
-    /// Starts this program with these arguments.
+    /// Starts a program with these arguments as a worker.
     ///
-    /// It inherits the variables that programs need to run, and none that would tell it what to do.
+    /// The process inherits the variables that any program needs, and none that could change the worker's
+    /// settings.
     pub fn start(&self, program: &Path, arguments: &[&str]) -> Worker {
         let port = free_port();
         let mut command = Command::new(program);
@@ -78,8 +79,8 @@ impl WorkerSettings {
 }
 
 impl Worker {
-    /// The status and the body of one of its pages, `/health/ready` for example; `None` while nothing
-    /// answers.
+    /// The HTTP status and the body of one of its pages, `/health/ready` for example; `None` if the worker
+    /// does not answer.
     pub fn page(&self, path: &str) -> Option<(u16, String)> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
@@ -92,13 +93,13 @@ impl Worker {
         Some((status, body.to_owned()))
     }
 
-    /// Whether it says that it takes tasks.
+    /// Whether its page reports that it takes tasks.
     pub fn is_ready(&self) -> bool {
         self.page("/health/ready")
             .is_some_and(|(status, _)| status == 200)
     }
 
-    /// Waits until it does.
+    /// Waits until its page reports that it takes tasks.
     #[track_caller]
     pub fn wait_until_ready(&self, limit: Duration) {
         let ready = wait_until(limit, || self.is_ready());

@@ -1,7 +1,7 @@
 //! Writes a long recording for measurements: `long_recording JOINT SECONDS OUT.wav`.
 //!
-//! Beside it goes `OUT.json` with the words, `[word, start]` in seconds, and the chunks by the default
-//! rules, `[encoded from, to, heard from, to]` in samples.
+//! `OUT.json` gets the words, `[word, start]` in seconds, and the chunks by the default rules, in samples:
+//! `[encoded from, encoded to, searched from, searched to]`.
 
 use std::env;
 use std::error::Error;

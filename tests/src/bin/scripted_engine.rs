@@ -1,4 +1,4 @@
-//! An engine for tests that does what the settings of each task say, in a worker of the SDK.
+//! A worker with an engine for tests, which does what the settings of each task say.
 
 use std::error::Error;
 use std::fs;
@@ -15,7 +15,7 @@ use dalston_engine_sdk::{
     failpoint, telemetry, work,
 };
 
-/// `E2E_FAILPOINT` names the step after which the process aborts.
+/// `E2E_FAILPOINT` is the failpoint of the SDK at which the process aborts.
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     if let Ok(step) = std::env::var("E2E_FAILPOINT") {
@@ -26,11 +26,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(work(Scripted, &config).await?)
 }
 
-/// Says the text of the audio file as one word, after the work it is told to do.
+/// An engine whose transcript is one word, the text of the audio file.
 ///
-/// Settings of a task: `work_ms`, time to work, in steps that can be stopped; `then`, what happens
-/// next: `abort` ends the process, `panic` panics, `fail` is an error of the engine, `refuse` one of
-/// the task.
+/// Settings of a task: `work_ms` is how long the engine works; it checks for a stop every 5 ms. `then` is
+/// what follows: `abort` ends the process, `panic` panics, `fail` is an error of the engine, and `refuse` is
+/// an error of the task.
 struct Scripted;
 
 impl Engine for Scripted {
@@ -82,7 +82,7 @@ impl Engine for Scripted {
     }
 }
 
-/// One word of one second.
+/// A transcript with one word of one second.
 fn transcript(text: &str) -> Transcript {
     let (start, end) = (0.0, 1.0);
     let word = TranscriptWord {

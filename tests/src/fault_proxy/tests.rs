@@ -1,4 +1,4 @@
-//! The proxy between a server that sends back what it reads and its client.
+//! Tests of the fault proxy between a client and a server that echoes.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -6,7 +6,7 @@ use std::thread;
 
 use super::*;
 
-/// A server that sends back what it reads.
+/// Starts a server that sends back every byte that it reads; returns its address.
 fn echo() -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -42,7 +42,7 @@ fn kind(outcome: std::io::Result<()>) -> ErrorKind {
     outcome.expect_err("the proxy was told to fail").kind()
 }
 
-/// A change is seen by a running connection in another thread: soon, not at once.
+/// Sets the fault and waits, because connections run in another thread and see the change a little later.
 fn set(proxy: &FaultProxy, fault: Fault) {
     proxy.set(fault);
     thread::sleep(Duration::from_millis(50));
@@ -134,7 +134,7 @@ fn a_throttle_moves_so_many_bytes_a_second() {
         .unwrap();
     let started = Instant::now();
     ask(&mut stream, 500).unwrap();
-    // Half a second there and half a second back, at least one of them in full.
+    // Each direction takes half a second, and the two may overlap.
     assert!(started.elapsed() >= Duration::from_millis(500));
 }
 

@@ -1,4 +1,4 @@
-//! `cargo xtask verify` says of a model what is so: proven with the tiny checkpoint on a local hub.
+//! `cargo xtask verify` on the tiny checkpoint, which a local hub serves.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -10,10 +10,10 @@ use e2e_tests::{parakeet, project, test_set};
 const REPOSITORY: &str = "someone/parrot";
 const CHECKPOINT: &str = "models/parakeet-rnnt-tiny/parakeet-rnnt-tiny.nemo";
 
-/// Sentences of the test set: enough that one wrong word is far from 5 %.
+/// Number of recordings: with so many, a single wrong word is far below 5 %.
 const N_FAMILIAR: usize = 20;
 
-/// A server that stands in for the hub; it ends with its standard input.
+/// A server that replaces the hub. It ends when its standard input is closed.
 struct LocalHub {
     server: Child,
     address: String,
@@ -67,7 +67,7 @@ fn verify(hub: &LocalHub, home: &Path, more: &[&str]) -> Output {
         .expect("cargo can be started")
 }
 
-/// Writes a table over recordings that the tiny model was made for.
+/// Writes a table of recordings whose vocabulary the tiny model knows.
 fn familiar_recordings(folder: &Path) {
     fs::create_dir(folder).expect("it can be made");
     let mut table = "file\tseconds\ttranscript\n".to_owned();
@@ -118,7 +118,7 @@ fn a_model_that_keeps_its_promises_passes_and_one_that_mishears_fails() {
     }
     assert_eq!(passed.status.code(), Some(0));
 
-    // Real speech, of which the tiny model understands nothing.
+    // Real speech, whose words are not in the tiny model's vocabulary.
     let failed = verify(&hub, home.path(), &[]);
     says(
         &failed,

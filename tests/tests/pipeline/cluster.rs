@@ -1,11 +1,11 @@
-//! Redis Cluster, which no worker can use: said once, plainly, and then the end.
+//! A worker on Redis Cluster, which it cannot use, prints one sentence and ends.
 
 use std::time::Duration;
 
 use e2e_tests::pipeline::{Pipeline, start_worker};
 use e2e_tests::{Contract, RedisServer};
 
-const ENGINE: &str = env!("CARGO_BIN_EXE_scripted_engine");
+use crate::ENGINE;
 
 const REFUSED: &str = "Redis Cluster cannot serve as Dalston's queue, expected a single server or one \
                        behind Sentinel";

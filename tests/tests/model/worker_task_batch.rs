@@ -1,4 +1,4 @@
-//! Tasks that share the engine's batches: each has its own words, its own settings and its own end.
+//! Tasks that share encoder batches: each has its own words, its own settings and its own end.
 
 use std::env;
 use std::fs;
@@ -9,7 +9,7 @@ use e2e_tests::pipeline::Pipeline;
 use e2e_tests::{Contract, Worker, WorkerSettings};
 use serde_json::Value;
 
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 const IN_FLIGHT: usize = 6;
 
@@ -30,10 +30,10 @@ fn tasks_that_share_batches_have_the_words_of_each_alone() {
     let transcribed = parakeet::transcribed(&recordings);
     for contract in [Contract::M22, Contract::Streams] {
         let mut pipeline = Pipeline::start(contract);
-        // Queued before there is a worker, so that they come together.
+        // The tasks are queued before the worker starts, so that it claims several at once.
         let tasks = pipeline.submit_recordings(&recordings, |task| task);
         let worker = parakeet::start(&settings(&pipeline));
-        pipeline.check_ended_once(&tasks, PATIENCE);
+        pipeline.check_ended_once(&tasks, TIMEOUT);
         for (task, expected) in tasks.iter().zip(&transcribed) {
             assert_eq!(pipeline.output(task)["text"], expected["text"]);
         }
@@ -53,7 +53,7 @@ fn tasks_that_share_batches_have_the_words_of_each_alone() {
             parakeet::logged(&worker, "transcription_complete")
                 .iter()
                 .all(|line| tasks.iter().any(|task| line["task_id"] == *task.task_id)),
-            "what the engine logs says which task it is about"
+            "every line of the engine's log names its task"
         );
     }
 }
@@ -75,9 +75,9 @@ fn a_task_of_other_settings_and_a_bad_one_change_nothing_for_the_others() {
     let fine = [plain.clone(), short.clone(), again.clone()].concat();
     pipeline
         .listener
-        .wait_for_ends(fine.len() + bad.len(), PATIENCE);
-    pipeline.check_ended_once(&fine, PATIENCE);
-    pipeline.check_failed(&bad[0], &"audio that is none");
+        .wait_for_ends(fine.len() + bad.len(), TIMEOUT);
+    pipeline.check_ended_once(&fine, TIMEOUT);
+    pipeline.check_failed(&bad[0], &"a file that is not audio");
     for tasks in [&plain, &short, &again] {
         for (task, expected) in tasks.iter().zip(&transcribed) {
             assert_eq!(pipeline.output(task)["text"], expected["text"]);
@@ -93,7 +93,7 @@ fn a_task_of_other_settings_and_a_bad_one_change_nothing_for_the_others() {
     assert_eq!(n_segments(&plain), n_segments(&again));
 }
 
-/// Twenty tasks of some five seconds; `E2E_TASKS=200` takes more, and `--nocapture` shows the times.
+/// Twenty tasks of about five seconds. `E2E_TASKS=200` takes more, and `--nocapture` prints the times.
 #[test]
 fn many_tasks_at_a_time_say_what_one_at_a_time_says() {
     let n_tasks = env::var("E2E_TASKS").map_or(20, |it| it.parse().expect("a number"));
@@ -101,10 +101,10 @@ fn many_tasks_at_a_time_say_what_one_at_a_time_says() {
     let [alone, together] = [1, 16].map(|in_flight| {
         let mut pipeline = Pipeline::start(Contract::M22);
         let worker = parakeet::start(&settings_of(&pipeline, in_flight));
-        worker.wait_until_ready(PATIENCE);
+        worker.wait_until_ready(TIMEOUT);
         let begun = Instant::now();
         let tasks = pipeline.submit_recordings(&recordings, |task| task);
-        pipeline.check_ended_once(&tasks, 5 * PATIENCE);
+        pipeline.check_ended_once(&tasks, 5 * TIMEOUT);
         let took = begun.elapsed().as_secs_f64();
         println!("{n_tasks} tasks, {in_flight} at a time: {took:.2} s");
         if in_flight > 1 {
@@ -125,7 +125,7 @@ fn many_tasks_at_a_time_say_what_one_at_a_time_says() {
                 assert_eq!(alone[name], together[name]);
             }
             let confidence = |word: &Value| word["confidence"].as_f64().expect("it has one");
-            // Padding changes what float32 sums round to.
+            // Padding changes the rounding of float32 sums.
             assert!((confidence(alone) - confidence(together)).abs() <= 0.002);
         }
     }

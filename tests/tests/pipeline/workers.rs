@@ -1,11 +1,11 @@
-//! Workers that share a queue do each task once; what the way through the queue costs.
+//! Workers that share a queue complete each task once; the latency of the queue.
 
 use std::time::{Duration, Instant};
 
 use e2e_tests::pipeline::{Pipeline, check_no_secrets, quantile, start_worker};
 use e2e_tests::{Contract, EventKind, Task};
 
-const ENGINE: &str = env!("CARGO_BIN_EXE_scripted_engine");
+use crate::ENGINE;
 
 #[test]
 fn two_workers_do_1000_tasks_of_a_list_once_each() {
@@ -25,7 +25,7 @@ fn four_workers_do_1000_tasks_of_a_stream_once_each() {
 fn share(contract: Contract, n_workers: usize) {
     const N_TASKS: usize = 1000;
     let mut pipeline = Pipeline::start(contract);
-    // A lease that a busy machine does not miss: nobody is killed here.
+    // A long lease, so that workers on a busy machine keep their tasks: this test kills none.
     let workers: Vec<_> = (0..n_workers)
         .map(|n| {
             let mut settings = pipeline.settings(&format!("worker-{n}"));
@@ -78,7 +78,7 @@ fn the_way_through_the_queue_is_short() {
                 .wait_for(EventKind::Completed, &task.task_id, limit);
             times.push(end.at.saturating_duration_since(submitted));
         }
-        // The first one waits for the worker to start.
+        // The first task waits until the worker has started.
         let mut times = times.split_off(1);
         let median = quantile(&mut times, 0.5);
         println!(

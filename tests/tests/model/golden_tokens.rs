@@ -1,12 +1,12 @@
-//! Every token and every encoder frame is NeMo's, alone and in batches.
+//! Every token and its encoder frame equal NeMo's, alone and in batches.
 
 use e2e_tests::{Golden, goldens, project, tiny_engine, transcribe};
 use parakeet_worker::engine::Transcript;
 
-/// Longer than every recording: NeMo encodes each in one pass.
+/// Seconds of a chunk: more than any recording has, because NeMo encodes each recording in one pass.
 const WHOLE: usize = 60;
 
-/// Near ties that may come out in the other order, per emission.
+/// The share of emissions that may be near ties with another result.
 const MAX_DIFFERENT: f64 = 1e-3;
 
 #[test]
@@ -33,8 +33,8 @@ fn tokens_and_frames_are_nemos_alone_and_in_batches_of_7_and_of_32() {
     }
 }
 
-/// Whether a recording parts from NeMo at a near tie. After it the two predictors are in other states,
-/// so nothing that follows can be compared. Panics if they part anywhere else.
+/// Whether a recording differs from NeMo from a near tie on. After the tie the two predictors have different
+/// states, so the rest cannot be compared. Panics if the first difference is not a near tie.
 fn differs(golden: &Golden, transcript: &Transcript) -> bool {
     let expected: Vec<_> = golden
         .tokens

@@ -1,4 +1,4 @@
-//! `kill -9` at any moment loses nothing and tells nothing twice.
+//! `kill -9` at any moment loses no task and publishes no completion twice.
 
 use std::collections::HashMap;
 use std::thread;
@@ -7,24 +7,24 @@ use std::time::{Duration, Instant};
 use e2e_tests::pipeline::{Pipeline, check_no_secrets, quantile, start_worker};
 use e2e_tests::{Contract, EventKind, Task, WorkerSettings};
 
-const ENGINE: &str = env!("CARGO_BIN_EXE_scripted_engine");
+use crate::ENGINE;
 
-/// Kills of one contract; `E2E_KILLS=250` makes 500 of the two.
+/// Number of kills for each contract. `E2E_KILLS=250` makes 500 in all.
 const DEFAULT_KILLS: usize = 32;
 
-/// Workers that are killed in turn: a new one waits for the lease of its dead namesake, so with more of
-/// them there is always one that works.
-const LANES: usize = 6;
+/// Number of workers, which are killed in turn. A restarted worker waits until the lease of its predecessor
+/// lapses, so there must be several for one to be working at any time.
+const N_WORKERS: usize = 6;
 
-/// Time of one task at work: long enough for a kill to fall into it, as it does into what comes before
-/// and after.
+/// How long the engine works on one task: long enough that some kills fall into this time, and short enough
+/// that others fall before and after it.
 const WORK_MS: u64 = 30;
 
-/// Kills fall at times from 0 to here after the tasks were given out: before the claim, between
-/// download, start, work, upload and commit, between tasks, and after the last one.
+/// The longest time from queueing the tasks to a kill. Kills therefore fall before the claim, between
+/// download, start, work, upload and commit, between tasks, and after the last task.
 const SWEEP: Duration = Duration::from_millis(200);
 
-/// Tasks given out before each kill: enough for every worker.
+/// Number of tasks that are queued before each kill: enough for every worker.
 const TASKS_PER_KILL: usize = 6;
 
 #[test]
@@ -37,28 +37,28 @@ fn a_worker_of_a_stream_can_be_killed_at_any_moment() {
     sweep(Contract::Streams);
 }
 
-/// Kills workers again and again while tasks come in, then looks at every task.
+/// Kills workers while tasks are queued, then checks every task.
 fn sweep(contract: Contract) {
     let n_kills = std::env::var("E2E_KILLS")
         .map_or(DEFAULT_KILLS, |n| n.parse().expect("E2E_KILLS is a number"));
     let mut pipeline = Pipeline::start(contract);
-    let mut workers: Vec<_> = (0..LANES)
-        .map(|lane| start_worker(ENGINE, &settings(&pipeline, lane)))
+    let mut workers: Vec<_> = (0..N_WORKERS)
+        .map(|slot| start_worker(ENGINE, &settings(&pipeline, slot)))
         .collect();
     let mut tasks: Vec<Task> = Vec::new();
     let mut kills: Vec<(Instant, Vec<String>)> = Vec::new();
     for kill in 0..n_kills {
-        let lane = kill % LANES;
-        workers[lane].wait_until_ready(Duration::from_secs(30));
+        let slot = kill % N_WORKERS;
+        workers[slot].wait_until_ready(Duration::from_secs(30));
         let new = pipeline.submit(TASKS_PER_KILL, |task| task.with("work_ms", WORK_MS));
         tasks.extend(new);
-        // A stride that is no divisor visits every part of the sweep in any number of kills.
+        // A stride without a common divisor with `n_kills` visits every part of the sweep once.
         let part = (kill * 7919 % n_kills) as f64 / n_kills as f64;
         thread::sleep(SWEEP.mul_f64(part));
-        workers[lane].program.kill();
+        workers[slot].program.kill();
         kills.push((Instant::now(), unfinished(&pipeline, &tasks)));
-        check_no_secrets(&workers[lane]);
-        workers[lane] = start_worker(ENGINE, &settings(&pipeline, lane));
+        check_no_secrets(&workers[slot]);
+        workers[slot] = start_worker(ENGINE, &settings(&pipeline, slot));
     }
     pipeline.check_completed(&tasks, Duration::from_secs(60));
 
@@ -74,7 +74,7 @@ fn sweep(contract: Contract) {
     let n_runs: usize = starts.values().sum();
     let mut restarts = restarts(&pipeline, &kills);
     println!(
-        "{}: {n_kills} kills, {} tasks, 0 lost, 0 told twice, {} ran more than once ({} extra runs); a \
+        "{}: {n_kills} kills, {} tasks, 0 lost, 0 completed twice, {} ran more than once ({} extra runs); a \
          task that a kill interrupted began again after p50 {:.2?}, p99 {:.2?}; all tasks known at a \
          kill, the waiting ones too, were done after p50 {:.2?}, p99 {:.2?}",
         contract.name(),
@@ -88,8 +88,8 @@ fn sweep(contract: Contract) {
     );
 }
 
-/// From each kill that interrupted a task to the task's next start. Work on a task is far shorter than
-/// the time between two kills, so that the first kill after a start is the one that interrupted it.
+/// The times from each kill that interrupted a task to the next start of that task. A task is far shorter than
+/// the time between two kills, so the first kill after a start is the kill that interrupted the task.
 fn restarts(pipeline: &Pipeline, kills: &[(Instant, Vec<String>)]) -> Vec<Duration> {
     let mut last_starts = HashMap::new();
     let mut restarts = Vec::new();
@@ -105,16 +105,16 @@ fn restarts(pipeline: &Pipeline, kills: &[(Instant, Vec<String>)]) -> Vec<Durati
     restarts
 }
 
-fn settings(pipeline: &Pipeline, lane: usize) -> WorkerSettings {
-    let mut settings = pipeline.settings(&format!("lane-{lane}"));
-    // Tasks here are innocent, however often they are interrupted.
+fn settings(pipeline: &Pipeline, slot: usize) -> WorkerSettings {
+    let mut settings = pipeline.settings(&format!("worker-{slot}"));
+    // These tasks are good ones, and must not be failed for the number of kills that interrupt them.
     settings
         .more
         .push(("DALSTON_MAX_DELIVERIES", "100".to_owned()));
     settings
 }
 
-/// The tasks that had been given out and had not ended.
+/// The ids of the tasks that have not ended.
 fn unfinished(pipeline: &Pipeline, tasks: &[Task]) -> Vec<String> {
     let ends = pipeline.listener.ends();
     let ids = tasks.iter().map(|task| &task.task_id);

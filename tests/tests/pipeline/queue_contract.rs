@@ -1,5 +1,5 @@
-//! Every claim about queues, on lists and on streams of a real server; the SDK's own tests hold its
-//! queue in memory to the same.
+//! The contract suite of queues, for lists and streams on a real server. The SDK's own tests run the same
+//! suite for its queue in memory.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use dalston_engine_sdk::queue::{Claim, Queue, QueueError};
 use e2e_tests::RedisServer;
 use redis::Commands as _;
 
-/// A backend with the server it lives on.
+/// A backend with its server.
 struct Served {
     backend: RedisBackend,
     server: RedisServer,
@@ -47,13 +47,13 @@ async fn stream(engine_id: &str) -> Option<Served> {
     })
 }
 
-/// The task that is next in line.
+/// Claims the next task.
 async fn next(worker: &dyn Queue) -> Claim {
     let claim = worker.claim(Duration::ZERO).await;
     claim.expect("the queue answers").expect("a task")
 }
 
-/// A task whose hash may not be read is a worker's or a server's fault, not its own: it stays.
+/// Checks that a task whose hash may not be read stays in the queue, because the fault is not the task's.
 async fn check_denied_hash(backend: &Served) {
     let mut server = backend.server.connect();
     let mut allow = |right: &str| {
@@ -72,7 +72,8 @@ async fn check_denied_hash(backend: &Served) {
     assert_eq!(claim.metadata["job_id"], "job");
 }
 
-/// Under the names of two tasks' hashes lie a string and a hash of bytes.
+/// Checks that two tasks can be claimed although the hash of one is a string and that of the other is not
+/// UTF-8.
 async fn check_odd_hashes(backend: &Served) {
     backend.push("one").await;
     backend.push("two").await;
@@ -103,7 +104,7 @@ mod on_a_list {
         let leaving = backend.connect("leaving");
         leaving.join().await.unwrap();
         leaving.leave().await.unwrap();
-        // What a server does that has not seen yet that the connection is closed.
+        // A server does this if it has not yet noticed that the connection of a waiting worker is closed.
         let mut server = backend.server.connect();
         let _: usize = server
             .lpush("dalston:processing:late:leaving", "one")
@@ -182,14 +183,14 @@ mod on_a_stream {
             let _: usize = destroy.query(&mut server).unwrap();
         };
         let (waited, ()) = tokio::join!(waiting, forgetting);
-        // The group is made anew, from the beginning of the stream.
+        // The worker has made the group again, from the beginning of the stream.
         let waited = waited.unwrap();
         assert_eq!(waited.map(|claim| claim.task_id).as_deref(), Some("one"));
 
         let mut server = backend.server.connect();
         let _: usize = server.del("dalston:stream:forgot").unwrap();
         let lost = worker.renew().await.unwrap();
-        assert_eq!(lost.len(), 1, "it is told that its task is gone");
+        assert_eq!(lost.len(), 1, "`renew` reports the lost task");
         drop(held);
         backend.push("two").await;
         let next = worker.claim(Duration::ZERO).await.unwrap();
@@ -206,7 +207,7 @@ mod on_a_stream {
         let worker = backend.connect("worker");
         worker.join().await.unwrap();
         let odd = worker.claim(Duration::ZERO).await.unwrap();
-        let odd = odd.expect("it can be told of in an event");
+        let odd = odd.expect("an event can name it");
         assert_eq!(odd.task_id, "\u{fffd}\u{fffd}");
         let claim = worker.claim(Duration::ZERO).await.unwrap();
         assert_eq!(claim.map(|claim| claim.task_id).as_deref(), Some("one"));

@@ -6,12 +6,12 @@ use e2e_tests::parakeet::{self, TINY};
 use e2e_tests::pipeline::Pipeline;
 use e2e_tests::{Contract, EventKind, Task};
 
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// The second model; its transcripts are labelled `und`.
+/// The id of the second model, whose transcripts have the language `und`.
 const SECOND: &str = "someone-else";
 
-/// Both models are 17 MiB; libtorch and what it keeps is the rest.
+/// The limit of the worker's memory. The two models have 17 MiB together; libtorch takes the rest.
 const MEMORY_CAP_BYTES: usize = 1 << 30;
 
 #[test]
@@ -35,7 +35,7 @@ fn forty_tasks_that_alternate_between_two_models_load_each_once() {
         let model = [TINY, SECOND][turn.next().unwrap_or(0) % 2];
         task.with("loaded_model_id", model)
     });
-    pipeline.check_ended_once(&tasks, PATIENCE);
+    pipeline.check_ended_once(&tasks, TIMEOUT);
     for (task, language) in tasks.iter().zip(["en", "und"].into_iter().cycle()) {
         assert_eq!(
             pipeline.output(task)["language"],
@@ -56,7 +56,7 @@ fn a_model_is_the_default_of_a_foreign_name_and_refused_where_a_bundle_is_missin
     let _worker = parakeet::start(&parakeet::settings(&pipeline, "worker"));
     let recordings = parakeet::recordings([12]);
     let foreign = pipeline.submit_recordings(&recordings, |task| task.with("model", "large-v3"));
-    pipeline.check_ended_once(&foreign, PATIENCE);
+    pipeline.check_ended_once(&foreign, TIMEOUT);
     let warning = format!("Model 'large-v3' is of another engine; {TINY} was used");
     assert_eq!(
         pipeline.output(&foreign[0])["warnings"][0],
@@ -81,7 +81,7 @@ fn a_model_is_the_default_of_a_foreign_name_and_refused_where_a_bundle_is_missin
         let tasks = pipeline.submit_recordings(&recordings, with);
         let end = pipeline
             .listener
-            .wait_for(EventKind::Failed, &tasks[0].task_id, PATIENCE);
+            .wait_for(EventKind::Failed, &tasks[0].task_id, TIMEOUT);
         assert_eq!(end.error(), sentence);
     }
 }

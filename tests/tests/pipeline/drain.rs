@@ -1,29 +1,29 @@
-//! A worker that is asked to stop finishes what it can, gives back the rest, and is quick.
+//! A worker that is asked to stop finishes the tasks that it can, puts back the others, and ends in time.
 
 use std::time::{Duration, Instant};
 
 use e2e_tests::pipeline::{Pipeline, check_no_secrets, start_worker};
 use e2e_tests::{Contract, EventKind, Signal, Worker, wait_until};
 
-const ENGINE: &str = env!("CARGO_BIN_EXE_scripted_engine");
+use crate::ENGINE;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Both transports.
+/// One contract for each transport.
 const CONTRACTS: [Contract; 2] = [Contract::M22, Contract::Streams];
 
-/// Sends SIGTERM and says how long the worker took to end.
+/// Sends SIGTERM and returns how long the worker took to end.
 #[track_caller]
 fn stop(worker: &mut Worker) -> Duration {
     worker.program.signal(Signal::TERM);
     end(worker)
 }
 
-/// Waits for the end, checks that it was a success, and says how long it took.
+/// Waits for the end of the worker, checks that it was a success, and returns how long it took.
 #[track_caller]
 fn end(worker: &mut Worker) -> Duration {
     let asked = Instant::now();
-    let end = worker.program.wait(PATIENCE);
+    let end = worker.program.wait(TIMEOUT);
     assert!(
         end.success(),
         "the worker ended with {end}: {}",
@@ -33,13 +33,13 @@ fn end(worker: &mut Worker) -> Duration {
     asked.elapsed()
 }
 
-/// A worker that has shown that it works.
+/// Starts a worker and waits until it has completed a task.
 fn working(pipeline: &mut Pipeline, grace: &str) -> Worker {
     let mut settings = pipeline.settings("worker");
     settings.more.push(("DALSTON_GRACE_S", grace.to_owned()));
     let worker = start_worker(ENGINE, &settings);
     let tasks = pipeline.submit(1, |task| task);
-    pipeline.check_completed(&tasks, PATIENCE);
+    pipeline.check_completed(&tasks, TIMEOUT);
     worker
 }
 
@@ -63,27 +63,32 @@ fn a_task_at_work_is_finished_and_no_other_begun() {
         let (first, second) = (&tasks[0], &tasks[1]);
         pipeline
             .listener
-            .wait_for(EventKind::Started, &first.task_id, PATIENCE);
+            .wait_for(EventKind::Started, &first.task_id, TIMEOUT);
         assert!(worker.is_ready());
         worker.program.signal(Signal::TERM);
         let unready = wait_until(Duration::from_millis(500), || !worker.is_ready());
-        assert!(unready, "a worker that drains says that it takes tasks");
+        assert!(unready, "a draining worker reports that it takes tasks");
         let alive = worker.page("/health/live").map(|(status, _)| status);
-        assert_eq!(alive, Some(200), "a worker that drains looks dead");
+        assert_eq!(
+            alive,
+            Some(200),
+            "a draining worker does not report that it is alive"
+        );
         let time = end(&mut worker);
         println!(
-            "{}: at work for 1.5 s, SIGTERM to exit {time:.2?}",
+            "{}: a task of 1.5 s in flight, SIGTERM to exit {time:.2?}",
             contract.name()
         );
         pipeline
             .listener
-            .wait_for(EventKind::Completed, &first.task_id, PATIENCE);
+            .wait_for(EventKind::Completed, &first.task_id, TIMEOUT);
         assert!(!pipeline.listener.starts().contains_key(&second.task_id));
 
-        // What it left is there for the next, at once: it has said goodbye.
+        // The next worker gets the remaining task at once and not after a lease, because the first worker left
+        // the queue in order.
         let restarted = Instant::now();
         let _next = start_worker(ENGINE, &pipeline.settings("worker"));
-        pipeline.check_completed(&tasks, PATIENCE);
+        pipeline.check_completed(&tasks, TIMEOUT);
         println!(
             "{}: the next worker was done after {:.2?}",
             contract.name(),
@@ -101,7 +106,7 @@ fn a_task_that_outlasts_the_grace_period_goes_back_untouched() {
         let task = &tasks[0];
         pipeline
             .listener
-            .wait_for(EventKind::Started, &task.task_id, PATIENCE);
+            .wait_for(EventKind::Started, &task.task_id, TIMEOUT);
         let time = stop(&mut worker);
         println!(
             "{}: grace of 1 s exceeded, SIGTERM to exit {time:.2?}",
@@ -113,7 +118,7 @@ fn a_task_that_outlasts_the_grace_period_goes_back_untouched() {
             "the task has ended"
         );
 
-        // A graceful return is no delivery: with a limit of one the task runs again all the same.
+        // A graceful return does not count as a delivery, so the task runs again although the limit is one.
         let mut settings = pipeline.settings("next");
         settings
             .more
@@ -121,8 +126,8 @@ fn a_task_that_outlasts_the_grace_period_goes_back_untouched() {
         let _next = start_worker(ENGINE, &settings);
         pipeline
             .listener
-            .wait_for(EventKind::Completed, &task.task_id, PATIENCE);
-        pipeline.check_completed(&tasks, PATIENCE);
+            .wait_for(EventKind::Completed, &task.task_id, TIMEOUT);
+        pipeline.check_completed(&tasks, TIMEOUT);
     }
 }
 
@@ -134,9 +139,9 @@ fn a_second_signal_ends_the_work_at_once() {
         let tasks = pipeline.submit(1, |task| task.with("work_ms", 5_000));
         pipeline
             .listener
-            .wait_for(EventKind::Started, &tasks[0].task_id, PATIENCE);
+            .wait_for(EventKind::Started, &tasks[0].task_id, TIMEOUT);
         worker.program.signal(Signal::TERM);
-        // Two equal signals that come together are one.
+        // The kernel merges two equal signals that are pending at the same time.
         std::thread::sleep(Duration::from_millis(200));
         let time = stop(&mut worker);
         println!("{}: second SIGTERM to exit {time:.2?}", contract.name());
@@ -144,6 +149,6 @@ fn a_second_signal_ends_the_work_at_once() {
         let _next = start_worker(ENGINE, &pipeline.settings("next"));
         pipeline
             .listener
-            .wait_for(EventKind::Started, &tasks[0].task_id, PATIENCE);
+            .wait_for(EventKind::Started, &tasks[0].task_id, TIMEOUT);
     }
 }

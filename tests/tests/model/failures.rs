@@ -1,4 +1,4 @@
-//! What fails fails alone.
+//! A recording that fails does not fail the others in its batch.
 
 use std::fs;
 use std::ops::ControlFlow;
@@ -9,7 +9,7 @@ use parakeet_worker::engine::{Error, Transcript};
 use parakeet_worker::source::Source;
 use parakeet_worker::stats::{Batches, Stats};
 
-/// Writes silence as 16-bit mono at 16 kHz.
+/// Writes silence as WAV: 16 bits, mono, 16 kHz.
 fn write_silence(path: &Path, seconds: u32) {
     let n_bytes = seconds * 32_000;
     let mut wav = b"RIFF".to_vec();
@@ -37,7 +37,7 @@ fn a_recording_that_the_network_refuses_costs_its_batch_nothing() {
         refused,
         recording("0002"),
     ];
-    // One batch for all of them, and a chunk longer than the 60 s that the network takes.
+    // A batch with room for all of them, and chunks that may be longer than the network's limit of 60 s.
     let engine = tiny_engine(8, 90);
     let sources: Vec<_> = files.iter().cloned().map(Source::File).collect();
     let mut outcomes = Vec::new();
@@ -52,7 +52,7 @@ fn a_recording_that_the_network_refuses_costs_its_batch_nothing() {
         n_chunks,
         largest,
     } = stats.batches;
-    // 4, then 2 and 2, then 1 and 1.
+    // A batch of 4, two batches of 2, and two batches of 1 for the half with the refused recording.
     assert_eq!(
         (n, n_chunks, largest),
         (5, 10, 4),

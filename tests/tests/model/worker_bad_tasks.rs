@@ -1,5 +1,5 @@
-//! Two hundred tasks that are wrong, hostile audio among them: the real engine refuses each with a
-//! sentence, and hears the good ones between them.
+//! The real engine refuses each of two hundred bad tasks, some with hostile audio, with one sentence, and
+//! transcribes the good tasks between them.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -10,10 +10,10 @@ use e2e_tests::{Contract, Task, project};
 
 const N_BAD: usize = 200;
 
-/// A good task for every so many bad ones.
+/// Number of bad tasks for each good one.
 const PER_GOOD: usize = 10;
 
-const PATIENCE: Duration = Duration::from_secs(180);
+const TIMEOUT: Duration = Duration::from_secs(180);
 
 #[test]
 fn each_of_200_bad_tasks_fails_with_a_sentence_and_the_good_ones_are_heard() {
@@ -24,13 +24,13 @@ fn each_of_200_bad_tasks_fails_with_a_sentence_and_the_good_ones_are_heard() {
         let mut worker = parakeet::start_ready(&parakeet::settings(&pipeline, "worker"));
         let alone = pipeline.submit_recordings(&[&*recordings; 20].concat(), |task| task);
         let begun = Instant::now();
-        pipeline.check_ended_once(&alone, PATIENCE);
+        pipeline.check_ended_once(&alone, TIMEOUT);
         let mut alone_times = pipeline.times(&alone, begun);
 
         let (mut bad, mut good) = (Vec::new(), Vec::new());
         let begun = Instant::now();
         for (n, (audio, task)) in bad_tasks().into_iter().cycle().take(N_BAD).enumerate() {
-            // Every turn of the cycle is a task of its own.
+            // Every turn of the cycle needs a task with new ids.
             let task = Task {
                 config: task.config,
                 ..Task::new()
@@ -46,8 +46,8 @@ fn each_of_200_bad_tasks_fails_with_a_sentence_and_the_good_ones_are_heard() {
         }
         pipeline
             .listener
-            .wait_for_ends(alone.len() + bad.len() + good.len(), PATIENCE);
-        pipeline.check_ended_once(&good, PATIENCE);
+            .wait_for_ends(alone.len() + bad.len() + good.len(), TIMEOUT);
+        pipeline.check_ended_once(&good, TIMEOUT);
         for task in &good {
             assert_eq!(pipeline.output(task)["text"], expected["text"]);
         }
@@ -71,7 +71,7 @@ fn each_of_200_bad_tasks_fails_with_a_sentence_and_the_good_ones_are_heard() {
     }
 }
 
-/// Audio, if any, and settings that cannot be done.
+/// Bad tasks, each with its audio; `None` if the store has no audio.
 fn bad_tasks() -> Vec<(Option<Vec<u8>>, Task)> {
     let audio = |name: &str| {
         let path = project().join("tests/data/audio").join(name);

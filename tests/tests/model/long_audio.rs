@@ -1,6 +1,6 @@
-//! Long recordings, cut into chunks: near every seam stands what each sentence gives alone.
+//! Long recordings, cut into chunks: near every seam, the words are those that each sentence gives alone.
 //!
-//! Ten minutes of each kind; `E2E_LONG_S=7150` makes it two hours.
+//! The recordings have ten minutes each. `E2E_LONG_S=7150` makes them two hours long.
 
 use std::env;
 use std::ops::AddAssign;
@@ -11,23 +11,24 @@ use parakeet_worker::engine::{Engine, Transcript};
 use rnnt_decode::Word;
 use segmenter::plan_chunks;
 
-/// How far from a seam words count, in seconds.
+/// The greatest distance from a seam at which a word counts, in seconds.
 const NEAR: f64 = 1.0;
 
-/// How far around a place texts are compared, in seconds: beyond it the alignment is not disturbed.
+/// The range around a place in which texts are aligned, in seconds. Words outside do not change the alignment
+/// near the place.
 const AROUND: f64 = 8.0;
 
-/// What a long recording loses and adds where each sentence alone does not: of the words that are spoken,
-/// since a sentence alone is not always heard right either.
+/// Word errors of a long recording that the sentences alone do not have. The reference is the spoken words,
+/// because a sentence alone has errors as well.
 #[derive(Debug, Default, Clone, Copy)]
 struct Differences {
-    /// Spoken words with nothing in their place.
+    /// Number of deleted words.
     lost: usize,
-    /// Words in the place of nothing.
+    /// Number of inserted words.
     added: usize,
-    /// Of the added words those that repeat the one beside them.
+    /// Number of inserted words that equal a neighbour.
     doubled: usize,
-    /// Spoken words that are right alone, and another word here.
+    /// Number of spoken words that are right alone and substituted here.
     changed: usize,
 }
 
@@ -45,7 +46,7 @@ fn words(transcript: &Transcript) -> Vec<Word> {
     segments.flat_map(|segment| segment.words.clone()).collect()
 }
 
-/// What each sentence of a recording gives alone, in the time of the recording.
+/// The words of each sentence when it is transcribed alone, with times from the start of the recording.
 fn words_alone(engine: &Engine, long: &LongRecording) -> Vec<Word> {
     let dir = tempfile::tempdir().expect("a temporary folder can be made");
     let place = |at: usize| dir.path().join(format!("{at:05}.wav"));
@@ -77,35 +78,40 @@ fn texts(words: &[Word]) -> Vec<&str> {
     words.iter().map(|word| word.text.as_str()).collect()
 }
 
-/// The differences within a second of a place.
-fn differences(spoken: &[Word], alone: &[Word], heard: &[Word], at: f64) -> Differences {
-    let [spoken, alone, heard] = [spoken, alone, heard].map(|words| within(words, at, AROUND));
-    let [by_alone, by_heard] = [alone, heard].map(|words| compare(&texts(spoken), &texts(words)));
+/// The differences within [`NEAR`] of a place.
+fn differences(spoken: &[Word], alone: &[Word], recognized: &[Word], at: f64) -> Differences {
+    let [spoken, alone, recognized] =
+        [spoken, alone, recognized].map(|words| within(words, at, AROUND));
+    let [by_alone, by_recognized] =
+        [alone, recognized].map(|words| compare(&texts(spoken), &texts(words)));
     let is_near = |word: &Word| (word.start - at).abs() <= NEAR;
 
     let near = (0..spoken.len()).filter(|&place| is_near(&spoken[place]));
     let (missing, there): (Vec<_>, Vec<_>) =
-        near.partition(|place| by_heard.missing.contains(place));
+        near.partition(|place| by_recognized.missing.contains(place));
     let lost = missing
         .iter()
         .filter(|place| !by_alone.missing.contains(place));
     let is_right = |words: &WordErrors, place: usize| words.right.iter().any(|&(s, _)| s == place);
     let changed = there
         .iter()
-        .filter(|&&place| is_right(&by_alone, place) && !is_right(&by_heard, place));
+        .filter(|&&place| is_right(&by_alone, place) && !is_right(&by_recognized, place));
 
     let is_added_alone = |word: &Word| {
         let mut added = by_alone.added.iter().map(|&place| &alone[place]);
         added.any(|it| it.text == word.text && (it.start - word.start).abs() < NEAR)
     };
-    let places = by_heard.added.iter().copied();
+    let places = by_recognized.added.iter().copied();
     let added: Vec<_> = places
-        .filter(|&place| is_near(&heard[place]) && !is_added_alone(&heard[place]))
+        .filter(|&place| is_near(&recognized[place]) && !is_added_alone(&recognized[place]))
         .collect();
     let doubled = added.iter().filter(|&&place| {
         let beside = [place.checked_sub(1), Some(place + 1)];
-        let mut beside = beside.into_iter().flatten().filter_map(|at| heard.get(at));
-        beside.any(|it| it.text == heard[place].text)
+        let mut beside = beside
+            .into_iter()
+            .flatten()
+            .filter_map(|at| recognized.get(at));
+        beside.any(|it| it.text == recognized[place].text)
     });
     Differences {
         lost: lost.count(),
@@ -115,28 +121,32 @@ fn differences(spoken: &[Word], alone: &[Word], heard: &[Word], at: f64) -> Diff
     }
 }
 
-/// Words wrong in all of a recording, minute by minute: texts of hours are too long to compare.
-fn n_errors(expected: &[Word], heard: &[Word]) -> usize {
+/// The word errors of a whole recording, counted minute by minute, because the memory for comparing two texts
+/// grows with the product of their lengths.
+fn n_errors(expected: &[Word], recognized: &[Word]) -> usize {
     let end = expected.last().map_or(0.0, |word| word.end);
     let minutes = (0..)
         .map(|minute| f64::from(minute) * 60.0)
         .take_while(|&start| start < end);
     let errors = minutes.map(|start| {
-        let [expected, heard] = [expected, heard].map(|it| texts(within(it, start + 30.0, 30.0)));
-        compare(&expected, &heard).n_errors
+        let [expected, recognized] =
+            [expected, recognized].map(|it| texts(within(it, start + 30.0, 30.0)));
+        compare(&expected, &recognized).n_errors
     });
     errors.sum()
 }
 
-/// How much later than spoken the words of five minutes start on average, in seconds.
-fn lateness(spoken: &[Word], heard: &[Word], middle: f64) -> f64 {
-    let [spoken, heard] = [spoken, heard].map(|it| within(it, middle, 150.0));
-    let right = compare(&texts(spoken), &texts(heard)).right;
-    let late = right.iter().map(|&(s, h)| heard[h].start - spoken[s].start);
+/// The mean delay of word starts against the spoken words in five minutes, in seconds.
+fn lateness(spoken: &[Word], recognized: &[Word], middle: f64) -> f64 {
+    let [spoken, recognized] = [spoken, recognized].map(|it| within(it, middle, 150.0));
+    let right = compare(&texts(spoken), &texts(recognized)).right;
+    let late = right
+        .iter()
+        .map(|&(s, h)| recognized[h].start - spoken[s].start);
     late.sum::<f64>() / right.len() as f64
 }
 
-/// Transcribes a long recording, and compares.
+/// Transcribes a long recording and checks the words at its seams.
 fn check(joint: Joint) {
     let seconds = env::var("E2E_LONG_S").map_or(600.0, |it| it.parse().expect("seconds"));
     let long = LongRecording::new(joint, seconds);
@@ -145,7 +155,7 @@ fn check(joint: Joint) {
     long.write(0..long.samples.len(), &path)
         .expect("it can be written");
     let engine = tiny_engine(4, 30);
-    let heard = words(&transcribe(&engine, std::slice::from_ref(&path))[&path]);
+    let recognized = words(&transcribe(&engine, std::slice::from_ref(&path))[&path]);
     let alone = words_alone(&engine, &long);
     let word = |it: &Spoken| Word {
         text: it.word.clone(),
@@ -161,24 +171,24 @@ fn check(joint: Joint) {
     let [mut seams, mut from_alone, mut elsewhere] = [Differences::default(); 3];
     for chunk in &chunks[1..] {
         let seam = (chunk.searched.start + chunk.overlap / 2) as f64 / 16_000.0;
-        seams += differences(&spoken, &alone, &heard, seam);
-        // As if what is heard alone were what is spoken.
-        from_alone += differences(&alone, &alone, &heard, seam);
+        seams += differences(&spoken, &alone, &recognized, seam);
+        // With the words of the sentences alone as the reference.
+        from_alone += differences(&alone, &alone, &recognized, seam);
         let middle = chunk.searched.start.midpoint(chunk.searched.end) as f64 / 16_000.0;
-        elsewhere += differences(&spoken, &alone, &heard, middle);
+        elsewhere += differences(&spoken, &alone, &recognized, middle);
     }
     let end = long.samples.len() as f64 / 16_000.0;
-    let drift = lateness(&spoken, &heard, end - 150.0) - lateness(&spoken, &heard, 150.0);
+    let drift = lateness(&spoken, &recognized, end - 150.0) - lateness(&spoken, &recognized, 150.0);
     println!(
-        "{}: {end:.0} s, {n_seams} seams, {n_hard} of them hard; at seams {seams:?}, from what is heard \
+        "{}: {end:.0} s, {n_seams} seams, {n_hard} of them hard; at seams {seams:?}, from what is recognized \
          alone {from_alone:?}; in the middle of chunks {elsewhere:?}; of {} words {} wrong, alone {}; drift {drift:.3} s",
         joint.name(),
         spoken.len(),
-        n_errors(&spoken, &heard),
+        n_errors(&spoken, &recognized),
         n_errors(&spoken, &alone),
     );
-    // In running speech, and beside noise, a search that starts afresh may guess; and a sentence is heard a
-    // little differently with every neighbour, in the middle of chunks as well.
+    // In running speech and next to noise, a search that starts in the middle may be wrong. Also, the
+    // transcript of a sentence changes a little with its neighbours, in the middle of chunks as well.
     let is_quiet = !matches!(joint, Joint::NoPauses | Joint::Noise);
     let hundredth = n_seams.div_ceil(100);
     let (most, most_in_all) = if is_quiet {
@@ -192,10 +202,10 @@ fn check(joint: Joint) {
     );
     assert!(
         from_alone.lost <= hundredth && from_alone.doubled <= hundredth,
-        "{from_alone:?} from what is heard alone at {n_seams} seams"
+        "{from_alone:?} from what is recognized alone at {n_seams} seams"
     );
     assert!(drift.abs() < 0.08, "words start {drift} s later at the end");
-    let times: Vec<_> = heard
+    let times: Vec<_> = recognized
         .iter()
         .flat_map(|word| [word.start, word.end])
         .collect();

@@ -1,4 +1,4 @@
-//! Tasks that are wrong in every way fail with one sentence, and harm no other.
+//! A task that is wrong in any way fails with one sentence, and does not delay other tasks.
 
 use std::time::{Duration, Instant};
 
@@ -6,11 +6,11 @@ use e2e_tests::pipeline::{Pipeline, check_no_secrets, quantile, start_worker};
 use e2e_tests::{Contract, EventKind, Task};
 use serde_json::{Value, json};
 
-const ENGINE: &str = env!("CARGO_BIN_EXE_scripted_engine");
+use crate::ENGINE;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Both transports.
+/// One contract for each transport.
 const CONTRACTS: [Contract; 2] = [Contract::M22, Contract::Streams];
 
 #[test]
@@ -22,14 +22,14 @@ fn each_of_200_bad_tasks_fails_with_a_sentence_and_the_good_ones_between_them_do
         let mut worker = start_worker(ENGINE, &settings);
         let alone = pipeline.submit(300, |task| task);
         let begun = Instant::now();
-        pipeline.check_completed(&alone, PATIENCE);
+        pipeline.check_completed(&alone, TIMEOUT);
         let mut alone_times = pipeline.times(&alone, begun);
 
         let mut good = Vec::new();
         let mut bad = Vec::new();
         let mut mixed = Vec::new();
         for (n, kind) in BAD.iter().cycle().take(200).enumerate() {
-            let task = give_out(&mut pipeline, kind);
+            let task = store_bad_task(&mut pipeline, kind);
             bad.push((kind, task.clone()));
             mixed.push(task);
             if n % 2 == 0 {
@@ -43,8 +43,8 @@ fn each_of_200_bad_tasks_fails_with_a_sentence_and_the_good_ones_between_them_do
         pipeline.producer.enqueue(&mixed);
         pipeline
             .listener
-            .wait_for_ends(alone.len() + mixed.len(), PATIENCE);
-        pipeline.check_completed(&good, PATIENCE);
+            .wait_for_ends(alone.len() + mixed.len(), TIMEOUT);
+        pipeline.check_completed(&good, TIMEOUT);
         for (kind, task) in &bad {
             pipeline.check_failed(task, kind);
         }
@@ -74,21 +74,21 @@ fn a_task_that_kills_its_worker_three_times_fails_and_the_next_one_runs() {
         let mut pipeline = Pipeline::start(contract);
         let mut poison = pipeline.submit(1, |task| task.with("then", "abort"));
         let poison = poison.remove(0);
-        let innocent = pipeline.submit(3, |task| task);
+        let good = pipeline.submit(3, |task| task);
         let mut worker = start_worker(ENGINE, &pipeline.settings("worker"));
         let mut n_deaths = 0;
         let begun = Instant::now();
-        while pipeline.listener.n_ended() < 4 && begun.elapsed() < PATIENCE {
+        while pipeline.listener.n_ended() < 4 && begun.elapsed() < TIMEOUT {
             if worker.program.ended().is_some() {
                 n_deaths += 1;
                 worker = start_worker(ENGINE, &pipeline.settings("worker"));
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        pipeline.check_completed(&innocent, PATIENCE);
+        pipeline.check_completed(&good, TIMEOUT);
         let end = pipeline
             .listener
-            .wait_for(EventKind::Failed, &poison.task_id, PATIENCE);
+            .wait_for(EventKind::Failed, &poison.task_id, TIMEOUT);
         println!(
             "{}: {n_deaths} aborts, then: {}",
             contract.name(),
@@ -131,14 +131,14 @@ enum Bad {
     NoAudio,
     Input(&'static str),
     DeepInput,
-    /// A string at this place of the input.
+    /// A string in this place of the input.
     Set(&'static str, &'static str),
     AudioUri(&'static str),
     Then(&'static str),
 }
 
-/// Stores everything of a bad task but its message.
-fn give_out(pipeline: &mut Pipeline, kind: &Bad) -> Task {
+/// Makes a bad task, and stores everything of it except for its message.
+fn store_bad_task(pipeline: &mut Pipeline, kind: &Bad) -> Task {
     let contract = pipeline.contract;
     let mut task = Task::new();
     if !matches!(kind, Bad::NoAudio | Bad::AudioUri(_)) {

@@ -1,4 +1,4 @@
-//! The trace that a task belongs to, from its hash into the worker's log and on with its events.
+//! The trace context of a task goes from its hash into the worker's log and into its events.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use redis::Commands as _;
 use redis::streams::StreamRangeReply;
 use serde_json::Value;
 
-const ENGINE: &str = env!("CARGO_BIN_EXE_scripted_engine");
+use crate::ENGINE;
 
 const TRACE_ID: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const SPAN_ID: &str = "00f067aa0ba902b7";

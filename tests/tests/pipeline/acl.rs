@@ -1,13 +1,13 @@
-//! A worker whose Redis user may do what the manual lists, and nothing else.
+//! A worker whose Redis user has only the rights that the manual lists.
 
 use std::time::Duration;
 
 use e2e_tests::pipeline::{Pipeline, check_no_secrets, start_worker};
 use e2e_tests::{Contract, RedisServer};
 
-const ENGINE: &str = env!("CARGO_BIN_EXE_scripted_engine");
+use crate::ENGINE;
 
-/// As in docs/pipeline.md.
+/// The rights in docs/pipeline.md.
 const RIGHTS: &str = "~dalston:* &dalston:events +@read +@write +@blocking +@scripting \
                       +@transaction +@connection +publish +time -@dangerous";
 

@@ -1,4 +1,4 @@
-//! The worker as a process: how it starts, says that it is well, and ends.
+//! The worker as a process: its start, its health, and its end.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -10,11 +10,11 @@ use e2e_tests::{
     Contract, EventKind, Joint, LongRecording, Signal, Task, Worker, WorkerSettings, wait_until,
 };
 
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 const CONTRACTS: [Contract; 2] = [Contract::M22, Contract::Streams];
 
-/// Exit code and output of `parakeet-worker health` about the worker on this port.
+/// The exit code and the output of `parakeet-worker health` for the worker on this port.
 fn health(port: u16) -> (Option<i32>, String) {
     let mut command = Command::new(parakeet::program());
     command
@@ -50,10 +50,10 @@ fn an_idle_worker_ends_within_a_second_of_sigterm() {
         let mut pipeline = Pipeline::start(contract);
         let mut worker = parakeet::start(&parakeet::settings(&pipeline, "worker"));
         let tasks = pipeline.submit_recordings(&parakeet::recordings([12]), |task| task);
-        pipeline.check_ended_once(&tasks, PATIENCE);
+        pipeline.check_ended_once(&tasks, TIMEOUT);
         let asked = Instant::now();
         worker.program.signal(Signal::TERM);
-        let end = worker.program.wait(PATIENCE);
+        let end = worker.program.wait(TIMEOUT);
         let time = asked.elapsed();
         println!("{}: idle, SIGTERM to exit {time:.2?}", contract.name());
         assert!(end.success(), "{end}");
@@ -62,7 +62,7 @@ fn an_idle_worker_ends_within_a_second_of_sigterm() {
     }
 }
 
-/// Twelve minutes of speech, which take the tiny model some seconds; silence would take it none.
+/// A recording of twelve minutes of speech, for which the tiny model needs some seconds.
 fn long_recording(folder: &tempfile::TempDir) -> PathBuf {
     const SECONDS: f64 = 720.0;
     let speech = LongRecording::new(Joint::Pauses, SECONDS);
@@ -72,8 +72,8 @@ fn long_recording(folder: &tempfile::TempDir) -> PathBuf {
     path
 }
 
-/// A worker with this grace period that has begun a long task, in batches of this size.
-fn at_work(pipeline: &mut Pipeline, grace: &str, batch_size: u8) -> (Worker, Task) {
+/// Starts a worker with this grace period, and waits until it has begun a long task in batches of this size.
+fn in_flight(pipeline: &mut Pipeline, grace: &str, batch_size: u8) -> (Worker, Task) {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let mut settings = parakeet::settings(pipeline, "worker");
     settings.more.push(("DALSTON_GRACE_S", grace.to_owned()));
@@ -84,7 +84,7 @@ fn at_work(pipeline: &mut Pipeline, grace: &str, batch_size: u8) -> (Worker, Tas
         .submit_recordings(&[recording], with_batches)
         .remove(0);
     let begun = || !parakeet::logged(&worker, "transcribing").is_empty();
-    assert!(wait_until(PATIENCE, begun), "the task was not begun");
+    assert!(wait_until(TIMEOUT, begun), "the task was not begun");
     (worker, task)
 }
 
@@ -92,12 +92,15 @@ fn at_work(pipeline: &mut Pipeline, grace: &str, batch_size: u8) -> (Worker, Tas
 fn a_task_at_work_is_finished_before_the_end() {
     for contract in CONTRACTS {
         let mut pipeline = Pipeline::start(contract);
-        let (mut worker, task) = at_work(&mut pipeline, "100", 1);
+        let (mut worker, task) = in_flight(&mut pipeline, "100", 1);
         worker.program.signal(Signal::TERM);
-        assert!(pipeline.listener.ends().is_empty(), "it was done too soon");
-        let end = worker.program.wait(PATIENCE);
+        assert!(
+            pipeline.listener.ends().is_empty(),
+            "the task ended before the signal"
+        );
+        let end = worker.program.wait(TIMEOUT);
         assert!(end.success(), "{end}");
-        pipeline.check_ended_once(std::slice::from_ref(&task), PATIENCE);
+        pipeline.check_ended_once(std::slice::from_ref(&task), TIMEOUT);
     }
 }
 
@@ -105,8 +108,8 @@ fn a_task_at_work_is_finished_before_the_end() {
 fn a_task_that_outlasts_the_grace_period_goes_back_and_the_end_is_in_order() {
     for contract in CONTRACTS {
         let mut pipeline = Pipeline::start(contract);
-        let (mut worker, task) = at_work(&mut pipeline, "0", 32);
-        // The audio is decoded meanwhile, and the network at work.
+        let (mut worker, task) = in_flight(&mut pipeline, "0", 32);
+        // After this time the audio is decoded and the network is running.
         std::thread::sleep(Duration::from_millis(500));
         let asked = Instant::now();
         worker.program.signal(Signal::TERM);
@@ -115,9 +118,9 @@ fn a_task_that_outlasts_the_grace_period_goes_back_and_the_end_is_in_order() {
             wait_until(Duration::from_secs(5), put_back),
             "the task is kept"
         );
-        // The network cannot stop within a batch, and this one is all of the recording: a process that
-        // ended under it would crash.
-        let end = worker.program.wait(PATIENCE);
+        // The network cannot stop within a batch, and this batch is the whole recording. If the process ended
+        // before the batch, the running thread would crash.
+        let end = worker.program.wait(TIMEOUT);
         let time = asked.elapsed();
         println!(
             "{}: within a batch and without grace, SIGTERM to exit {time:.2?}",
@@ -126,7 +129,7 @@ fn a_task_that_outlasts_the_grace_period_goes_back_and_the_end_is_in_order() {
         assert!(end.success(), "{end}");
         assert!(!pipeline.listener.ends().contains_key(&task.task_id));
 
-        // Untouched: with a limit of one delivery the next worker does it all the same.
+        // The return did not count as a delivery, so the next worker does the task although the limit is one.
         let mut settings = parakeet::settings(&pipeline, "next");
         settings
             .more
@@ -134,7 +137,7 @@ fn a_task_that_outlasts_the_grace_period_goes_back_and_the_end_is_in_order() {
         let _next = parakeet::start(&settings);
         pipeline
             .listener
-            .wait_for(EventKind::Completed, &task.task_id, PATIENCE);
+            .wait_for(EventKind::Completed, &task.task_id, TIMEOUT);
     }
 }
 
@@ -142,19 +145,19 @@ fn a_task_that_outlasts_the_grace_period_goes_back_and_the_end_is_in_order() {
 fn a_task_past_its_time_limit_stops_between_batches() {
     let mut pipeline = Pipeline::start(Contract::Streams);
     pipeline.producer.time_limit = chrono::TimeDelta::seconds(1);
-    let (worker, task) = at_work(&mut pipeline, "60", 1);
+    let (worker, task) = in_flight(&mut pipeline, "60", 1);
     let end = pipeline
         .listener
-        .wait_for(EventKind::Failed, &task.task_id, PATIENCE);
+        .wait_for(EventKind::Failed, &task.task_id, TIMEOUT);
     assert_eq!(end.error(), "the task ran out of time");
     assert!(parakeet::logged(&worker, "transcription_complete").is_empty());
 }
 
-/// Starts a worker that cannot work; how it ends.
+/// Starts a worker with bad settings, and returns the last line of its log.
 #[track_caller]
 fn refused(settings: &WorkerSettings) -> String {
     let mut worker = parakeet::start(settings);
-    let end = worker.program.wait(PATIENCE);
+    let end = worker.program.wait(TIMEOUT);
     assert_eq!(end.code(), Some(1));
     check_no_secrets(&worker);
     let log = worker.program.log();

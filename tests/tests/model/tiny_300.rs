@@ -1,4 +1,4 @@
-//! The 300 recordings of the test set through the engine: words, times, and batches.
+//! The 300 recordings of the test set: words, times, confidence, and batches.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use e2e_tests::{Recording, WordErrors, compare, test_set, tiny_engine, transcrib
 use parakeet_worker::engine::Transcript;
 use rnnt_decode::Word;
 
-/// Longer than every recording, so that each is one chunk.
+/// Seconds of a chunk: more than any recording has, so each recording is one chunk.
 const WHOLE: usize = 60;
 
 type Transcripts = BTreeMap<PathBuf, Transcript>;
@@ -40,16 +40,16 @@ fn word_errors(transcripts: &Transcripts) -> WordErrors {
             .iter()
             .map(|spoken| spoken.word.as_str())
             .collect();
-        let heard = words(&transcripts[&recording.path]);
-        let heard: Vec<_> = heard.iter().map(|word| word.text.as_str()).collect();
-        all += &compare(&spoken, &heard);
+        let recognized = words(&transcripts[&recording.path]);
+        let recognized: Vec<_> = recognized.iter().map(|word| word.text.as_str()).collect();
+        all += &compare(&spoken, &recognized);
     }
     all
 }
 
 #[test]
 fn no_more_words_are_wrong_than_the_data_card_says() {
-    // 1.87 % in one pass. Cuts in quiet places cost a little where there is no pause for 10 s.
+    // In one pass the rate is 1.87 %. Cuts add errors where a recording has no pause for 10 s.
     for (name, chunk_seconds, limit) in
         [("default chunks", 30, 0.021), ("chunks of 10 s", 10, 0.025)]
     {
@@ -68,15 +68,15 @@ fn no_more_words_are_wrong_than_the_data_card_says() {
 fn words_start_within_a_tenth_of_a_second_of_the_truth_on_average() {
     let (mut sum, mut worst, mut n_words) = (0.0, 0.0_f64, 0);
     for recording in test_set() {
-        let heard = words(&ALONE[&recording.path]);
+        let recognized = words(&ALONE[&recording.path]);
         let spoken: Vec<_> = recording
             .words
             .iter()
             .map(|spoken| spoken.word.as_str())
             .collect();
-        let texts: Vec<_> = heard.iter().map(|word| word.text.as_str()).collect();
+        let texts: Vec<_> = recognized.iter().map(|word| word.text.as_str()).collect();
         for (s, h) in compare(&spoken, &texts).right {
-            let error = (heard[h].start - recording.words[s].start).abs();
+            let error = (recognized[h].start - recording.words[s].start).abs();
             (sum, worst, n_words) = (sum + error, worst.max(error), n_words + 1);
         }
     }
@@ -145,19 +145,19 @@ fn words_run_forward_inside_their_segments_and_the_audio() {
 fn every_word_has_a_confidence_and_right_ones_have_more() {
     let (mut right, mut wrong) = (Vec::new(), Vec::new());
     for recording in test_set() {
-        let heard = words(&ALONE[&recording.path]);
+        let recognized = words(&ALONE[&recording.path]);
         let spoken: Vec<_> = recording
             .words
             .iter()
             .map(|spoken| spoken.word.as_str())
             .collect();
-        let texts: Vec<_> = heard.iter().map(|word| word.text.as_str()).collect();
+        let texts: Vec<_> = recognized.iter().map(|word| word.text.as_str()).collect();
         let places: Vec<_> = compare(&spoken, &texts)
             .right
             .into_iter()
             .map(|(_, h)| h)
             .collect();
-        for (h, word) in heard.iter().enumerate() {
+        for (h, word) in recognized.iter().enumerate() {
             let confidence = word.confidence.expect("a transducer gives a probability");
             assert!((0.0..=1.0).contains(&confidence), "{word:?}");
             if places.contains(&h) {

@@ -1,4 +1,5 @@
-//! Redis or the store away, slow or silent: nothing is lost, nothing spins, and all goes on by itself.
+//! While Redis or the store is away, slow or silent, no task is lost and no worker spins; work resumes by
+//! itself.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -8,20 +9,20 @@ use e2e_tests::{
     Contract, EventKind, Fault, FaultProxy, ObjectServer, RedisServer, Signal, WorkerSettings,
 };
 
-const ENGINE: &str = env!("CARGO_BIN_EXE_scripted_engine");
+use crate::ENGINE;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How soon after its return a server is in use again.
+/// How soon after its return a server must be in use again.
 const RECOVERY: Duration = Duration::from_secs(5);
 
-/// Share of one processor that a worker may use while it can do nothing.
+/// The share of one processor that a worker may use while it cannot work.
 const IDLE_CPU: f64 = 0.05;
 
-/// Tasks that wait when the outage begins, of which one is at work, and that come while it lasts.
+/// Number of tasks that are queued before the outage, of which one is in flight, and number of those after it.
 const N_TASKS: usize = 6;
 
-/// What goes wrong.
+/// The kind of outage.
 #[derive(Clone, Copy)]
 enum Outage {
     Redis(Fault),
@@ -29,7 +30,7 @@ enum Outage {
     Store(Fault),
 }
 
-/// `E2E_OUTAGE_S=20` for longer outages than CI has time for.
+/// The length of the outage. `E2E_OUTAGE_S=20` makes it longer than CI has time for.
 fn duration() -> Duration {
     let seconds =
         std::env::var("E2E_OUTAGE_S").map_or(4.0, |s| s.parse().expect("E2E_OUTAGE_S is a number"));
@@ -72,7 +73,7 @@ fn the_store_can_break_off_in_the_middle_of_an_answer() {
     survive("store breaking off", Outage::Store(Fault::ResetAfter(700)));
 }
 
-/// Both transports at once: waiting needs no processor.
+/// Runs both transports in parallel, because waiting needs no processor.
 fn survive(name: &str, outage: Outage) {
     thread::scope(|scope| {
         for contract in [Contract::M22, Contract::Streams] {
@@ -96,7 +97,7 @@ fn survive_in(contract: Contract, name: &str, outage: Outage) {
     let first = &tasks[0].task_id;
     pipeline
         .listener
-        .wait_for(EventKind::Started, first, PATIENCE);
+        .wait_for(EventKind::Started, first, TIMEOUT);
     match outage {
         Outage::Redis(fault) => redis.set(fault),
         Outage::RedisStopped => pipeline.redis.program.signal(Signal::STOP),
@@ -123,16 +124,16 @@ fn survive_in(contract: Contract, name: &str, outage: Outage) {
     tasks.extend(pipeline.submit(N_TASKS, |task| task.with("work_ms", 1)));
     let listener = &pipeline.listener;
     let n_before = listener.events().len();
-    let heard = e2e_tests::wait_until(PATIENCE, || listener.events().len() > n_before);
+    let resumed = e2e_tests::wait_until(TIMEOUT, || listener.events().len() > n_before);
     let recovery = back.elapsed();
     assert!(
-        heard,
-        "nothing happened in {PATIENCE:?} after the return: {}",
+        resumed,
+        "nothing happened in {TIMEOUT:?} after the return: {}",
         worker.program.log()
     );
-    pipeline.check_completed(&tasks, PATIENCE);
+    pipeline.check_completed(&tasks, TIMEOUT);
     println!(
-        "{}, {name} for {away:.1?}: {:.1} % of a processor meanwhile, at work {recovery:.2?} after \
+        "{}, {name} for {away:.1?}: {:.1} % of a processor meanwhile, first event {recovery:.2?} after \
          the return, all done after {:.2?}",
         contract.name(),
         cpu * 100.0,
@@ -170,11 +171,11 @@ fn wrong_credentials_of_the_store_cost_no_task_and_no_processor() {
     assert!(cpu < IDLE_CPU, "{:.1} % of a processor", cpu * 100.0);
     assert!(!worker.program.log().contains("not-the-secret-key"));
     worker.program.signal(Signal::TERM);
-    assert!(worker.program.wait(PATIENCE).success());
+    assert!(worker.program.wait(TIMEOUT).success());
     assert!(!worker.program.log().contains(ObjectServer::SECRET_KEY));
 
     let _right = start_worker(ENGINE, &pipeline.settings("worker"));
-    pipeline.check_completed(&tasks, PATIENCE);
+    pipeline.check_completed(&tasks, TIMEOUT);
     println!(
         "wrong store credentials: {:.1} % of a processor meanwhile",
         cpu * 100.0

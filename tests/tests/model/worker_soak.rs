@@ -1,21 +1,21 @@
-//! A worker that has worked for long holds no more than one that has just begun.
+//! The memory and the descriptors of a worker do not grow with its tasks.
 
 use std::time::{Duration, Instant};
 
 use e2e_tests::pipeline::{Pipeline, check_no_secrets};
 use e2e_tests::{Contract, Listener, Usage, parakeet};
 
-/// Seconds of work; `E2E_SOAK_S=1800` is half an hour.
+/// How long the worker works, in seconds. `E2E_SOAK_S=1800` makes it half an hour.
 const DEFAULT_S: u64 = 12;
 
-/// The test set has so many recordings; each round takes the next few, so that lengths differ.
+/// Number of recordings in the test set. Each round takes the next ones, so that lengths differ.
 const N_RECORDINGS: usize = 300;
 const PER_ROUND: usize = 8;
 
-/// Growth of memory that is noise: libtorch keeps buffers for the shapes it has met.
+/// Growth of memory that is not a leak: libtorch keeps buffers for each shape that it has met.
 const NOISE_BYTES: usize = 24 << 20;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 #[test]
 fn memory_and_descriptors_do_not_grow_with_the_number_of_tasks() {
@@ -26,17 +26,17 @@ fn memory_and_descriptors_do_not_grow_with_the_number_of_tasks() {
     let begun = Instant::now();
     let mut usages: Vec<(Duration, Usage)> = Vec::new();
     while begun.elapsed() < Duration::from_secs(seconds) {
-        // A listener for each round: what it keeps grows.
+        // A new listener for each round, because a listener keeps every event.
         pipeline.listener = Listener::start(pipeline.contract, &pipeline.redis);
         let first = usages.len() * PER_ROUND;
         let ids = (first..first + PER_ROUND).map(|n| 1 + n % N_RECORDINGS);
         let tasks = pipeline.submit_recordings(&parakeet::recordings(ids), |task| task);
-        pipeline.check_ended_once(&tasks, PATIENCE);
+        pipeline.check_ended_once(&tasks, TIMEOUT);
         usages.push((begun.elapsed(), worker.program.usage()));
     }
     check_no_secrets(&worker);
 
-    // The first third warms up; the other two are compared, by their medians.
+    // The first third is warm-up. The medians of the other two thirds are compared.
     let third = usages.len() / 3;
     assert!(
         third > 1,

@@ -1,4 +1,4 @@
-//! What a worker writes of a recording is what `transcribe` prints of it, in every contract.
+//! A worker writes the transcript that `transcribe` prints, in every contract.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use e2e_tests::pipeline::{Pipeline, check_no_secrets};
 use e2e_tests::{Contract, Task};
 use serde_json::{Value, json};
 
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 #[test]
 fn a_task_gives_the_words_of_the_command_line() {
@@ -19,7 +19,7 @@ fn a_task_gives_the_words_of_the_command_line() {
         let mut pipeline = Pipeline::start(contract);
         let worker = parakeet::start(&parakeet::settings(&pipeline, "worker"));
         let tasks = pipeline.submit_recordings(&recordings, |task| task);
-        pipeline.check_ended_once(&tasks, PATIENCE);
+        pipeline.check_ended_once(&tasks, TIMEOUT);
         for (task, expected) in tasks.iter().zip(&transcribed) {
             check(contract, &pipeline.output(task), expected);
         }
@@ -27,18 +27,15 @@ fn a_task_gives_the_words_of_the_command_line() {
         let lines = parakeet::logged(&worker, "transcription_complete");
         let logged: Vec<_> = lines.iter().map(|line| line["task_id"].as_str()).collect();
         let ids: Vec<_> = tasks.iter().map(|task| Some(&*task.task_id)).collect();
-        assert_eq!(
-            logged, ids,
-            "what the engine logs says which task it is about"
-        );
+        assert_eq!(logged, ids, "every line of the engine's log names its task");
     }
 }
 
-/// The contract's own words for what the command line prints.
+/// Checks the output of a contract against the output of the command line.
 #[track_caller]
 fn check(contract: Contract, data: &Value, expected: &Value) {
     if contract == Contract::M22 {
-        // `--format json` is this very object, and names the method.
+        // `--format json` prints this object, with the field `alignment_method` added.
         let mut expected = expected.clone();
         let object = expected.as_object_mut().expect("it is an object");
         assert_eq!(object.remove("alignment_method"), Some(json!("rnnt")));
@@ -88,7 +85,7 @@ fn a_channels_task_says_its_channel_and_a_language_is_never_relabelled() {
         task.with("channel", 1).with("language", "de")
     };
     let tasks = pipeline.submit_recordings(&recordings, of_channel);
-    pipeline.check_ended_once(&tasks, PATIENCE);
+    pipeline.check_ended_once(&tasks, TIMEOUT);
     let data = pipeline.output(&tasks[0]);
     assert_eq!(
         (&data["channel"], &data["language"]),
@@ -135,7 +132,7 @@ fn a_task_says_where_its_segments_end() {
             None => task,
         }
     });
-    pipeline.check_ended_once(&tasks, PATIENCE);
+    pipeline.check_ended_once(&tasks, TIMEOUT);
 
     let outputs: Vec<_> = tasks.iter().map(|task| pipeline.output(task)).collect();
     let [plain, paused, short] = outputs.as_slice() else {
@@ -143,7 +140,7 @@ fn a_task_says_where_its_segments_end() {
     };
     assert_eq!(words(plain, "text"), words(paused, "text"));
     assert_eq!(words(plain, "text"), words(short, "text"));
-    // By default there is one segment, which both settings divide.
+    // By default there is one segment, which either setting divides.
     assert!(widest_gap(plain) > PAUSE && longest_segment(plain) > LENGTH);
     assert!(widest_gap(paused) < PAUSE, "{paused}");
     assert!(longest_segment(short) <= LENGTH, "{short}");

@@ -1,4 +1,4 @@
-//! A worker that dies between two steps of a task leaves a task that the next worker ends rightly.
+//! A worker dies between two steps of a task; the next worker completes the task correctly.
 
 use std::thread;
 use std::time::Duration;
@@ -7,13 +7,13 @@ use dalston_engine_sdk::failpoint::FAILPOINTS;
 use e2e_tests::pipeline::{Pipeline, start_worker};
 use e2e_tests::{Contract, Task};
 
-const ENGINE: &str = env!("CARGO_BIN_EXE_scripted_engine");
+use crate::ENGINE;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 #[test]
 fn a_death_after_any_step_costs_no_task_and_tells_none_twice() {
-    // Both transports at once: most of the time is spent waiting for leases to lapse.
+    // Both transports in parallel, because most of the time is spent waiting for leases to lapse.
     thread::scope(|scope| {
         for contract in [Contract::M22, Contract::Streams] {
             scope.spawn(move || die_after_each_step(contract));
@@ -28,7 +28,7 @@ fn die_after_each_step(contract: Contract) {
         settings.more.push(("E2E_FAILPOINT", step.to_owned()));
         let mut doomed = start_worker(ENGINE, &settings);
         let tasks = pipeline.submit(2, |task| task);
-        let end = doomed.program.wait(PATIENCE);
+        let end = doomed.program.wait(TIMEOUT);
         assert!(
             end.code().is_none(),
             "the worker was to abort after {step}, and ended with {end}"
@@ -36,8 +36,8 @@ fn die_after_each_step(contract: Contract) {
         let stored = outputs(&pipeline, &tasks);
 
         let _next = start_worker(ENGINE, &pipeline.settings("worker"));
-        pipeline.check_completed(&tasks, PATIENCE);
-        // What was stored is not made again: its time stamp would tell.
+        pipeline.check_completed(&tasks, TIMEOUT);
+        // The next worker keeps a stored output. A new output would have another time stamp.
         let outputs = outputs(&pipeline, &tasks);
         let kept = stored.iter().all(|output| outputs.contains(output));
         assert!(kept, "an output was written twice after a death at {step}");
@@ -56,7 +56,7 @@ fn die_after_each_step(contract: Contract) {
     }
 }
 
-/// The outputs that are in the store.
+/// The outputs of these tasks that are in the store.
 fn outputs(pipeline: &Pipeline, tasks: &[Task]) -> Vec<Vec<u8>> {
     let keys = tasks.iter().map(|task| task.output_key(pipeline.contract));
     keys.filter_map(|key| pipeline.store.get(&key)).collect()

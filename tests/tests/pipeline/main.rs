@@ -1,0 +1,22 @@
+//! The queue and the store on real servers, with workers that run a scripted engine: no libtorch.
+//!
+//! One program for all of these tests: each test program links the whole SDK once more, which took longer
+//! than the tests of most files. The tests share the S3 server and start everything else themselves.
+
+mod acl;
+mod bad_tasks;
+mod cluster;
+mod drain;
+mod failpoints;
+mod kills;
+mod outages;
+mod queue_contract;
+mod tls;
+mod trace;
+mod workers;
+
+/// The worker with the scripted engine.
+///
+/// The path is taken here and not in the library, because cargo sets the variable for tests of the package
+/// only.
+const ENGINE: &str = env!("CARGO_BIN_EXE_scripted_engine");
