@@ -1,5 +1,7 @@
 //! What the programs and benchmarks here share.
 
+#![forbid(unsafe_code)]
+
 #[cfg(feature = "engine")]
 mod model;
 mod seams;

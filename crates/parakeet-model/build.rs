@@ -1,5 +1,10 @@
 //! Compiles the C++ shims over what tch does not bind: libtorch's accelerator, and its operators.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "cargo gives a build script its settings in the environment"
+)]
+
 use std::env;
 use std::path::PathBuf;
 

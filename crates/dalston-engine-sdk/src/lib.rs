@@ -27,6 +27,8 @@
 //! # Ok::<(), audio::AudioError>(())
 //! ```
 
+#![forbid(unsafe_code)]
+
 pub mod artifacts;
 pub mod audio;
 pub mod config;

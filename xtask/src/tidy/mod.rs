@@ -1,23 +1,20 @@
-//! `cargo xtask tidy`: the rules that hold the code base together, checked.
+//! `cargo xtask tidy`: the rules that hold the code base together and that no other tool can check.
 //!
-//! ARCHITECTURE.md says why each rule exists. A rule sees one file and names the lines that break
-//! it. Rules are plain text searches: quick, without a compiler, and right for the code that
-//! rustfmt leaves behind.
+//! ARCHITECTURE.md says why each rule exists. Most rules see one file and name the lines that break the rule:
+//! plain text searches, which need no compiler and are right for the code that rustfmt leaves behind.
+//!
+//! Other tools hold the other rules: cargo-deny the arrows between crates, cargo-shear the unused
+//! dependencies, clippy what a crate may call (the `clippy.toml` of each crate), rustc unsafe code.
 
-mod arrows;
-mod code;
-mod nevers;
-mod unused;
-mod wording;
+mod rules;
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use anyhow::{Result, ensure};
 
 use crate::process::capture;
 use crate::project::Project;
-
-use unused::Unused;
 
 /// Checks every file that git tracks or would track.
 ///
@@ -27,15 +24,14 @@ use unused::Unused;
 pub(crate) fn run(project: &Project) -> Result<()> {
     let mut list = project.command("git");
     list.args("ls-files -z --cached --others --exclude-standard".split(' '));
-    let (mut n_files, mut n_offences) = (0, 0);
-    let mut unused = Unused::default();
+    let mut n_offences = 0;
+    let mut files = BTreeMap::new();
     for path in capture(&mut list)?.split_terminator('\0') {
-        // Recordings and weights are no text; a file deleted and not yet committed is no file.
+        // Recordings and weights are not text. A file that is deleted and not yet committed cannot be read.
         let Ok(text) = fs::read_to_string(project.path(path)) else {
             continue;
         };
-        n_files += 1;
-        let file = SourceFile::new(path, &text);
+        let file = SourceFile { path, text: &text };
         for offence in file.offences() {
             eprintln!(
                 "{path}:{}: {}: {}",
@@ -43,15 +39,12 @@ pub(crate) fn run(project: &Project) -> Result<()> {
             );
             n_offences += 1;
         }
-        unused.read(&file);
-        if let Some(warning) = wording::long_file(&file) {
+        if let Some(warning) = rules::long_file(&file) {
             eprintln!("warning: {path}: {warning}");
         }
+        files.insert(path.to_owned(), text);
     }
-    for (path, line, name) in unused.offences() {
-        eprintln!("{path}:{line}: {name} is named and not used: take it out");
-        n_offences += 1;
-    }
+    let n_files = files.len();
     ensure!(
         n_offences == 0,
         "tidy found {n_offences} offences in {n_files} files"
@@ -75,69 +68,34 @@ struct Rule {
 #[derive(Debug, PartialEq, Eq)]
 struct Offence {
     line: usize,
-    what: String,
+    what: &'static str,
     remedy: &'static str,
 }
 
-/// A text file of the repository, seen three ways; line numbers are the same in each.
+/// A text file of the repository.
 struct SourceFile<'a> {
     /// Relative to the root, with `/`.
     path: &'a str,
     text: &'a str,
-    /// The text without Rust's test modules.
-    shipped: String,
-    /// The same without comments and without what is in quotes.
-    code: String,
 }
 
-impl<'a> SourceFile<'a> {
-    fn new(path: &'a str, text: &'a str) -> Self {
-        let (shipped, code) = if path.ends_with(".rs") {
-            code::shipped(text)
-        } else {
-            (text.to_owned(), text.to_owned())
-        };
-        Self {
-            path,
-            text,
-            shipped,
-            code,
-        }
-    }
-
+impl SourceFile<'_> {
     fn offences(&self) -> Vec<Offence> {
-        let rules = nevers::RULES
-            .iter()
-            .chain(wording::RULES)
-            .filter(|rule| (rule.applies)(self));
+        let rules = rules::RULES.iter().filter(|rule| (rule.applies)(self));
         let by_rule = rules.flat_map(|rule| {
             (rule.broken_at)(self).into_iter().map(|line| Offence {
                 line,
-                what: rule.what.to_owned(),
+                what: rule.what,
                 remedy: rule.remedy,
             })
         });
-        by_rule.chain(arrows::offences(self)).collect()
-    }
-
-    /// Rust source that is compiled into a crate, a binary or xtask.
-    fn is_shipped_rust(&self) -> bool {
-        let in_source = self.path.contains("/src/") || self.path.ends_with("/build.rs");
-        let of_tests = self.path.ends_with("/tests.rs") || self.path.contains("/tests/");
-        self.path.ends_with(".rs") && in_source && !of_tests && !self.path.starts_with("tests/")
-    }
-
-    /// Whether the file belongs to the crate in this folder.
-    fn is_of(&self, folder: &str) -> bool {
-        self.path
-            .strip_prefix(folder)
-            .is_some_and(|rest| rest.starts_with('/'))
+        by_rule.collect()
     }
 }
 
 /// The numbers of the lines for which `breaks` holds.
-fn lines_where(view: &str, breaks: impl Fn(&str) -> bool) -> Vec<usize> {
-    let numbered = view.lines().zip(1..);
+fn lines_where(text: &str, breaks: impl Fn(&str) -> bool) -> Vec<usize> {
+    let numbered = text.lines().zip(1..);
     numbered
         .filter(|(line, _)| breaks(line))
         .map(|(_, number)| number)
@@ -155,12 +113,10 @@ fn has_word(line: &str, word: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// The numbers of the offending lines of a file with this path and text, each once.
+    /// The numbers of the offending lines of a file with this path and text.
     pub(super) fn lines(path: &str, text: &str) -> Vec<usize> {
-        let file = SourceFile::new(path, text);
-        let mut lines: Vec<_> = file.offences().iter().map(|offence| offence.line).collect();
-        lines.dedup();
-        lines
+        let offences = SourceFile { path, text }.offences();
+        offences.iter().map(|offence| offence.line).collect()
     }
 
     #[test]
@@ -172,27 +128,14 @@ mod tests {
 
     #[test]
     fn an_offence_says_where_what_and_what_to_do() {
-        let file = SourceFile::new(
-            "crates/segmenter/src/lib.rs",
-            "//! A sentence.\n\nuse std::fs;\n",
-        );
+        let file = SourceFile {
+            path: "crates/dalston-engine-sdk/src/lib.rs",
+            text: "//! A sentence.\n\n// parakeet\n",
+        };
         let offences = file.offences();
         assert_eq!(offences.len(), 1, "{offences:?}");
         assert_eq!(offences[0].line, 3);
-        assert!(offences[0].what.contains("never 1"), "{offences:?}");
+        assert!(offences[0].what.contains("never 3"), "{offences:?}");
         assert!(!offences[0].remedy.is_empty());
-    }
-
-    #[test]
-    fn tests_may_do_what_shipped_code_may_not() {
-        let text = "//! A sentence.\n#[cfg(test)]\nmod tests {\n    use std::fs;\n}\n";
-        assert_eq!(lines("crates/segmenter/src/lib.rs", text), [0; 0]);
-        assert_eq!(
-            lines(
-                "crates/segmenter/tests/a.rs",
-                "//! A sentence.\nuse std::fs;\n"
-            ),
-            [0; 0]
-        );
     }
 }

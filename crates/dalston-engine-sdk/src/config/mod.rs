@@ -108,10 +108,9 @@ impl Config {
     ///
     /// [`ConfigError`]: print it and end the process.
     pub fn from_env(engine_id: &str) -> Result<Self, ConfigError> {
-        Self::read(
-            &Environment(&|name: &str| std::env::var_os(name)),
-            engine_id,
-        )
+        #[expect(clippy::disallowed_methods, reason = "the only place that may")]
+        let variable = |name: &str| std::env::var_os(name);
+        Self::read(&Environment(&variable), engine_id)
     }
 
     fn read(environment: &Environment<'_>, engine_id: &str) -> Result<Self, ConfigError> {
