@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: the engine timed beside its peers.
+//! `cargo xtask bench`: times this engine and its peers on the same recordings.
 
 use anyhow::Result;
 
@@ -10,7 +10,7 @@ use crate::project::Project;
 use crate::setup;
 use crate::venv::Venv;
 
-/// The peer that runs NeMo's ONNX export; `onnx` quantises it.
+/// The peer that runs NeMo's ONNX export. The package `onnx` quantises that export.
 const ONNX: Venv = Venv {
     folder: ".venv-onnx",
     packages: &[
@@ -23,14 +23,14 @@ const ONNX: Venv = Venv {
     needed_gb: 1,
 };
 
-/// Where the random model, its exports and the recordings are kept.
+/// The folder with the random model, its exports and the recordings.
 const WORK: &str = "target/bench";
 
-/// Builds our contestant and hands it to the comparison in Python, which runs it beside the others.
+/// Builds the program that stands for this engine, and starts the comparison in Python, which runs all peers.
 ///
 /// # Errors
 ///
-/// When a contestant fails; the comparison's own words are above.
+/// When a peer fails; the comparison has printed why.
 pub(crate) fn run(project: &Project, arguments: &BenchArguments) -> Result<()> {
     setup::ensure(project)?;
     NEMO.ensure(project)?;

@@ -10,7 +10,7 @@ use crate::process::{capture, run as run_command};
 use crate::project::Project;
 use crate::setup;
 
-/// Sentences of the test set, which training never saw; four different synthetic voices.
+/// Sentences of the test set, which is no part of the training data, in four synthetic voices.
 const RECORDINGS: [&str; 4] = [
     "tests/data/tiny-300/0012.flac",
     "tests/data/tiny-300/0075.flac",
@@ -28,7 +28,7 @@ Next, a model for real speech, 2.5 GB to download:
   cargo xtask export-model nvidia/parakeet-rnnt-0.6b
   cargo run --release -p parakeet-worker -- transcribe --model nvidia/parakeet-rnnt-0.6b YOUR.wav";
 
-/// Sets up, exports, builds, and transcribes.
+/// Sets the checkout up, exports the tiny model, builds the worker, and transcribes.
 pub(crate) fn run(project: &Project) -> Result<()> {
     setup::ensure(project)?;
     ensure_tiny_bundle(project)?;
@@ -54,7 +54,7 @@ pub(crate) fn run(project: &Project) -> Result<()> {
     Ok(())
 }
 
-/// One file's sentence and the table of its words; `None` when the output lacks a field.
+/// The sentence of one file and the table of its words; `None` if the output lacks a field.
 fn shown(output: &Value) -> Option<String> {
     let segments = output["segments"].as_array()?;
     let words = segments

@@ -1,4 +1,4 @@
-//! Holds the files that deploy a worker to the tools of their formats, in every run of the tests.
+//! Checks the files of `deploy` with the tools of their formats, in every run of the tests.
 
 use anyhow::{Context as _, Result};
 
@@ -18,7 +18,7 @@ const CHECKERS: Venv = Venv {
     needed_gb: 1,
 };
 
-/// A program of the environment, and what it is called with. None of them asks a server.
+/// The programs of the environment with their arguments. None of them uses the network.
 const CHECKS: [&str; 4] = [
     "hadolint Dockerfile",
     "shellcheck deploy/image/copy-libtorch.sh",
@@ -26,11 +26,12 @@ const CHECKS: [&str; 4] = [
     "kubernetes-validate --strict deploy/kubernetes/worker.yaml",
 ];
 
-/// Runs the checkers. Only on Linux, where the images are built and for which all of them are published.
+/// Runs the checkers, on Linux only: images are built there, and some checkers have wheels for no other
+/// system.
 ///
 /// # Errors
 ///
-/// When one finds fault; its own words are above.
+/// When a checker finds a fault; the checker has printed it.
 pub(crate) fn check(project: &Project) -> Result<()> {
     if cfg!(not(target_os = "linux")) {
         return Ok(());

@@ -12,22 +12,22 @@ use crate::process::run as run_command;
 use crate::project::Project;
 use crate::{hub, setup};
 
-/// Where the tiny model lives: its checkpoint is committed, its bundle is made from it.
+/// The folder of the tiny model. Git has the checkpoint; the bundle is made from the checkpoint.
 pub(crate) const TINY: &str = "models/parakeet-rnnt-tiny";
 
-/// What the exporter writes for it, the manifest last.
+/// The files that the exporter writes for the tiny model. It writes the manifest last.
 const TINY_BUNDLE: [&str; 3] = ["vocabulary.json", "model.float32.pt", "manifest.json"];
 
-/// Exports what the user names, a model of the hub after fetching it.
+/// Exports the checkpoint or the model that the user names. A model of the hub is fetched first.
 ///
 /// # Errors
 ///
-/// When the checkpoint does not exist or cannot be fetched, when nothing says where the bundle goes,
-/// or when the exporter refuses the checkpoint in its own words.
+/// When the checkpoint does not exist or cannot be fetched, when no folder for the bundle is known, or when
+/// the exporter refuses the checkpoint; the exporter has printed why.
 pub(crate) fn run(project: &Project, arguments: &ExportArguments) -> Result<()> {
     let source = Source::named_by(arguments)?;
     let model_id = source.model_id(arguments.model_id.as_deref());
-    // The exporter runs in the root of the checkout, the user perhaps elsewhere.
+    // The path is relative to the user's folder, but the exporter runs in the root of the checkout.
     let out = match (&arguments.out, model_id) {
         (Some(out), _) => std::path::absolute(out)?,
         (None, Some(id)) => project.bundle(id),
@@ -53,11 +53,11 @@ pub(crate) fn run(project: &Project, arguments: &ExportArguments) -> Result<()> 
     Ok(())
 }
 
-/// Exports the tiny model unless its bundle is there and newer than the checkpoint and the exporter.
+/// Exports the tiny model unless its bundle exists and is newer than the checkpoint and the exporter.
 ///
 /// # Errors
 ///
-/// When the checkpoint or the exporter is not there, or the exporter fails.
+/// When the checkpoint or the exporter is missing, or the exporter fails.
 pub(crate) fn ensure_tiny_bundle(project: &Project) -> Result<()> {
     let folder = project.path(TINY);
     let checkpoint = folder.join("parakeet-rnnt-tiny.nemo");
@@ -78,13 +78,13 @@ pub(crate) fn ensure_tiny_bundle(project: &Project) -> Result<()> {
     )
 }
 
-/// Writes the bundle of a checkpoint; the exporter's progress goes to standard error.
+/// Writes the bundle of a checkpoint. The exporter prints its progress to standard error.
 ///
-/// `dtype` is a list of compute types with commas between.
+/// `dtype` is a list of compute types, separated by commas.
 ///
 /// # Errors
 ///
-/// When the exporter refuses the checkpoint; its sentence stands above.
+/// When the exporter refuses the checkpoint; the exporter has printed why.
 pub(crate) fn bundle(
     project: &Project,
     checkpoint: &Path,
@@ -96,7 +96,7 @@ pub(crate) fn bundle(
     run_command(exporter.arg(checkpoint).args(["--model-id", model_id]))
 }
 
-/// The exporter, ready for a source and further options.
+/// The command line of the exporter, without a source and options.
 fn exporter(project: &Project, out: &Path, dtype: &str) -> Command {
     let mut python = setup::EXPORTER.python(project);
     python.args(["-m", "exporter.export", "--out"]).arg(out);
@@ -104,19 +104,19 @@ fn exporter(project: &Project, out: &Path, dtype: &str) -> Command {
     python
 }
 
-/// Where weights come from.
+/// The source of the weights.
 #[derive(Debug, PartialEq, Eq)]
 enum Source {
-    /// A checkpoint; the path is absolute.
+    /// The absolute path of a checkpoint.
     File(PathBuf),
     /// A repository of the hub.
     Hub(String),
-    /// Random weights of a size that has a name.
+    /// Random weights of a named size.
     Random(String),
 }
 
 impl Source {
-    /// A file that exists comes before a model of its name.
+    /// The name of an existing file means that file, even if a model has the same name.
     fn named_by(arguments: &ExportArguments) -> Result<Self> {
         let Some(checkpoint) = &arguments.checkpoint else {
             let size = arguments.random_init.clone();
@@ -134,9 +134,9 @@ impl Source {
         hub::repository(checkpoint).map(Self::Hub)
     }
 
-    /// The id that the bundle gets, if it is known: what the user says, the hub's, or that of the
-    /// published model whose file this is by its name. One model has one id, however it is written:
-    /// worker and exporter look up by it where the bundle lies and which languages it hears.
+    /// The id of the bundle, if it is known: the user's choice, the id on the hub, or the id of the published
+    /// model whose file has this name. Every spelling of a model gives one id, because worker and exporter use
+    /// the id to find the folder of the bundle and the languages of the model.
     fn model_id<'a>(&'a self, said: Option<&'a str>) -> Option<&'a str> {
         let of_source = || match self {
             Self::Hub(repository) => Some(repository.as_str()),
@@ -148,7 +148,7 @@ impl Source {
     }
 }
 
-/// When the newest Python file of a folder was written.
+/// The time at which the newest Python file of a folder was written.
 fn newest(folder: &Path) -> Result<SystemTime> {
     let mut newest = SystemTime::UNIX_EPOCH;
     let entries =

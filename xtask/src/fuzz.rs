@@ -1,7 +1,7 @@
 //! `cargo xtask fuzz`: libFuzzer on the functions of the package `fuzz`, with the stable compiler.
 //!
-//! What `cargo fuzz` does needs a nightly compiler for its sanitizers. Coverage does not: these are the
-//! flags by which the stable one tells libFuzzer which code an input reached.
+//! `cargo fuzz` needs a nightly compiler for its sanitizers. Coverage needs none: with the flags below, the
+//! stable compiler reports to libFuzzer which code an input reached.
 
 use std::fs;
 
@@ -12,19 +12,19 @@ use crate::process::{capture, run as run_command};
 use crate::project::Project;
 use crate::setup;
 
-/// Counters per edge and compared values, which libFuzzer reads; no sanitizer.
+/// Counters per edge and the values of comparisons, both read by libFuzzer. No sanitizer.
 const COVERAGE: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares --cfg fuzzing";
 
-/// Everything that a fuzzing run writes: the program, the inputs that reach new code, the findings.
+/// The folder for everything that a run writes: the program, the inputs that reach new code, the findings.
 const FOLDER: &str = "target/fuzz";
 
-/// Builds a target with coverage and lets it invent inputs for the given time.
+/// Builds a target with coverage, and runs the target on invented inputs for the given time.
 ///
 /// # Errors
 ///
-/// When it finds one that breaks a promise; libFuzzer names the file that holds it.
+/// When an input breaks a promise; libFuzzer has printed the name of the file with that input.
 pub(crate) fn run(project: &Project, arguments: &FuzzArguments) -> Result<()> {
     let target = arguments.target.name();
     let needs_libtorch = arguments.target.needs_libtorch();
@@ -40,7 +40,7 @@ pub(crate) fn run(project: &Project, arguments: &FuzzArguments) -> Result<()> {
     };
     let mut build = project.cargo("build --package fuzz --no-default-features");
     build.args(["--bin", target, "--features", features]);
-    // A target of its own, so that build scripts and macros are compiled without coverage.
+    // With `--target`, cargo compiles build scripts and macros without these flags.
     build.args(["--target", &host, "--target-dir", FOLDER]);
     run_command(build.env("RUSTFLAGS", COVERAGE))?;
 
@@ -48,12 +48,12 @@ pub(crate) fn run(project: &Project, arguments: &FuzzArguments) -> Result<()> {
     fs::create_dir_all(&invented)
         .with_context(|| format!("cannot create {}", invented.display()))?;
     let mut fuzzer = project.command(format!("{FOLDER}/{host}/debug/{target}"));
-    // RUSTFLAGS replaced those of .cargo/config.toml, by which programs find libtorch.
+    // RUSTFLAGS replaces the flags of .cargo/config.toml, with which programs find libtorch.
     fuzzer.env("LD_LIBRARY_PATH", project.path(".libtorch/lib"));
     fuzzer.arg(&invented).args(arguments.target.seeds());
     fuzzer.arg(format!("-artifact_prefix={FOLDER}/{target}-"));
     fuzzer.arg(format!("-max_total_time={}", arguments.seconds));
-    // Above the limits that the targets set themselves.
+    // More than the limits of the targets, so that the targets report first.
     fuzzer.args(["-timeout=30", "-rss_limit_mb=1024", "-print_final_stats=1"]);
     fuzzer.args(&arguments.more);
     run_command(&mut fuzzer).with_context(|| {
@@ -64,7 +64,7 @@ pub(crate) fn run(project: &Project, arguments: &FuzzArguments) -> Result<()> {
     })
 }
 
-/// The machine's own target, from what `rustc -vV` says.
+/// The target of this machine, from the output of `rustc -vV`.
 fn host(version: &str) -> Result<&str> {
     let mut lines = version.lines();
     lines

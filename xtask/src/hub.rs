@@ -1,4 +1,4 @@
-//! Models on the hub: their names, and the way to their checkpoints.
+//! Models on the hub: their names, and how their checkpoints are fetched.
 
 use std::path::PathBuf;
 
@@ -8,10 +8,10 @@ use crate::process::capture;
 use crate::project::Project;
 use crate::venv::Venv;
 
-/// The hub's own client, apart from `.venv`: only fetching needs it.
+/// The hub's client, in an environment apart from `.venv` because only fetching needs it.
 ///
-/// Pinned to the last release that keeps what an interrupted download has written and goes on from
-/// there in the next run; later ones begin afresh, which hurts with files of gigabytes.
+/// Pinned to the last release that resumes an interrupted download in the next run. Later releases start
+/// again from the first byte, which is slow for files of gigabytes.
 pub(crate) const CLIENT: Venv = Venv {
     folder: ".venv-hub",
     packages: &["huggingface_hub==1.16.4"],
@@ -19,7 +19,7 @@ pub(crate) const CLIENT: Venv = Venv {
     needed_gb: 1,
 };
 
-/// Published Parakeets, all of the organisation `nvidia`; docs/models.md says what each one writes.
+/// Published Parakeets, all by the organisation `nvidia`. docs/models.md says what each model writes.
 const KNOWN: [&str; 9] = [
     "nvidia/parakeet-rnnt-0.6b",
     "nvidia/parakeet-rnnt-1.1b",
@@ -32,19 +32,19 @@ const KNOWN: [&str; 9] = [
     "nvidia/parakeet-tdt_ctc-1.1b",
 ];
 
-/// Short names that Dalston uses, and what it means by them.
+/// The short names of Dalston, each with the model that it means.
 const ALIASES: [(&str, &str); 3] = [
     ("parakeet-0.6b", "nvidia/parakeet-rnnt-0.6b"),
     ("parakeet-1.1b", "nvidia/parakeet-rnnt-1.1b"),
     ("parakeet-110m", "nvidia/parakeet-tdt_ctc-110m"),
 ];
 
-/// The repository that a name means: `owner/name` itself, the bare name of a known model, or one of
-/// Dalston's short names.
+/// The repository that a name means. The name is `owner/name`, the bare name of a known model, or a short name
+/// of Dalston.
 ///
 /// # Errors
 ///
-/// When the name is none of these; the text lists the known models.
+/// When the name is none of these; the message lists the known models.
 pub(crate) fn repository(name: &str) -> Result<String> {
     if let Some(id) = published(name) {
         return Ok(id.to_owned());
@@ -58,7 +58,7 @@ pub(crate) fn repository(name: &str) -> Result<String> {
     Ok(name.to_owned())
 }
 
-/// The id of the published model that a name means; `None` for any other.
+/// The id of the published model that a name means; `None` for any other name.
 pub(crate) fn published(name: &str) -> Option<&'static str> {
     let alias = ALIASES.iter().find(|(alias, _)| *alias == name);
     let known = KNOWN
@@ -67,12 +67,12 @@ pub(crate) fn published(name: &str) -> Option<&'static str> {
     alias.map(|&(_, id)| id).or(known.copied())
 }
 
-/// Fetches the checkpoint of a repository into the client's cache, or finds it there, and checks it
-/// against the SHA-256 that the hub states. The client's progress goes to standard error.
+/// Fetches the checkpoint of a repository into the client's cache, unless the cache has it, and compares the
+/// file's SHA-256 with the one that the hub states. The client prints its progress to standard error.
 ///
 /// # Errors
 ///
-/// When it cannot be had; the sentence that says why and what to do stands above.
+/// When the checkpoint cannot be fetched; the client has printed why and what to do.
 pub(crate) fn fetch(project: &Project, repository: &str) -> Result<PathBuf> {
     CLIENT.ensure(project)?;
     project.announce(&format!("fetching {repository}"));
@@ -82,7 +82,7 @@ pub(crate) fn fetch(project: &Project, repository: &str) -> Result<PathBuf> {
     Ok(PathBuf::from(path.trim_end()))
 }
 
-/// `owner/name` of letters, digits, `.`, `_` and `-`, and nothing that only a path has.
+/// Whether a name is `owner/name` of letters, digits, `.`, `_` and `-`, and cannot be a path.
 fn is_repository(name: &str) -> bool {
     let is_part = |part: &str| {
         part.starts_with(|c: char| c.is_ascii_alphanumeric())

@@ -1,7 +1,7 @@
-//! `cargo xtask instructions`: what the search, the words and the cutting cost, counted and not timed.
+//! `cargo xtask instructions`: counts the instructions of the search, the words and the cutting.
 //!
-//! Times on a shared machine differ by more than what a change costs; on the same machine instructions do
-//! not differ at all.
+//! On a shared machine, times vary by more than the cost of a change. Counts of instructions do not vary
+//! between two runs on the same machine.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,19 +16,19 @@ use crate::programs::{self, on_path};
 use crate::project::Project;
 use crate::totals::Totals;
 
-/// What each work took when it was last written; in git, so that a change of them shows in its commit.
+/// The file with the expected counts. It is in git, so a commit that changes a count shows the change.
 const COUNTS: &str = "benches/instructions.tsv";
 
 const IS_COUNTED: bool = cfg!(all(target_os = "linux", target_arch = "x86_64"));
 
-/// One in so many instructions more or fewer is a difference: another libc may take some others.
+/// A count may differ by one part in this many (2 %), because another libc may take some more instructions.
 const ONE_IN: u64 = 50;
 
-/// Counts, prints, and compares with what was written or writes it anew.
+/// Counts and prints the instructions, then compares them with the file or writes the file.
 ///
 /// # Errors
 ///
-/// When callgrind cannot be had, or a count differs.
+/// When callgrind is missing and cannot be installed, or a count differs.
 pub(crate) fn run(project: &Project, arguments: &InstructionArguments) -> Result<()> {
     ensure!(IS_COUNTED, "{COUNTS} is of x86-64 Linux");
     let counts = count(project, &valgrind(project)?)?;
@@ -43,11 +43,11 @@ pub(crate) fn run(project: &Project, arguments: &InstructionArguments) -> Result
     Ok(())
 }
 
-/// As one of the tests, on the system that the counts are of; skipped where they cannot be made.
+/// Compares the counts as one test, on the system of the file. Without callgrind the test is skipped.
 ///
 /// # Errors
 ///
-/// When the counting itself fails.
+/// When counting fails.
 pub(crate) fn test(project: &Project, totals: &mut Totals) -> Result<()> {
     if !IS_COUNTED {
         return Ok(());
@@ -70,23 +70,23 @@ pub(crate) fn test(project: &Project, totals: &mut Totals) -> Result<()> {
     Ok(())
 }
 
-/// The program, from the PATH or from Debian.
+/// The path of valgrind, from the PATH or from Debian's package.
 fn valgrind(project: &Project) -> Result<PathBuf> {
     on_path("valgrind").map_or_else(|| programs::install(project, "valgrind"), Ok)
 }
 
-/// The instructions of one run of each work, by its name.
+/// The instructions of one run of each piece of work, by name.
 fn count(project: &Project, valgrind: &Path) -> Result<BTreeMap<String, u64>> {
     project.announce("counting instructions");
     let build =
         "build --release --quiet --package benches --no-default-features --bin instructions";
-    // Flags of the user's would give other instructions.
+    // The user's flags would give other instructions.
     run_command(project.cargo(build).env_remove("RUSTFLAGS"))?;
     let program = project.built("release/instructions");
     let names = capture(&mut project.command(&program))?;
     let mut counts = BTreeMap::new();
     for name in names.lines() {
-        // What it takes to begin and to prepare is in both.
+        // Both counts include start and preparation, so their difference is one run.
         let [once, twice] = ["1", "2"].map(|n_runs| {
             let mut counter = project.command(valgrind);
             counter.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]);
@@ -104,7 +104,7 @@ fn count(project: &Project, valgrind: &Path) -> Result<BTreeMap<String, u64>> {
     Ok(counts)
 }
 
-/// Runs a program under callgrind; the instructions, which it says at the end.
+/// Runs a program under callgrind, and reads the number of instructions from the end of callgrind's output.
 fn collected(counter: &mut Command) -> Result<u64> {
     let output = counter.output().context("cannot start valgrind")?;
     let said = String::from_utf8_lossy(&output.stderr);
@@ -131,7 +131,7 @@ fn written(project: &Project) -> Result<BTreeMap<String, u64>> {
         .with_context(|| format!("{COUNTS} has a line that is no name, tab and number"))
 }
 
-/// One sentence for each work that takes more or fewer instructions than was written.
+/// One sentence for each piece of work whose count differs from the file's.
 fn differences(written: &BTreeMap<String, u64>, counted: &BTreeMap<String, u64>) -> Vec<String> {
     let what_to_do = "write the counts with `cargo xtask instructions --write`";
     let mut all: Vec<_> = counted

@@ -1,4 +1,4 @@
-//! The `.libtorch` link: where tch finds the library to compile against and binaries find it to run.
+//! The link `.libtorch`: tch compiles against the libtorch there, and programs load that libtorch.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::project::Project;
 
-/// The release that tch 0.24 is made for; a local build tag (`+cpu`, `+cu130`) may follow.
+/// The release that tch 0.24 binds. A local build tag (`+cpu`, `+cu130`) may follow.
 const VERSION: &str = "2.11.0";
 
 const LINK: &str = ".libtorch";
@@ -17,7 +17,7 @@ const LINK: &str = ".libtorch";
 ///
 /// # Errors
 ///
-/// When it is no libtorch of the right version, or not an absolute path.
+/// When the value is not an absolute path, or leads to no libtorch of the right version.
 pub(crate) fn of_user(project: &Project) -> Result<Option<&Path>> {
     let Some(libtorch) = &project.environment.libtorch else {
         return Ok(None);
@@ -33,12 +33,12 @@ pub(crate) fn of_user(project: &Project) -> Result<Option<&Path>> {
 
 /// Points `.libtorch` at the user's libtorch, else at the torch package of `.venv`.
 ///
-/// A link that already leads to a fit libtorch stays: it remembers a `LIBTORCH` of an earlier call,
-/// so that editors started without that variable build against the same library.
+/// A link that leads to a usable libtorch is kept. The link remembers the `LIBTORCH` of an earlier call, so an
+/// editor that was started without that variable builds against the same library.
 ///
 /// # Errors
 ///
-/// When `.venv` holds no fit torch, or a file that is no link is in the way.
+/// When `.venv` has no usable torch, or `.libtorch` is a file and not a link.
 pub(crate) fn link(project: &Project, of_user: Option<&Path>) -> Result<()> {
     let link = project.path(LINK);
     if let Some(libtorch) = of_user {
@@ -52,7 +52,7 @@ pub(crate) fn link(project: &Project, of_user: Option<&Path>) -> Result<()> {
     replace(&link, torch.as_ref())
 }
 
-/// The torch package of `.venv`, relative to the root so that the checkout can be moved.
+/// The torch package of `.venv`. The path is relative to the root, so that the checkout can be moved.
 fn torch_in_venv(project: &Project) -> Result<String> {
     let lib = project.path(".venv/lib");
     let entries = fs::read_dir(&lib).with_context(|| format!("cannot read {}", lib.display()))?;
@@ -119,7 +119,7 @@ mod tests {
 
     use super::*;
 
-    /// A folder of one test's own, emptied when the test begins.
+    /// An empty folder for one test.
     fn folder(test: &str) -> PathBuf {
         let folder =
             std::env::temp_dir().join(format!("xtask-libtorch-{}-{test}", std::process::id()));

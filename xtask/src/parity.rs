@@ -1,4 +1,4 @@
-//! `cargo xtask parity`: the engine compared with NeMo itself.
+//! `cargo xtask parity`: compares the engine with NeMo.
 
 use anyhow::Result;
 
@@ -9,7 +9,7 @@ use crate::project::Project;
 use crate::setup;
 use crate::venv::Venv;
 
-/// The oracle, kept apart from `.venv`: exporting needs none of it.
+/// NeMo's environment, apart from `.venv` because exporting does not need NeMo.
 pub(crate) const NEMO: Venv = Venv {
     folder: ".venv-nemo",
     packages: &["torch==2.11.0", "nemo_toolkit[asr]==2.7.3"],
@@ -17,14 +17,14 @@ pub(crate) const NEMO: Venv = Venv {
     needed_gb: 15,
 };
 
-/// Where random models, their bundles and the audio for them are made.
+/// The folder for random models, their bundles and their audio.
 const WORK: &str = "target/parity";
 
-/// Builds our program and hands it to the comparison in Python, which runs it.
+/// Builds the worker and starts the comparison in Python, which runs the worker.
 ///
 /// # Errors
 ///
-/// When a figure lies outside its limit; the comparison's own words are above.
+/// When a figure exceeds its limit; the comparison has printed which one.
 pub(crate) fn run(project: &Project, arguments: &ParityArguments) -> Result<()> {
     setup::ensure(project)?;
     NEMO.ensure(project)?;

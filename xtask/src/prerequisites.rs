@@ -1,4 +1,4 @@
-//! Checks what a fresh machine must have, and says in one sentence how to get what is missing.
+//! Checks that a machine has the programs and the disk space that set-up needs, and says how to get them.
 
 use std::ops::RangeInclusive;
 use std::path::Path;
@@ -11,12 +11,12 @@ const PYTHON_MINORS: RangeInclusive<u32> = 10..=14;
 
 /// Finds a Python that can make a virtual environment for PyTorch.
 ///
-/// `python3` comes first; then the versioned names, because some systems keep an old `python3` for
-/// themselves and install newer ones beside it.
+/// `python3` is tried first. Then come the versioned names, because some systems need an old `python3` for
+/// themselves and install newer releases under versioned names.
 ///
 /// # Errors
 ///
-/// When there is none; the text says what `python3` lacks and how to install it.
+/// When there is none; the message says what `python3` lacks and how to install a usable one.
 pub(crate) fn python() -> Result<String> {
     let versioned = PYTHON_MINORS.rev().map(|minor| format!("python3.{minor}"));
     let usable = std::iter::once("python3".to_owned())
@@ -43,13 +43,13 @@ pub(crate) fn python() -> Result<String> {
     }
 }
 
-/// Checks that the C++ compiler that tch's build script will call can compile C++17.
+/// Checks that the C++ compiler which tch's build script will call can compile C++17.
 ///
-/// `cxx` is the user's `CXX`, which that script honours too, flags included.
+/// `cxx` is the user's `CXX`, perhaps with flags. That build script reads the same variable.
 ///
 /// # Errors
 ///
-/// When there is no such compiler, or it lacks the standard library's headers.
+/// When there is no such compiler, or the headers of its standard library are missing.
 pub(crate) fn cxx_compiler(cxx: Option<&str>) -> Result<()> {
     let cxx = cxx.filter(|cxx| !cxx.trim().is_empty()).unwrap_or("c++");
     let mut words = cxx.split_whitespace();
@@ -81,11 +81,11 @@ pub(crate) fn cxx_compiler(cxx: Option<&str>) -> Result<()> {
 
 /// Checks that the file system of `folder` has `needed_gb` gigabytes (10^9 bytes) free.
 ///
-/// A `df` that says nothing understandable passes: the check is a courtesy.
+/// If `df` prints an unknown format, the check passes: without the check, pip would report the full disk.
 ///
 /// # Errors
 ///
-/// When less is free.
+/// When less space is free.
 pub(crate) fn disk_space(folder: &Path, needed_gb: u64) -> Result<()> {
     let Ok(output) = Command::new("df").arg("-Pk").arg(folder).output() else {
         return Ok(());
@@ -101,7 +101,7 @@ pub(crate) fn disk_space(folder: &Path, needed_gb: u64) -> Result<()> {
     Ok(())
 }
 
-/// What one name on the PATH turned out to be; the number is Python's minor version.
+/// What was found under one name on the PATH. The number is Python's minor version.
 enum Python {
     Usable,
     Absent,
@@ -129,7 +129,8 @@ fn probe(name: &str) -> Python {
 /// The free space that `df -Pk` (POSIX format, 1024-byte blocks) prints for one folder.
 fn free_gb(df: &str) -> Option<u64> {
     let mut columns = df.lines().nth(1)?.split_whitespace();
-    // The name of the file system may hold spaces; the use in per cent comes after the free space.
+    // The name of the file system may contain blanks, so the free space is found as the field before the
+    // percentage.
     let mut previous = None;
     let percent = columns.find(|column| {
         let found = column.ends_with('%');

@@ -1,26 +1,26 @@
-//! Runs programs and says which one failed.
+//! Runs programs and reports which one failed.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, ExitStatus, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 
-/// Runs a command with its output where ours goes.
+/// Runs a command. Its output goes to the output of this process.
 ///
 /// # Errors
 ///
-/// When it cannot be started or ends with anything but success; the error shows the command line.
+/// When the command cannot be started or does not end with success; the error shows the command line.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let status = command.status().with_context(|| cannot_start(command))?;
     ensure!(status.success(), "`{}` ended with {status}", shown(command));
     Ok(())
 }
 
-/// Runs a command and gives back what it wrote to standard output; its errors go where ours go.
+/// Runs a command and returns its standard output. Its standard error goes to that of this process.
 ///
 /// # Errors
 ///
-/// As [`run`], and when the output is not UTF-8.
+/// As for [`run`], and when the output is not UTF-8.
 pub(crate) fn capture(command: &mut Command) -> Result<String> {
     let output = command
         .stderr(Stdio::inherit())
@@ -35,17 +35,18 @@ pub(crate) fn capture(command: &mut Command) -> Result<String> {
     String::from_utf8(output.stdout).with_context(|| format!("`{}` wrote no UTF-8", shown(command)))
 }
 
-/// Runs a command, shows its two outputs as one stream on standard output, and hands each line to
-/// `on_line` as it appears.
+/// Runs a command, prints both of its outputs as one stream to standard output, and calls `on_line` with each
+/// line as it appears. Returns how the command ended.
 ///
 /// # Errors
 ///
-/// When the command cannot be started or read; how it ended is the caller's to judge.
+/// When the command cannot be started or its output cannot be read. A command that fails is no error here.
 pub(crate) fn watch(mut command: Command, mut on_line: impl FnMut(&str)) -> Result<ExitStatus> {
     let (reader, writer) = std::io::pipe()?;
     command.stdout(writer.try_clone()?).stderr(writer);
     let mut child = command.spawn().with_context(|| cannot_start(&command))?;
-    // The command holds our ends of the pipe: while they are open the reader sees no end.
+    // `command` holds copies of the writing end of the pipe. The reader sees the end of the stream only once
+    // every copy is closed, the child's included.
     drop(command);
     for line in BufReader::new(reader).split(b'\n') {
         let line = line?;

@@ -1,4 +1,4 @@
-//! Programs of the system, and how they get there.
+//! Finds programs of the system, and installs missing ones.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use crate::process::{capture, run};
 use crate::project::Project;
 
-/// The program that a shell would start under this name.
+/// The path of the program that a shell would start under this name.
 pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
     let script = format!("command -v {name}");
     let output = Command::new("sh").args(["-c", &script]).output().ok()?;
@@ -16,11 +16,11 @@ pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
     output.status.success().then(|| PathBuf::from(path.trim()))
 }
 
-/// Installs the Debian package that brings a program of its own name.
+/// Installs the Debian package that has the same name as its program.
 ///
 /// # Errors
 ///
-/// When this is no Debian, or the user is not root, or apt fails; then its own words are above.
+/// When the system is not Debian, the user is not root, or apt fails; apt has printed why.
 pub(crate) fn install(project: &Project, name: &str) -> Result<PathBuf> {
     let user = capture(Command::new("id").arg("-u"))?;
     ensure!(
@@ -29,7 +29,7 @@ pub(crate) fn install(project: &Project, name: &str) -> Result<PathBuf> {
          with `sudo apt install {name}`"
     );
     project.announce(&format!("installing Debian's {name}"));
-    // RUNLEVEL: a package must not start a server of its own.
+    // With this RUNLEVEL, a package does not start its server on installation.
     run(Command::new("apt-get")
         .args(["install", "--yes", "--no-install-recommends", name])
         .envs([("RUNLEVEL", "1"), ("DEBIAN_FRONTEND", "noninteractive")]))?;

@@ -1,43 +1,43 @@
-//! The repository and the environment that a command works in.
+//! The repository and the environment in which a command runs.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-/// Where things lie and what the user's environment asks for.
+/// The paths of the checkout, and the settings from the user's environment.
 pub(crate) struct Project {
     root: PathBuf,
-    /// What `main` read from the process environment.
+    /// The variables that `main` read.
     pub(crate) environment: Environment,
     started: Instant,
 }
 
-/// The environment variables that change what xtask does; read once, in `main`.
+/// The environment variables that xtask reads, once, in `main`.
 pub(crate) struct Environment {
-    /// `LIBTORCH`: a libtorch to use instead of the one in `.venv`.
+    /// `LIBTORCH`: a libtorch that replaces the one in `.venv`.
     pub(crate) libtorch: Option<PathBuf>,
-    /// `CXX`: the C++ compiler, with flags perhaps; `c++` when absent.
+    /// `CXX`: the C++ compiler, perhaps with flags; `c++` if absent.
     pub(crate) cxx: Option<String>,
-    /// `CARGO_TARGET_DIR`: where cargo builds when it is not in `target`.
+    /// `CARGO_TARGET_DIR`: the folder in which cargo builds; `target` if absent.
     pub(crate) target_dir: Option<PathBuf>,
-    /// `CARGO_HOME`, which cargo sets for what it runs: where its sources are.
+    /// `CARGO_HOME`: the folder with the sources of dependencies. `cargo run` sets it.
     pub(crate) cargo_home: Option<PathBuf>,
-    /// `DALSTON_MODEL_DIR`: where the worker looks for bundles when it is not in `models`.
+    /// `DALSTON_MODEL_DIR`: the folder in which the worker looks for bundles; `models` if absent.
     pub(crate) model_dir: Option<PathBuf>,
     /// `CI=true`: a skipped test is a failure.
     pub(crate) ci: bool,
 }
 
 impl Project {
-    /// The checkout this xtask was compiled in; the clock of [`announce`](Self::announce) starts.
+    /// The checkout in which this xtask was compiled. Starts the clock of [`announce`](Self::announce).
     pub(crate) fn new(mut environment: Environment) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"))
             .parent()
             .expect("the xtask package lies one folder below the root")
             .to_owned();
-        // `.cargo/config.toml` gives LIBTORCH this value to everything cargo runs, xtask included:
-        // then it is ours and not the user's.
+        // `.cargo/config.toml` sets LIBTORCH to this value for every process that cargo starts, xtask
+        // included. Such a value is not the user's choice.
         environment.libtorch.take_if(|libtorch| {
             libtorch.as_os_str().is_empty() || *libtorch == root.join(".libtorch")
         });
@@ -53,37 +53,37 @@ impl Project {
         self.root.join(relative)
     }
 
-    /// A path in the folder where cargo builds: `release/parakeet-worker`.
+    /// A path in the folder in which cargo builds, `release/parakeet-worker` for example.
     pub(crate) fn built(&self, relative: &str) -> PathBuf {
         let folder = self.environment.target_dir.as_deref();
         let folder = self.root.join(folder.unwrap_or(Path::new("target")));
         folder.join(relative)
     }
 
-    /// Where the worker looks for the bundle of a model: its id with `/` written `--`, in
-    /// `DALSTON_MODEL_DIR`, else in `models`.
+    /// The folder in which the worker looks for the bundle of a model: in `DALSTON_MODEL_DIR` or `models`, the
+    /// model's id with `--` in place of `/`.
     pub(crate) fn bundle(&self, model_id: &str) -> PathBuf {
         let folder = self.environment.model_dir.as_deref();
         let folder = self.root.join(folder.unwrap_or(Path::new("models")));
         folder.join(model_id.replace('/', "--"))
     }
 
-    /// A command that runs in the root of the checkout, so that relative paths in its output and in
-    /// its arguments mean the same everywhere.
+    /// A command that runs in the root of the checkout, so that relative paths in its arguments and its output
+    /// do not depend on the folder of the caller.
     pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         command.current_dir(&self.root);
         command
     }
 
-    /// `cargo` with these arguments, separated by blanks, in the root.
+    /// `cargo` with these arguments, which are separated by blanks, in the root of the checkout.
     pub(crate) fn cargo(&self, arguments: &str) -> Command {
         let mut command = self.command("cargo");
         command.args(arguments.split_whitespace());
         command
     }
 
-    /// Says what begins now, with the seconds since the command began.
+    /// Prints which step begins, with the seconds since the start of xtask.
     pub(crate) fn announce(&self, step: &str) {
         eprintln!("[{:>4} s] {step}", self.started.elapsed().as_secs());
     }

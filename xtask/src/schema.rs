@@ -1,4 +1,4 @@
-//! `cargo xtask schema`: keeps the generated part of `engine.yaml` like the types it describes.
+//! `cargo xtask schema`: writes the generated part of `engine.yaml` from the types that it describes.
 
 use std::fs;
 
@@ -11,11 +11,11 @@ use crate::setup;
 
 const FILE: &str = "engine.yaml";
 
-/// The last line that is written by hand.
+/// The marker: everything above it is written by hand, everything below it is generated.
 const MARKER: &str =
     "# `cargo xtask schema` writes everything below from the types of the worker.\n";
 
-/// Asks the worker for its schemas, and writes them below the marker or compares them.
+/// Asks the worker for its schemas, and writes them below the marker or compares them with the text there.
 pub(crate) fn run(project: &Project, arguments: &SchemaArguments) -> Result<()> {
     setup::ensure(project)?;
     let worker = "run --quiet --package parakeet-worker -- schema";
@@ -34,7 +34,7 @@ pub(crate) fn run(project: &Project, arguments: &SchemaArguments) -> Result<()> 
     fs::write(&path, current).with_context(|| format!("cannot write {FILE}"))
 }
 
-/// The file with these schemas below its marker; `None` if it has no marker.
+/// The text with these schemas below the marker; `None` if the text has no marker.
 fn with_schemas(text: &str, schemas: &str) -> Option<String> {
     let (by_hand, _) = text.split_once(MARKER)?;
     Some(format!("{by_hand}{MARKER}{schemas}"))

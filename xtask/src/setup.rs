@@ -1,4 +1,4 @@
-//! `cargo xtask setup`: makes a fresh checkout ready for plain cargo.
+//! `cargo xtask setup`: prepares a fresh checkout for plain cargo.
 
 use std::fs;
 
@@ -8,10 +8,10 @@ use crate::project::Project;
 use crate::venv::Venv;
 use crate::{libtorch, prerequisites};
 
-/// What the exporter runs in, and where libtorch comes from unless the user brings one.
+/// The environment of the exporter. It also provides libtorch, unless the user has one.
 ///
-/// torch is pinned to the release that tch 0.24 links. numpy is not needed, but torch warns at every
-/// start without it.
+/// torch is pinned to the release that tch 0.24 links. numpy is not needed, but without numpy torch warns at
+/// every start.
 pub(crate) const EXPORTER: Venv = Venv {
     folder: ".venv",
     packages: &[
@@ -33,10 +33,10 @@ const DOWNLOAD: &str = if cfg!(all(target_os = "linux", target_arch = "x86_64"))
     "PyTorch 2.11; pip shows how much there is to download"
 };
 
-/// While pip works the download lies beside what is unpacked from it, and in pip's cache as well.
+/// During the installation the disk has the download twice, once in pip's cache, and the unpacked files.
 const NEEDED_GB: u64 = if cfg!(target_os = "linux") { 12 } else { 3 };
 
-/// Runs every step and says what is ready.
+/// Runs every step and prints what is ready.
 pub(crate) fn run(project: &Project) -> Result<()> {
     ensure(project)?;
     let libtorch = fs::canonicalize(project.path(".libtorch"))?;
@@ -47,11 +47,11 @@ pub(crate) fn run(project: &Project) -> Result<()> {
     Ok(())
 }
 
-/// Makes what is missing; with nothing missing, touches neither the network nor a file.
+/// Makes what is missing. If nothing is missing, uses no network and writes no file.
 ///
 /// # Errors
 ///
-/// One sentence that names what is missing and how to get it.
+/// When something cannot be provided; the message names it and says how to get it.
 pub(crate) fn ensure(project: &Project) -> Result<()> {
     prerequisites::cxx_compiler(project.environment.cxx.as_deref())?;
     let libtorch = libtorch::of_user(project)?;

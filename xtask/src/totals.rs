@@ -8,18 +8,18 @@ pub(crate) struct Totals {
     pub(crate) passed: u32,
     pub(crate) failed: u32,
     pub(crate) skipped: u32,
-    /// The names of failed tests, as their runners say them.
+    /// The names of failed tests, as their runners print them.
     pub(crate) failures: Vec<String>,
-    /// Tests of the `unittest` run whose verdict has not been read yet.
+    /// Number of tests of a `unittest` run whose result line has not been read yet.
     pending: u32,
 }
 
 impl Totals {
-    /// Reads one line of a runner's output; lines that say no total change nothing.
+    /// Reads one line of a runner's output. Lines without a total change nothing.
     ///
-    /// Two runners are known. Cargo's harness closes each binary with `test result: ok. 3 passed;
-    /// 0 failed; 1 ignored; ...`. Python's `unittest` says `Ran 5 tests in 0.1s` and, two lines on,
-    /// `OK (skipped=1)` or `FAILED (failures=1, errors=1)`. A failed test stands in a line of its own:
+    /// Two runners are known. Cargo's harness ends the output of each program with `test result: ok. 3 passed;
+    /// 0 failed; 1 ignored; ...`. Python's `unittest` prints `Ran 5 tests in 0.1s` and, two lines later,
+    /// `OK (skipped=1)` or `FAILED (failures=1, errors=1)`. Each failed test has its own line:
     /// `test a::b ... FAILED`, or `FAIL: b (a.b)` and `ERROR: b (a.b)`.
     pub(crate) fn count(&mut self, line: &str) {
         let of_cargo = line
@@ -41,7 +41,7 @@ impl Totals {
             let skipped = number_after(line, "skipped=");
             self.failed += failed;
             self.skipped += skipped;
-            // An error outside any test (a class's set-up) is in `errors` and not in `Ran`.
+            // `errors` counts an error in the set-up of a class, which is no test and not counted in `Ran`.
             self.passed += self.pending.saturating_sub(failed + skipped);
             self.pending = 0;
         }
@@ -58,14 +58,14 @@ impl fmt::Display for Totals {
     }
 }
 
-/// The number that ends right before `label`; 0 when there is none.
+/// The number directly before `label`; 0 if there is none.
 fn number_before(text: &str, label: &str) -> u32 {
     let Some(at) = text.find(label) else { return 0 };
     let digits = text[..at].rsplit(|c: char| !c.is_ascii_digit()).next();
     digits.and_then(|digits| digits.parse().ok()).unwrap_or(0)
 }
 
-/// The number that starts right after `label`; 0 when there is none.
+/// The number directly after `label`; 0 if there is none.
 fn number_after(text: &str, label: &str) -> u32 {
     let Some(at) = text.find(label) else { return 0 };
     let digits = text[at + label.len()..]

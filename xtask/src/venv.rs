@@ -1,4 +1,4 @@
-//! Makes a Python environment inside the checkout, once.
+//! Makes Python environments inside the checkout.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,28 +10,28 @@ use crate::prerequisites;
 use crate::process::{capture, run};
 use crate::project::Project;
 
-/// A virtual environment with pinned packages, in a folder of the checkout that git ignores.
+/// A virtual environment with pinned packages, in a folder of the checkout. Git must ignore that folder.
 pub(crate) struct Venv {
-    /// Folder in the root of the checkout.
+    /// The name of the folder in the root of the checkout.
     pub(crate) folder: &'static str,
-    /// What pip is asked for.
+    /// The arguments of `pip install`.
     pub(crate) packages: &'static [&'static str],
-    /// What the user waits for: printed before the download begins.
+    /// The description of the download, printed before it begins.
     pub(crate) download: &'static str,
-    /// Free disk space, in gigabytes, below which the download is not begun.
+    /// The free disk space that the installation needs, in gigabytes.
     pub(crate) needed_gb: u64,
 }
 
 impl Venv {
-    /// Makes the environment unless it is there, whole and as described.
+    /// Makes the environment, unless it exists, is complete, and has these packages.
     ///
-    /// The stamp is written last. Without it, or when it names other packages or another Python
-    /// than the folder holds now, everything is installed afresh: a half-installed package is not
-    /// worth repairing while pip's cache holds the download.
+    /// The stamp is written last, so a stamp proves a complete installation. If the stamp is missing, or
+    /// names other packages or another Python, everything is installed again: pip's cache has the downloads,
+    /// so a new installation is cheaper than the repair of a partial one.
     ///
     /// # Errors
     ///
-    /// One sentence on what is missing: a fit Python, disk space, or what pip says it is.
+    /// When a usable Python or disk space is missing, or pip fails; the message says what to do.
     pub(crate) fn ensure(&self, project: &Project) -> Result<()> {
         if self.is_complete(project) {
             return Ok(());
@@ -43,7 +43,7 @@ impl Venv {
             .command(python)
             .args(["-m", "venv", "--clear", self.folder]))?;
 
-        // pip unpacks where TMPDIR says. /tmp is small on many systems; this disk was checked.
+        // pip unpacks into TMPDIR. /tmp is small on many systems; the disk of the checkout was checked above.
         let temporary = project.path(self.folder).join("tmp");
         fs::create_dir(&temporary)
             .with_context(|| format!("cannot create {}", temporary.display()))?;
@@ -70,7 +70,7 @@ impl Venv {
             .with_context(|| format!("cannot write {}", stamp.display()))
     }
 
-    /// The environment's interpreter, to run in the root of the checkout.
+    /// The command of the environment's interpreter, in the root of the checkout.
     ///
     /// PYTHONPATH names the folder of the packages `exporter` and `parity`, for `-m exporter.export`.
     pub(crate) fn python(&self, project: &Project) -> Command {
@@ -90,8 +90,8 @@ impl Venv {
         project.path(self.folder).join("installed.txt")
     }
 
-    /// The interpreter's version and the packages: a Python upgraded under the environment leaves
-    /// it without its packages, so the version is asked for and not remembered.
+    /// The interpreter's version and the packages. Every call asks for the version, because an upgrade of the
+    /// system's Python leaves the environment without its packages.
     fn stamp(&self, project: &Project) -> Result<String> {
         let version = capture(self.python(project).arg("--version"))?;
         Ok(format!("{version}{}\n", self.packages.join("\n")))

@@ -1,4 +1,4 @@
-//! Model bundles as archives with their digests, for machines that export nothing.
+//! Model bundles as tar files with their digests, for machines that do not export models.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,8 +11,8 @@ use crate::process::{capture, run as run_command};
 
 /// Writes `NAME.tar` and `NAME.tar.sha256` for each bundle.
 ///
-/// The archive holds a folder of the bundle's name, as the worker looks for it, with the files that the
-/// manifest lists: `tar -xf` in a model folder installs it. The same bundle gives the same bytes.
+/// The tar file has one folder, named as the worker expects, with the files that the manifest lists. `tar -xf`
+/// in a model folder installs the bundle. The same bundle gives the same bytes.
 pub(super) fn write(bundles: &[PathBuf], folder: &Path) -> Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     for bundle in bundles {
@@ -41,7 +41,7 @@ pub(super) fn write(bundles: &[PathBuf], folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The manifest, what it lists, and the credit if there is one.
+/// The manifest, the files that the manifest lists, and the file of credits if there is one.
 fn files(bundle: &Path) -> Result<Vec<String>> {
     let path = bundle.join("manifest.json");
     let text =

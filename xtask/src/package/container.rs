@@ -1,18 +1,18 @@
-//! The Dockerfile's last stage on its own.
+//! Takes the last stage out of the Dockerfile.
 //!
-//! The stages before it fetch compilers and compile. Where their results are there already, each as a
-//! folder, the last one alone makes the same image, and there is still one file that says how.
+//! The stages before the last one fetch compilers and compile. If their results exist, each as a folder, then
+//! the last stage makes the same image, and the Dockerfile remains the only description of the image.
 
 use anyhow::{Context as _, Result};
 
 /// The stages that the last one copies from.
 pub(super) const STAGES: [&str; 4] = ["tools", "libtorch", "export", "build"];
 
-/// A file of commands for the last stage: the arguments from before the first stage, then the stage.
+/// A Dockerfile for the last stage: the `ARG` lines from before the first stage, then the stage.
 ///
 /// # Errors
 ///
-/// When the Dockerfile has another shape, or copies from a stage that is not in [`STAGES`].
+/// When the Dockerfile has no stage, or its last stage copies from a stage that is not in [`STAGES`].
 pub(super) fn last_stage(dockerfile: &str) -> Result<String> {
     let is_from = |line: &&str| line.starts_with("FROM ");
     let arguments = dockerfile

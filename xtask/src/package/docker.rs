@@ -1,4 +1,4 @@
-//! The image by docker, from the Dockerfile as it is.
+//! Builds the image with docker, from the unchanged Dockerfile.
 
 use anyhow::Result;
 
@@ -6,7 +6,7 @@ use super::{IMAGE, RECORDING, show};
 use crate::process::{capture, run as run_command};
 use crate::project::Project;
 
-/// Builds it with the tiny model alone, prints its layers, and lets it transcribe.
+/// Builds the image with only the tiny model, prints the layers, and transcribes a recording in the image.
 pub(super) fn build(project: &Project) -> Result<()> {
     project.announce("building the image with docker");
     let mut build = project.command("docker");

@@ -1,4 +1,4 @@
-//! The image without docker: what the first stages make is made here, buildah does the last one.
+//! Builds the image without docker: this file replaces the first stages, buildah runs the last stage.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,10 +15,10 @@ use crate::supply;
 
 const BASE: &str = "parakeet-base";
 
-/// What Debian's own image for containers leaves out as well: nobody reads it there.
+/// Folders that nobody reads in a container. Debian's image for containers leaves them out as well.
 const UNREAD: [&str; 6] = ["doc", "info", "lintian", "linda", "locale", "man"];
 
-/// Builds it, prints its parts, and lets it transcribe.
+/// Builds the image, prints the sizes of its parts, and transcribes a recording in the image.
 pub(super) fn build(project: &Project) -> Result<()> {
     let stages = project.path(FOLDER).join("stages");
     if stages.exists() {
@@ -75,8 +75,9 @@ fn export(project: &Project, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// As the image's build does it: the same flags, and paths as they are there. In another folder the same
-/// sources give the same program, but for the order in which the linker lays out constant strings.
+/// Compiles with the flags of the Dockerfile, and maps paths to those in the Dockerfile's stage. Therefore
+/// the same sources give the same program in any folder, except for the order of constant strings, which the
+/// linker chooses.
 fn compile(project: &Project, folder: &Path) -> Result<()> {
     project.announce("compiling the worker (the first time takes minutes)");
     let root = project.path("");
@@ -93,14 +94,14 @@ fn compile(project: &Project, folder: &Path) -> Result<()> {
             home.display()
         ));
     }
-    // A digest of the content, so that two builds can be held against each other.
+    // A digest of the content as build id, so that two builds can be compared.
     flags.push("-Clink-arg=-Wl,--build-id=sha1".to_owned());
     let mut build = project.cargo("build --locked --release --package parakeet-worker");
     build.args(["--target-dir", FOLDER]);
     run_command(build.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f")))?;
     let program = format!("{FOLDER}/release/parakeet-worker");
     copy(project, &program, folder, "opt/parakeet/bin")?;
-    // Names of functions stay, for backtraces; their lines are four fifths of the file.
+    // Backtraces keep the names of functions. The line tables, four fifths of the file, are removed.
     let mut strip = project.command("strip");
     let program = folder.join("opt/parakeet/bin/parakeet-worker");
     run_command(strip.arg("--strip-debug").arg(program))?;
@@ -108,14 +109,14 @@ fn compile(project: &Project, folder: &Path) -> Result<()> {
     supply::write_all(project, &licences, &[])
 }
 
-/// Copies a file into `inside` of a stage's folder.
+/// Copies a file into the folder `inside` of a stage.
 fn copy(project: &Project, file: &str, stage: &Path, inside: &str) -> Result<()> {
     let mut install = project.command("install");
     install.args(["-D", "--preserve-timestamps", "--target-directory"]);
     run_command(install.arg(stage.join(inside)).arg(file))
 }
 
-/// Debian with what every Debian has, as an image of one layer; kept for the next time.
+/// Makes an image of one layer with Debian's essential packages. The tar file is kept for the next run.
 fn base(project: &Project) -> Result<()> {
     let tar = project.path(FOLDER).join("base.tar");
     if !tar.exists() {
@@ -125,7 +126,7 @@ fn base(project: &Project) -> Result<()> {
         for folder in UNREAD {
             mmdebstrap.arg(format!("--dpkgopt=path-exclude=/usr/share/{folder}/*"));
         }
-        // What is not allowed is to leave out on which terms it comes.
+        // The licences of the packages do not permit leaving these files out.
         mmdebstrap.arg("--dpkgopt=path-include=/usr/share/doc/*/copyright");
         run_command(mmdebstrap.arg("bookworm").arg(&tar))?;
     }
@@ -143,7 +144,7 @@ fn base(project: &Project) -> Result<()> {
     )
 }
 
-/// A container of an image, under a name that a run before may have left.
+/// Makes a container of an image. A container of the same name from an earlier run is removed first.
 fn container(project: &Project, name: &str, image: &str) -> Result<()> {
     if answers("buildah", &["inspect", "--type", "container", name]) {
         run_command(project.command("buildah").args(["rm", name]))?;
@@ -160,7 +161,7 @@ fn image(project: &Project, stages: &Path) -> Result<()> {
     fs::write(&commands, last_stage(&text)?).context("cannot write the Containerfile")?;
     let revision = capture(project.command("git").args(["rev-parse", "HEAD"]))?;
     let mut build = project.command("buildah");
-    // Docker's format has health checks; a layer for each part.
+    // Docker's format, because the OCI format has no health check. One layer for each command.
     build.args([
         "build", "--format", "docker", "--layers", "--tag", IMAGE, "--file",
     ]);
@@ -179,15 +180,15 @@ fn image(project: &Project, stages: &Path) -> Result<()> {
     run_command(build.arg("."))
 }
 
-/// The image's files, as a folder.
+/// The folder at which the files of the image are mounted.
 fn mounted(project: &Project) -> Result<PathBuf> {
     container(project, IMAGE, &format!("localhost/{IMAGE}"))?;
     let root = capture(project.command("buildah").args(["mount", IMAGE]))?;
     Ok(PathBuf::from(root.trim()))
 }
 
-/// Transcribes in the image: in name spaces of its own without a network, from a read-only root with
-/// nothing to write in but an empty /tmp, as a user without rights.
+/// Transcribes in the image, in separate namespaces: without a network, with a read-only root and an empty
+/// writable /tmp, as a user without privileges.
 const TRY_OUT: &str = r#"
 mount --make-rprivate /
 mount --bind "$1" "$1"

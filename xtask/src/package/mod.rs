@@ -1,4 +1,4 @@
-//! `cargo xtask package`: the image, tried, and the models as archives.
+//! `cargo xtask package`: builds the image, transcribes with it, and writes the models as tar files.
 
 mod archives;
 mod container;
@@ -16,21 +16,20 @@ use crate::export::{TINY, ensure_tiny_bundle};
 use crate::project::Project;
 use crate::{setup, supply};
 
-/// Everything that is packaged, and what it is made of.
+/// The folder for the packages and for everything that is built on the way.
 const FOLDER: &str = "target/package";
 
 /// The image's name.
 const IMAGE: &str = "parakeet-worker";
 
-/// What the image must transcribe: a shipped recording, with what is said in it.
+/// The shipped recording that the image must transcribe.
 const RECORDING: &str = "tests/data/tiny-300/0012.flac";
 
-/// Builds the image, tries it, and writes the archives.
+/// Builds the image, transcribes a recording in the image, and writes the tar files.
 ///
 /// # Errors
 ///
-/// When there is nothing to build an image with, when a step fails, or when the image does not
-/// transcribe.
+/// When neither docker nor buildah is there, when a step fails, or when the image does not transcribe.
 pub(crate) fn run(project: &Project, arguments: &PackageArguments) -> Result<()> {
     setup::ensure(project)?;
     ensure_tiny_bundle(project)?;
@@ -57,23 +56,23 @@ pub(crate) fn run(project: &Project, arguments: &PackageArguments) -> Result<()>
     Ok(())
 }
 
-/// Whether a program is there and ends well.
+/// Whether a program can be started and ends with success.
 fn answers(program: &str, arguments: &[&str]) -> bool {
     let outcome = Command::new(program).args(arguments).output();
     outcome.is_ok_and(|output| output.status.success())
 }
 
-/// Shows what the image said of the recording.
+/// Prints the transcript that the image gave.
 ///
 /// # Errors
 ///
-/// When it heard nothing: the words are another test's business.
-fn show(heard: &str) -> Result<()> {
-    let heard = heard.trim();
-    if heard.is_empty() {
-        bail!("the image ran and heard nothing in {RECORDING}");
+/// When the transcript is empty. Other tests check the words.
+fn show(text: &str) -> Result<()> {
+    let text = text.trim();
+    if text.is_empty() {
+        bail!("the image ran and transcribed nothing in {RECORDING}");
     }
-    println!("\n{RECORDING}, as the image hears it: {heard}\n");
+    println!("\n{RECORDING}, as the image transcribes it: {text}\n");
     Ok(())
 }
 

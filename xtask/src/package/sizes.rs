@@ -1,4 +1,4 @@
-//! How large an image is, and what makes it so.
+//! The size of an image, by layer and by file.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 
 use super::container::STAGES;
 
-/// Prints the bytes of each stage's part, of the base beneath them, and of all.
+/// Prints the size of each stage's files, of the base image, and of the whole image.
 pub(super) fn print_layers(stages: &Path, root: &Path) -> Result<()> {
     let total = n_bytes(&files(root)?);
     let mut base = total;
@@ -42,7 +42,7 @@ fn n_bytes(files: &[(PathBuf, u64)]) -> u64 {
     files.iter().map(|(_, size)| size).sum()
 }
 
-/// Every regular file below a folder with its size; links are not followed.
+/// Every regular file below a folder, with its size. Links are not followed.
 fn files(folder: &Path) -> Result<Vec<(PathBuf, u64)>> {
     let mut found = Vec::new();
     let mut waiting = vec![folder.to_owned()];

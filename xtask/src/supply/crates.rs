@@ -1,4 +1,4 @@
-//! The crates that are linked into the worker: what cargo says of them.
+//! The crates that are linked into the worker, from cargo's metadata.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -12,38 +12,38 @@ use crate::project::Project;
 
 const WORKER: &str = "parakeet-worker";
 
-/// A crate of the worker.
+/// A crate that the worker links.
 pub(crate) struct Krate {
     /// Its name.
     pub(super) name: String,
     /// Its version.
     pub(super) version: String,
-    /// Its licence, an SPDX expression.
+    /// Its licence as an SPDX expression.
     pub(super) licence: String,
-    /// Where its source is.
+    /// The URL of its source.
     pub(super) repository: Option<String>,
-    /// SHA-256 of the package as it was fetched; `None` for our own.
+    /// SHA-256 of the package in the registry; `None` for the crates of this repository.
     pub(super) sha256: Option<String>,
-    /// The folder of its source.
+    /// The local folder of its source.
     pub(super) folder: PathBuf,
-    /// What it depends on, as `name version`.
+    /// Its dependencies, as `name version`.
     pub(super) dependencies: Vec<String>,
 }
 
 impl Krate {
-    /// `name version`, which no other crate has.
+    /// `name version`, which is unique.
     pub(super) fn id(&self) -> String {
         format!("{} {}", self.name, self.version)
     }
 
-    /// Whether it is of this repository.
+    /// Whether it belongs to this repository.
     pub(super) fn is_ours(&self) -> bool {
         self.sha256.is_none()
     }
 }
 
-/// The worker's own crate first, then every one that it links, by name; those that only compile, test or
-/// build for another system are not among them.
+/// The worker's own crate, then every crate that the worker links, sorted by name. Crates for building, for
+/// tests and for other systems are left out.
 pub(super) fn of_worker(project: &Project) -> Result<Vec<Krate>> {
     let version = capture(project.command("rustc").arg("-vV"))?;
     let host = version
@@ -115,7 +115,7 @@ fn normal_dependencies(node: &Value) -> Option<Vec<&str>> {
     dependencies.map(|it| it["pkg"].as_str()).collect()
 }
 
-/// The SHA-256 of each fetched package in Cargo.lock, by `name version`.
+/// The SHA-256 of each package from a registry in Cargo.lock, by `name version`.
 fn checksums(lock: &str) -> BTreeMap<String, &str> {
     let entries = lock.split("[[package]]").skip(1);
     entries
@@ -136,7 +136,7 @@ pub(super) mod tests {
 
     use super::*;
 
-    /// A worker that links `linked`, which links `deep`; `tested` and `built` are for cargo alone.
+    /// A worker that links `linked`, which links `deep`. `tested` and `built` are not linked.
     pub(in super::super) fn crates() -> Vec<Krate> {
         let package = |name: &str| {
             json!({"id": name, "name": name, "version": "1.0.0", "license": "MIT",

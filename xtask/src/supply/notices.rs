@@ -1,4 +1,4 @@
-//! `THIRD_PARTY.txt`: whose work is in the worker, and on which terms.
+//! `THIRD_PARTY.txt`: the crates in the worker and the texts of their licences.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -17,7 +17,7 @@ version named is also what `cargo vendor` fetches. Below the list are the licenc
 text once. The libraries of libtorch beside the program have theirs in the folders torch-* and nvidia_*.
 ";
 
-/// What files with terms are called, in lower case.
+/// The beginnings of the names of licence files, in lower case.
 const NAMES: [&str; 6] = [
     "license",
     "licence",
@@ -27,7 +27,7 @@ const NAMES: [&str; 6] = [
     "unlicense",
 ];
 
-/// The list of crates, and after it every text of a licence with the crates that ship it.
+/// The list of crates, then the text of every licence with the crates that ship this text.
 pub(super) fn text(crates: &[Krate]) -> Result<String> {
     let foreign = || crates.iter().filter(|krate| !krate.is_ours());
     let mut text = format!("{OPENING}\n");
@@ -56,7 +56,7 @@ pub(super) fn text(crates: &[Krate]) -> Result<String> {
     Ok(text)
 }
 
-/// The texts in a crate's folder that say on which terms it comes.
+/// The texts of the licence files in a crate's folder.
 fn terms(folder: &Path) -> Result<Vec<String>> {
     let cannot = || format!("cannot read {}", folder.display());
     let mut paths = Vec::new();

@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 
 use super::crates::Krate;
 
-/// libtorch as the image holds it: the part of PyTorch that the worker loads.
+/// libtorch in the image: the part of PyTorch that the worker loads.
 const LIBTORCH: &str = "2.11.0";
 
-/// The bill. The same sources give the same bytes: it holds no time and no serial number.
+/// The bill of materials. It has no time and no serial number, so the same sources give the same bytes.
 pub(super) fn text(crates: &[Krate], bundles: &[PathBuf]) -> Result<String> {
     let models = bundles
         .iter()
@@ -37,7 +37,7 @@ fn bill(crates: &[Krate], models: Vec<Value>) -> Value {
     components.extend(models);
     let dependencies = crates.iter().map(|krate| {
         let mut used: Vec<_> = krate.dependencies.clone();
-        // By the linker, which cargo knows nothing of.
+        // The linker adds libtorch, so cargo's metadata do not list it.
         if krate.name == "torch-sys" {
             used.push("libtorch".to_owned());
         }
@@ -68,7 +68,7 @@ fn library(krate: &Krate) -> Value {
         "bom-ref": krate.id(),
         "name": krate.name,
         "version": krate.version,
-        // Old manifests write a slash for OR.
+        // Old manifests write a slash instead of OR.
         "licenses": [{"expression": krate.licence.replace(" / ", "/").replace('/', " OR ")}],
     });
     if let Some(sha256) = &krate.sha256 {
@@ -85,7 +85,7 @@ fn library(krate: &Krate) -> Value {
     component
 }
 
-/// A bundle by its manifest, which has the digest of each of its files.
+/// The entry of a bundle, from its manifest, which has the digest of each file.
 fn model(folder: &Path) -> Result<Value> {
     let path = folder.join("manifest.json");
     let text = std::fs::read_to_string(&path)

@@ -1,14 +1,14 @@
-//! Points that hold, fail, or cannot be decided on this machine, a line for each.
+//! A checklist: each point holds, fails, or cannot be decided on this machine, and is printed as one line.
 
 use anyhow::{Result, ensure};
 
-/// How one point came out; the text is what was found, or what is missing to decide it.
+/// The outcome of one point. The text says what was found, or what is missing to decide the point.
 pub(super) enum Outcome {
     Holds(String),
     NotRun(String),
 }
 
-/// The points so far.
+/// The points that were decided so far.
 #[derive(Default)]
 pub(super) struct Checklist {
     n_ok: usize,
@@ -17,9 +17,9 @@ pub(super) struct Checklist {
 }
 
 impl Checklist {
-    /// Decides one point and prints its line; an error fails it.
+    /// Decides one point and prints its line. An error fails the point.
     ///
-    /// `needed` is what an earlier point gave: without it there is nothing to decide.
+    /// `needed` is the result of an earlier point. Without that result, the point cannot be decided.
     pub(super) fn decide<T>(
         &mut self,
         title: &str,
@@ -30,8 +30,8 @@ impl Checklist {
         println!("{}", self.line(title, outcome));
     }
 
-    /// As [`decide`](Self::decide), for a point that gives something the next ones need: `None` when
-    /// it did not hold.
+    /// As [`decide`](Self::decide), for a point whose result the next points need. `None` if the point does
+    /// not hold.
     pub(super) fn check<T, U>(
         &mut self,
         title: &str,
@@ -51,7 +51,7 @@ impl Checklist {
     ///
     /// # Errors
     ///
-    /// When one failed.
+    /// When a point failed.
     pub(super) fn verdict(&self) -> Result<()> {
         println!(
             "{} ok, {} failed, {} not run",

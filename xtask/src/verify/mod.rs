@@ -1,4 +1,4 @@
-//! `cargo xtask verify`: the engine's checklist for one model of the hub, point by point.
+//! `cargo xtask verify`: decides every point of the engine's checklist for one model of the hub.
 
 mod checklist;
 mod recordings;
@@ -15,12 +15,12 @@ use recordings::{Recording, WordErrors};
 use transcript::Transcript;
 use worker::Worker;
 
-/// Word errors per spoken word that a model for real speech stays below on the shipped recordings.
+/// The highest rate of word errors at which a model for real speech passes, on the shipped recordings.
 const MOST_WORD_ERRORS: f64 = 0.05;
 
 const SHIPPED_RECORDINGS: &str = "tests/data/speech";
 
-/// Points of the checklist that need more than this machine, and what they need.
+/// The points that cannot be decided on one machine, and what each needs.
 const ELSEWHERE: [(&str, &str); 4] = [
     (
         "Dalston leaves its ALIGN stage out",
@@ -40,11 +40,11 @@ const ELSEWHERE: [(&str, &str); 4] = [
     ),
 ];
 
-/// Goes through the list; every point is printed as soon as it is decided.
+/// Decides the points in order and prints each at once.
 ///
 /// # Errors
 ///
-/// When the set-up, the worker or the recordings are not there, and when a point failed.
+/// When the set-up, the worker or the recordings are missing, and when a point failed.
 pub(crate) fn run(project: &Project, arguments: &VerifyArguments) -> Result<()> {
     let model = hub::repository(&arguments.model)?;
     let other = arguments.switch_to.as_deref().map(hub::repository);
@@ -65,15 +65,15 @@ pub(crate) fn run(project: &Project, arguments: &VerifyArguments) -> Result<()> 
 
     let mut list = Checklist::default();
     let bundle = subject.make(&mut list);
-    let heard = list.check("the model loads and transcribes", bundle, |()| {
-        let heard = subject.transcripts()?;
-        Ok((format!("{} recordings", heard.len()), heard))
+    let transcripts = list.check("the model loads and transcribes", bundle, |()| {
+        let transcripts = subject.transcripts()?;
+        Ok((format!("{} recordings", transcripts.len()), transcripts))
     });
-    check_transcripts(&mut list, &subject.recordings, heard.as_deref());
+    check_transcripts(&mut list, &subject.recordings, transcripts.as_deref());
     subject.check_gpu(&mut list, bundle);
     let title = "switching models keeps the words of each";
-    list.decide(title, heard.as_deref(), |heard| match &other {
-        Some(other) => subject.switch(other, heard),
+    list.decide(title, transcripts.as_deref(), |transcripts| match &other {
+        Some(other) => subject.switch(other, transcripts),
         None => Ok(Outcome::NotRun(
             "name another model with --switch-to".to_owned(),
         )),
@@ -84,19 +84,19 @@ pub(crate) fn run(project: &Project, arguments: &VerifyArguments) -> Result<()> 
     list.verdict()
 }
 
-/// What is verified, and with what.
+/// The model to verify, and the programs for it.
 struct Subject<'a> {
     project: &'a Project,
     worker: Worker<'a>,
     /// A repository of the hub.
     model: String,
-    /// Compute types with commas between.
+    /// Compute types, separated by commas.
     dtype: &'a str,
     recordings: Vec<Recording>,
 }
 
 impl Subject<'_> {
-    /// Fetches and exports; `None` when one of them failed.
+    /// Fetches and exports the model; `None` if either failed.
     fn make(&self, list: &mut Checklist) -> Option<()> {
         let checkpoint = list.check("the hub's checkpoint is whole", Some(()), |()| {
             let checkpoint = hub::fetch(self.project, &self.model)?;
@@ -112,13 +112,13 @@ impl Subject<'_> {
         })
     }
 
-    /// What is heard on the device that the worker chooses.
+    /// The transcripts on the device that the worker chooses.
     fn transcripts(&self) -> Result<Vec<Transcript>> {
         self.worker
             .transcripts("auto", &self.model, &self.recordings)
     }
 
-    /// With a GPU the model must run on it; without, the worker must say that it is missing.
+    /// If there is a GPU, the model must run on it. If there is none, the worker's error must say so.
     fn check_gpu(&self, list: &mut Checklist, bundle: Option<()>) {
         list.decide("the model runs on a GPU", bundle, |()| {
             let Some(gpu) = worker::gpu() else {
@@ -135,7 +135,8 @@ impl Subject<'_> {
         });
     }
 
-    /// Another model, then the first again, each in a process of its own: one call has one model.
+    /// Transcribes with another model, then with the first one again. Each model runs in its own process,
+    /// because one call of `transcribe` has one model.
     fn switch(&self, other: &str, first: &[Transcript]) -> Result<Outcome> {
         let bundle = self.project.bundle(other);
         if !bundle.join("manifest.json").is_file() {
@@ -157,36 +158,57 @@ impl Subject<'_> {
     }
 }
 
-/// What one look at the transcripts decides.
-fn check_transcripts(list: &mut Checklist, recordings: &[Recording], heard: Option<&[Transcript]>) {
+/// A check of all transcripts.
+fn check_transcripts(
+    list: &mut Checklist,
+    recordings: &[Recording],
+    transcripts: Option<&[Transcript]>,
+) {
     let everywhere = || ("in every output".to_owned(), ());
     let title = "every recording gives text and words with times";
-    list.check(title, heard, |heard| {
-        let n_words: usize = heard.iter().map(Transcript::n_words).sum::<Result<_>>()?;
+    list.check(title, transcripts, |transcripts| {
+        let n_words: usize = transcripts
+            .iter()
+            .map(Transcript::n_words)
+            .sum::<Result<_>>()?;
         Ok((format!("{n_words} words"), ()))
     });
-    list.check("the output has the plan's shape", heard, |heard| {
-        heard.iter().try_for_each(Transcript::check_shape)?;
-        Ok(("text, segments, words, language".to_owned(), ()))
-    });
-    list.check("native_word_timestamps is true", heard, |heard| {
-        heard.iter().try_for_each(Transcript::check_native_times)?;
-        Ok(everywhere())
-    });
+    list.check(
+        "the output has the plan's shape",
+        transcripts,
+        |transcripts| {
+            transcripts.iter().try_for_each(Transcript::check_shape)?;
+            Ok(("text, segments, words, language".to_owned(), ()))
+        },
+    );
+    list.check(
+        "native_word_timestamps is true",
+        transcripts,
+        |transcripts| {
+            transcripts
+                .iter()
+                .try_for_each(Transcript::check_native_times)?;
+            Ok(everywhere())
+        },
+    );
     let title = "words run forward, inside segment and audio";
-    list.check(title, heard, |heard| {
-        for (transcript, recording) in heard.iter().zip(recordings) {
+    list.check(title, transcripts, |transcripts| {
+        for (transcript, recording) in transcripts.iter().zip(recordings) {
             transcript.check_times(recording.seconds)?;
         }
         Ok(everywhere())
     });
-    list.check("at most 5 % of the words are wrong", heard, |heard| {
-        let mut errors = WordErrors::default();
-        for (transcript, recording) in heard.iter().zip(recordings) {
-            errors += recordings::compare(&recording.spoken, transcript.text()?);
-        }
-        let found = errors.to_string();
-        ensure!(errors.rate() <= MOST_WORD_ERRORS, "{found}");
-        Ok((found, ()))
-    });
+    list.check(
+        "at most 5 % of the words are wrong",
+        transcripts,
+        |transcripts| {
+            let mut errors = WordErrors::default();
+            for (transcript, recording) in transcripts.iter().zip(recordings) {
+                errors += recordings::compare(&recording.spoken, transcript.text()?);
+            }
+            let found = errors.to_string();
+            ensure!(errors.rate() <= MOST_WORD_ERRORS, "{found}");
+            Ok((found, ()))
+        },
+    );
 }

@@ -1,4 +1,4 @@
-//! Recordings with their truth, and the errors in what was heard.
+//! Recordings with their reference transcripts, and the word errors of a hypothesis.
 
 use std::fmt;
 use std::ops::AddAssign;
@@ -12,16 +12,16 @@ pub(super) struct Recording {
     pub(super) path: PathBuf,
     /// Its length.
     pub(super) seconds: f64,
-    /// What is spoken in it.
+    /// The words that are spoken in it.
     pub(super) spoken: String,
 }
 
-/// Reads `transcripts.tsv` of a folder: a line of column names, `file`, `seconds` and `transcript`
-/// among them, then a line for each recording.
+/// Reads `transcripts.tsv` of a folder: a line of column names, which must include `file`, `seconds` and
+/// `transcript`, then one line for each recording.
 ///
 /// # Errors
 ///
-/// When the table, one of its columns or a recording is not there, or there is no recording.
+/// When the table, a column or a recording is missing, or the table has no recording.
 pub(super) fn read(folder: &Path) -> Result<Vec<Recording>> {
     let path = folder.join("transcripts.tsv");
     let table = std::fs::read_to_string(&path)
@@ -66,7 +66,7 @@ fn parse(table: &str, folder: &Path) -> Result<Vec<Recording>> {
     Ok(recordings)
 }
 
-/// The difference between what was spoken and what was heard; sums over recordings.
+/// The word errors between the reference and the hypothesis, summed over recordings.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct WordErrors {
     n_spoken: usize,
@@ -99,15 +99,15 @@ impl fmt::Display for WordErrors {
     }
 }
 
-/// Counts the words missing, added or replaced, at the least; case and punctuation do not matter.
-pub(super) fn compare(spoken: &str, heard: &str) -> WordErrors {
-    let (spoken, heard) = (words(spoken), words(heard));
-    // distance[h]: between the words spoken so far and the first h heard.
-    let mut distance: Vec<usize> = (0..=heard.len()).collect();
+/// The least number of deleted, inserted and substituted words. Case and punctuation are ignored.
+pub(super) fn compare(spoken: &str, recognized: &str) -> WordErrors {
+    let (spoken, recognized) = (words(spoken), words(recognized));
+    // distance[h] is the distance between the spoken words so far and the first h recognised words.
+    let mut distance: Vec<usize> = (0..=recognized.len()).collect();
     for (s, word) in spoken.iter().enumerate() {
         let mut diagonal = distance[0];
         distance[0] = s + 1;
-        for (h, other) in heard.iter().enumerate() {
+        for (h, other) in recognized.iter().enumerate() {
             let replaced = diagonal + usize::from(word != other);
             diagonal = distance[h + 1];
             distance[h + 1] = replaced.min(diagonal + 1).min(distance[h] + 1);
@@ -115,11 +115,11 @@ pub(super) fn compare(spoken: &str, heard: &str) -> WordErrors {
     }
     WordErrors {
         n_spoken: spoken.len(),
-        n_errors: distance[heard.len()],
+        n_errors: distance[recognized.len()],
     }
 }
 
-/// Runs of letters, digits and apostrophes, in lower case: `Cold-hearted.` is two words.
+/// Runs of letters, digits and apostrophes, in lower case. `Cold-hearted.` is two words.
 fn words(text: &str) -> Vec<String> {
     text.to_lowercase()
         .split(|c: char| !(c.is_alphanumeric() || c == '\''))
@@ -133,8 +133,8 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(spoken: &str, heard: &str, n_errors: usize) {
-        assert_eq!(compare(spoken, heard).n_errors, n_errors);
+    fn check(spoken: &str, recognized: &str, n_errors: usize) {
+        assert_eq!(compare(spoken, recognized).n_errors, n_errors);
     }
 
     #[test]

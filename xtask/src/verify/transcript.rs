@@ -1,10 +1,10 @@
-//! One output of the worker, held to what the plan and the engine promise.
+//! Checks one output of the worker against the promises of the plan and of the engine.
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-/// How far a word may end behind the length that a table gives: one encoder frame, since containers
-/// do not agree on whether padding counts.
+/// How much later than the recording's length in the table a word may end, in seconds: one encoder frame,
+/// because containers do not agree on whether padding counts.
 const SLACK_S: f64 = 0.08;
 
 /// A line that `transcribe --format json` wrote.
@@ -16,14 +16,14 @@ impl Transcript {
     ///
     /// # Errors
     ///
-    /// When it is no JSON.
+    /// When the line is not JSON.
     pub(super) fn parse(line: &str) -> Result<Self> {
         let value =
             serde_json::from_str(line).context("the worker wrote a line that is no JSON")?;
         Ok(Self(value))
     }
 
-    /// Everything that was heard.
+    /// The whole text.
     pub(super) fn text(&self) -> Result<&str> {
         self.0["text"]
             .as_str()
@@ -34,7 +34,7 @@ impl Transcript {
     ///
     /// # Errors
     ///
-    /// When there is none, or the text has another number of words.
+    /// When there is no word, or the text has another number of words.
     pub(super) fn n_words(&self) -> Result<usize> {
         let n_words = self.words()?.len();
         let n_in_text = self.text()?.split_whitespace().count();
@@ -46,11 +46,11 @@ impl Transcript {
         Ok(n_words)
     }
 
-    /// Holds it to the plan's schema.
+    /// Checks the output against the plan's schema.
     ///
     /// # Errors
     ///
-    /// The first thing that is missing or of another type.
+    /// When a field is missing or has another type; the message names the first one.
     pub(super) fn check_shape(&self) -> Result<()> {
         self.text()?;
         ensure!(self.0["language"].is_string(), self.lacks("a language"));
@@ -74,22 +74,22 @@ impl Transcript {
         Ok(())
     }
 
-    /// Whether it says that its word times make alignment unnecessary.
+    /// Checks that the output declares word times of its own, so that no alignment stage is needed.
     ///
     /// # Errors
     ///
-    /// When it does not.
+    /// When `native_word_timestamps` is not true.
     pub(super) fn check_native_times(&self) -> Result<()> {
         let said = &self.0["native_word_timestamps"];
         ensure!(*said == true, "{}: it is {said}", self.file());
         Ok(())
     }
 
-    /// Holds words and segments to the order of time, words to their segment, and all to the audio.
+    /// Checks that words and segments run forward, words inside their segment and segments inside the audio.
     ///
     /// # Errors
     ///
-    /// The first one that lies elsewhere.
+    /// When a word or a segment does not; the message names the first one.
     pub(super) fn check_times(&self, seconds: f64) -> Result<()> {
         let mut before = 0.0;
         for (segment, word) in self.words()? {

@@ -1,4 +1,4 @@
-//! The worker's program, called as a user would call it.
+//! Calls the worker's program as a user would.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,18 +10,18 @@ use super::transcript::Transcript;
 use crate::process::{capture, run};
 use crate::project::Project;
 
-/// A parakeet-worker that finds the bundles of this project.
+/// A parakeet-worker program that finds the bundles of this project.
 pub(super) struct Worker<'a> {
     project: &'a Project,
     program: PathBuf,
 }
 
 impl<'a> Worker<'a> {
-    /// Takes the program that is given, or builds one.
+    /// Takes the given program, or builds one.
     ///
     /// # Errors
     ///
-    /// When there is no such file, or cargo fails.
+    /// When the given program does not exist, or cargo fails.
     pub(super) fn new(project: &'a Project, program: Option<&Path>) -> Result<Self> {
         if let Some(program) = program {
             let program = std::path::absolute(program)?;
@@ -36,11 +36,11 @@ impl<'a> Worker<'a> {
         })
     }
 
-    /// What it hears on a device (`auto`, `cpu` or `cuda`), in the order of the recordings.
+    /// The transcripts on a device (`auto`, `cpu` or `cuda`), in the order of the recordings.
     ///
     /// # Errors
     ///
-    /// When a recording fails; the worker's own words are above.
+    /// When a recording fails; the worker has printed why.
     pub(super) fn transcripts(
         &self,
         device: &str,
@@ -61,11 +61,11 @@ impl<'a> Worker<'a> {
         Ok(transcripts)
     }
 
-    /// What it says, in its last line, when it is to use a GPU and sees none.
+    /// The last line of the worker's output on a machine without a GPU, when the device is `cuda`.
     ///
     /// # Errors
     ///
-    /// When it does not end with an error that names the device.
+    /// When the worker does not end with an error that names the device.
     pub(super) fn complaint_without_gpu(
         &self,
         model: &str,
@@ -92,7 +92,7 @@ impl<'a> Worker<'a> {
     }
 }
 
-/// The first GPU, as its driver names it.
+/// The name of the first GPU, from its driver.
 pub(super) fn gpu() -> Option<String> {
     let query = ["--query-gpu=name,driver_version", "--format=csv,noheader"];
     let output = Command::new("nvidia-smi").args(query).output().ok()?;
