@@ -1,11 +1,13 @@
 //! `cargo xtask tidy`: the rules that hold the code base together and that no other tool can check.
 //!
 //! ARCHITECTURE.md says why each rule exists. Most rules see one file and name the lines that break the rule:
-//! plain text searches, which need no compiler and are right for the code that rustfmt leaves behind.
+//! plain text searches, which need no compiler and are right for the code that rustfmt leaves behind. One rule
+//! sees all files of a crate: no circle of modules.
 //!
 //! Other tools hold the other rules: cargo-deny the arrows between crates, cargo-shear the unused
 //! dependencies, clippy what a crate may call (the `clippy.toml` of each crate), rustc unsafe code.
 
+mod circles;
 mod rules;
 
 use std::collections::BTreeMap;
@@ -15,6 +17,15 @@ use anyhow::{Result, ensure};
 
 use crate::process::capture;
 use crate::project::Project;
+
+/// The folders of sources without circles.
+const SOURCES: [&str; 5] = [
+    "bins/parakeet-worker/src/",
+    "crates/cpu-linear/src/",
+    "crates/dalston-engine-sdk/src/",
+    "crates/parakeet-model/src/",
+    "crates/rnnt-decode/src/",
+];
 
 /// Checks every file that git tracks or would track.
 ///
@@ -44,6 +55,14 @@ pub(crate) fn run(project: &Project) -> Result<()> {
         }
         files.insert(path.to_owned(), text);
     }
+    for source in SOURCES {
+        for circle in circles::circles(&below(source, &files)) {
+            eprintln!(
+                "{source}: a circle of modules: {circle}: move what they share to a file below them"
+            );
+            n_offences += 1;
+        }
+    }
     let n_files = files.len();
     ensure!(
         n_offences == 0,
@@ -51,6 +70,16 @@ pub(crate) fn run(project: &Project) -> Result<()> {
     );
     eprintln!("tidy: {n_files} files, no offence");
     Ok(())
+}
+
+/// The Rust files below a folder, by their path from there.
+fn below(folder: &str, files: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let inside = files.iter().filter_map(|(path, text)| {
+        let path = path.strip_prefix(folder)?;
+        path.ends_with(".rs")
+            .then(|| (path.to_owned(), text.clone()))
+    });
+    inside.collect()
 }
 
 /// A rule: what to look for, where, and what to do about it.
