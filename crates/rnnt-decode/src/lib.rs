@@ -1,7 +1,7 @@
-//! Transducer and CTC search, and tokens to words with times and confidence.
+//! Searches transducers and CTC models for tokens, and turns the tokens into words with times and confidence.
 //!
-//! The search knows no network: anything that implements [`Transducer`] can be searched. It holds
-//! no files and no floating-point time: positions are encoder frames until [`words`] makes seconds.
+//! [`search`] knows no network: it searches anything that implements [`Transducer`]. The crate reads no
+//! files. A position is a number of encoder frames until [`words`] turns it into seconds.
 //!
 //! ```
 //! use std::convert::Infallible;
@@ -10,7 +10,7 @@
 //!     Emission, FrameClock, Head, Lane, SearchRules, TokenId, Transducer, Vocabulary, search, words,
 //! };
 //!
-//! /// A network of one utterance that says token 0 on frame 5, then 1 on frame 7 and 2 on frame 20.
+//! /// A network of one utterance that emits token 0 on frame 5, token 1 on frame 7 and token 2 on frame 20.
 //! struct Recital {
 //!     n_said: usize,
 //! }

@@ -1,8 +1,13 @@
-//! Greedy search over many utterances at once, blanks taken in windows.
+//! Greedy search over many utterances at once, with blanks taken in windows.
 //!
-//! Each round scores a window of frames of every utterance that is not done, walks the blanks on
-//! the host up to the first token, feeds those tokens to the predictor, and asks again from where
-//! each walk stopped. An utterance that reaches its end leaves the batch.
+//! Each round has three steps. The network scores a window of frames of every utterance that has frames left.
+//! The search walks through each utterance's window up to the first token. The network feeds these tokens to
+//! its predictor. The next round goes on in each utterance where its walk stopped. An utterance at its end
+//! leaves the batch.
+//!
+//! Calls of the network cost more than the frames in them, so a round takes as many frames as it can use.
+//! Blanks leave the predictor's state unchanged, so one call can score all frames up to the next token. The
+//! first token of a window changes the state, and makes the scores of the frames behind it worthless.
 
 use std::num::NonZeroU32;
 use std::ops::{AddAssign, Range};
@@ -10,33 +15,34 @@ use std::ops::{AddAssign, Range};
 use crate::window::Pace;
 use crate::{Emission, Head, Hypothesis, Lane, Token, TokenId, Transducer, Window};
 
-/// Searches every utterance of a batch, from its first frame to its last and by its network's
+/// Searches every utterance of a batch, from its first frame to its last, by the rules of its network's
 /// [`Head`].
 ///
-/// The hypotheses come in the order of the utterances, one for each; an utterance without encoder
-/// frames has no tokens. They depend neither on the window nor on the other utterances.
+/// There is one hypothesis for each utterance, in the order of the batch. An utterance without encoder frames
+/// has no tokens. A hypothesis depends neither on the window nor on the other utterances.
 ///
-/// RNNT and TDT follow NeMo's greedy rules: blank moves time (TDT: by its duration, and at least
-/// by one frame), a token moves time by its duration, and after
-/// [`SearchRules::max_tokens_per_frame`] tokens time moves one frame anyway. CTC merges repeats.
+/// RNNT and TDT follow NeMo's greedy rules. Blank moves time by its duration, and by at least one frame. A
+/// token moves time by its duration. After [`SearchRules::max_tokens_per_frame`] tokens on one frame time
+/// moves by at least one frame. CTC merges repeats of a symbol.
 ///
 /// # Errors
 ///
-/// The network's own, as it comes from [`Transducer::score`] or [`Transducer::advance`].
+/// The network's own, from [`Transducer::score`] or [`Transducer::advance`].
 ///
 /// # Panics
 ///
-/// If [`Transducer::score`] does not answer `lanes.len() * window` emissions.
+/// If [`Transducer::score`] does not write `lanes.len() * window` emissions.
 pub fn search<T: Transducer>(network: &mut T, rules: &SearchRules) -> Result<Searched, T::Error> {
     let whole: Vec<_> = network.n_encoder_frames().iter().map(|&n| 0..n).collect();
     search_within(network, &whole, rules)
 }
 
-/// Searches a part of every utterance: no frame outside `frames`, given by utterance, is decoded.
+/// Searches a part of every utterance. `frames` has one range of encoder frames for each utterance.
 ///
-/// The encoder has seen the frames around that part, the predictor starts afresh at its first one,
-/// and tokens keep the frames of the whole utterance. Otherwise this is [`search`]. A part that runs
-/// past its utterance ends with it; an empty one has no tokens.
+/// The encoder has seen the frames around the part. The predictor starts at the first frame of the part, in
+/// the state after the start of sequence. Frames of tokens count from the start of the whole utterance. All
+/// else is as in [`search`]. A part that runs past the end of its utterance ends there. An empty part has no
+/// tokens.
 ///
 /// # Errors
 ///
@@ -44,7 +50,7 @@ pub fn search<T: Transducer>(network: &mut T, rules: &SearchRules) -> Result<Sea
 ///
 /// # Panics
 ///
-/// As [`search`], and if there is not one range of frames for each utterance.
+/// As [`search`], and if the numbers of ranges and of utterances differ.
 pub fn search_within<T: Transducer>(
     network: &mut T,
     frames: &[Range<usize>],
@@ -76,11 +82,14 @@ pub fn search_within<T: Transducer>(
     let mut emissions = Vec::new();
     let mut emitted = Vec::new();
     loop {
+        // A lane may be past its end: the duration of the last token or blank of TDT may reach beyond it.
         lanes.retain(|lane| lane.frame < ends[lane.utterance]);
         let remaining = lanes.iter().map(|lane| ends[lane.utterance] - lane.frame);
         let Some(longest) = remaining.max() else {
             break;
         };
+        // All lanes share one window, because the network scores them in one call. No lane can use more
+        // frames than the longest one has left; a lane with fewer frames ignores the rest of its window.
         let window = pace.window(lanes.len(), rules.window).min(longest);
 
         emissions.clear();
@@ -102,6 +111,7 @@ pub fn search_within<T: Transducer>(
             walked += step.frames;
             emitted.extend(step.token.map(|token| (lane.utterance, token)));
         }
+        // Only walked frames count, since the emissions behind a token say nothing of the pace.
         pace.record(walked, emitted.len());
         if !emitted.is_empty() {
             network.advance(&emitted)?;
@@ -119,10 +129,11 @@ pub fn search_within<T: Transducer>(
 /// Settings of [`search`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SearchRules {
-    /// Most tokens that one frame may emit before time moves on; RNNT and TDT. NeMo's
-    /// `max_symbols`, 10 by default.
+    /// Most tokens that RNNT and TDT may emit on one frame before time moves. NeMo's `max_symbols`, which is
+    /// 10 by default. Without a limit a network that emits no blank would hold the search on one frame for
+    /// ever.
     pub max_tokens_per_frame: NonZeroU32,
-    /// How many frames one call scores: a matter of speed alone.
+    /// Number of frames that one call scores. It changes the speed and no token.
     pub window: Window,
 }
 
@@ -136,37 +147,37 @@ impl Default for SearchRules {
     }
 }
 
-/// What [`search`] found, and what it cost.
+/// The result of [`search`], and its cost.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Searched {
-    /// One for each utterance, in the batch's order.
+    /// One hypothesis for each utterance, in the order of the batch.
     pub hypotheses: Vec<Hypothesis>,
-    /// The work done.
+    /// The number of calls, frames and tokens.
     pub stats: SearchStats,
 }
 
-/// The work of one search; sums over many with `+=`.
+/// The cost of one search. `+=` adds the cost of another.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SearchStats {
-    /// Calls of [`Transducer::score`].
+    /// Number of calls of [`Transducer::score`].
     pub score_calls: u64,
-    /// Lanes of those calls, summed.
+    /// Sum of the numbers of lanes over these calls.
     pub scored_lanes: u64,
-    /// Frames of those lanes, summed: evaluations of the joint.
+    /// Sum of the numbers of frames over these lanes: the number of evaluations of the joint.
     pub scored_frames: u64,
-    /// Calls of [`Transducer::advance`].
+    /// Number of calls of [`Transducer::advance`].
     pub advance_calls: u64,
-    /// Tokens of all hypotheses.
+    /// Number of tokens in all hypotheses.
     pub n_tokens: u64,
 }
 
 impl SearchStats {
-    /// Calls of the joint per token; `None` without a token.
+    /// Calls of [`Transducer::score`] for each token. `None` if there is no token.
     pub fn score_calls_per_token(&self) -> Option<f64> {
         (self.n_tokens > 0).then(|| self.score_calls as f64 / self.n_tokens as f64)
     }
 
-    /// Encoder frames that a lane scored per call, on average; `None` without a call.
+    /// Mean number of encoder frames that a call scores of a lane. `None` if there was no call.
     pub fn mean_window(&self) -> Option<f64> {
         (self.scored_lanes > 0).then(|| self.scored_frames as f64 / self.scored_lanes as f64)
     }
@@ -182,22 +193,23 @@ impl AddAssign for SearchStats {
     }
 }
 
-/// How far one utterance has come, beside its lane's frame.
+/// The progress of one utterance, apart from the frame of its lane.
 #[derive(Debug, Clone, Default)]
 struct Walk {
     hypothesis: Hypothesis,
+    /// Tokens emitted so far on the lane's frame.
     tokens_on_frame: u32,
 }
 
-/// What one walk through a window did.
+/// The result of one walk through a window.
 struct Step {
-    /// Emissions of the window that it could use.
+    /// Number of emissions of the window up to where the walk stopped.
     frames: usize,
-    /// The token that stopped it, to be fed to the predictor.
+    /// The token that stopped the walk and has to be fed to the predictor.
     token: Option<TokenId>,
 }
 
-/// The rules by which a window is walked.
+/// Walks through windows by the rules of one search.
 struct Walker {
     head: Head,
     blank: TokenId,
@@ -205,7 +217,7 @@ struct Walker {
 }
 
 impl Walker {
-    /// Moves a lane through the emissions of its next frames, all of which may be decoded.
+    /// Moves a lane through the emissions of its next frames. None of the frames is past the lane's end.
     fn walk(&self, lane: &mut Lane, emissions: &[Emission], walk: &mut Walk) -> Step {
         match self.head {
             Head::Rnnt | Head::Tdt => self.walk_to_token(lane, emissions, walk),
@@ -213,9 +225,11 @@ impl Walker {
         }
     }
 
-    /// RNNT and TDT: up to the first token, since it changes the predictor's state.
+    /// RNNT and TDT: walks up to the first token, which changes the predictor's state.
     fn walk_to_token(&self, lane: &mut Lane, emissions: &[Emission], walk: &mut Walk) -> Step {
         let first = lane.frame;
+        // A duration of TDT may jump past the window's end. The lane then stands behind the window, and the
+        // next call scores it from there.
         while let Some(&emission) = emissions.get(lane.frame - first) {
             let Emission {
                 token,
@@ -224,6 +238,8 @@ impl Walker {
             } = emission;
             let frame = lane.frame;
             let is_blank = token == self.blank;
+            // Blank with duration 0 would score the same frame with the same state for ever, so blank always
+            // moves time. A token may stay on its frame until the frame has the most tokens.
             let may_stay = !is_blank && walk.tokens_on_frame + 1 < self.max_tokens_per_frame;
             if duration == 0 && may_stay {
                 walk.tokens_on_frame += 1;
@@ -234,6 +250,7 @@ impl Walker {
             if is_blank {
                 continue;
             }
+            // RNNT's emission says how far time moves, which is 0 for a token; the token covers its frame.
             let duration = if self.head == Head::Tdt { duration } else { 1 };
             let found = Token {
                 id: token,
@@ -253,7 +270,8 @@ impl Walker {
         }
     }
 
-    /// CTC: to the window's end. A run of one symbol is one token, and goes on over the edge.
+    /// CTC: walks to the window's end, as there is no state that a token could change. Neighbouring frames
+    /// with one symbol are one token, also across the border of two windows.
     fn walk_through(
         &self,
         lane: &mut Lane,
@@ -267,6 +285,8 @@ impl Walker {
             if id == self.blank {
                 continue;
             }
+            // The last token goes on if its run ends right before this frame. A blank between two equal
+            // symbols leaves a gap and so makes two tokens.
             match tokens.last_mut() {
                 Some(run) if run.id == id && run.frame + run.duration as usize == frame => {
                     run.duration += 1;

@@ -1,4 +1,4 @@
-//! From which frame to which a token sounds.
+//! Decides on which encoder frames a token sounds.
 
 use std::borrow::Cow;
 
@@ -6,22 +6,22 @@ use crate::{Head, Token, Vocabulary};
 
 /// How [`crate::words`] reads the frames of a hypothesis.
 ///
-/// Punctuation is seen and not heard, and a network may write it long after the word it closes, in
-/// the pause. Where marks are silent, a word ends with its last token that is no mark.
+/// A punctuation mark has no sound, and a network may emit it long after the word that it closes, in the
+/// pause. Under a rule with silent marks a word ends with its last token that is not a mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TokenTimes {
-    /// A token sounds on the frames that the search gives it, marks too: NeMo's rule for RNNT.
+    /// A token sounds on the frames that the search gives it, and so does a mark: NeMo's rule for RNNT.
     AsFound,
-    /// The same, but marks sound on no frame: NeMo's rule for TDT, and ours for CTC.
+    /// As [`TokenTimes::AsFound`], but marks sound on no frame: NeMo's rule for TDT, and ours for CTC.
     SilentMarks,
-    /// NeMo's rule for CTC, to compare with NeMo and for nothing else: a token sounds from its
-    /// forerunner's first frame to its own, so words touch and no pause ever shows. The first token
-    /// has one frame; a piece that begins with a mark has none.
+    /// NeMo's rule for CTC, only for comparisons with NeMo: a token sounds from the first frame of the token
+    /// before it to its own first frame, so that words touch and no pause shows. The first token sounds on
+    /// one frame. A piece that begins with a mark sounds on none.
     NemoCtc,
 }
 
 impl From<Head> for TokenTimes {
-    /// The rule that suits what a head's search gives.
+    /// The rule for the tokens of this head.
     fn from(head: Head) -> Self {
         match head {
             Head::Rnnt => Self::AsFound,
@@ -31,7 +31,7 @@ impl From<Head> for TokenTimes {
 }
 
 impl TokenTimes {
-    /// The tokens of a whole hypothesis with the frames they are said to sound on.
+    /// The tokens of a whole hypothesis with the frames on which they sound under this rule.
     pub(crate) fn retime<'a>(
         self,
         tokens: &'a [Token],
@@ -43,15 +43,17 @@ impl TokenTimes {
         }
     }
 
-    /// The frame after the last one on which a word of these retimed tokens sounds; there is at
-    /// least one.
+    /// The frame after the last frame on which a word sounds. `word` is the word's tokens after
+    /// [`TokenTimes::retime`]; there is at least one.
     pub(crate) fn end(self, word: &[Token], vocabulary: &Vocabulary) -> usize {
         let sounds = |token: &&Token| self != Self::SilentMarks || !vocabulary.is_silent(token.id);
+        // A word of marks alone ends with its first token: its later marks may lie far in the pause.
         let last = word.iter().rfind(sounds).unwrap_or(&word[0]);
         last.frame + last.duration as usize
     }
 }
 
+/// See [`TokenTimes::NemoCtc`].
 fn nemo_ctc(tokens: &[Token], vocabulary: &Vocabulary) -> Vec<Token> {
     let mut end = tokens
         .first()

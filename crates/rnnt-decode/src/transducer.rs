@@ -1,33 +1,34 @@
-//! The seam between search and network: windows of emissions in, emitted tokens out.
+//! The seam between search and network: a network gives windows of emissions, the search gives emitted
+//! tokens.
 //!
-//! The search owns time and the rules; a network owns scores and predictor states. Blanks are most
-//! of all emissions, so the search asks for a *window* of frames at once: while every frame of it
-//! is blank, one call covers them all.
+//! The search owns time and the rules. A network owns scores and predictor states. The search asks for a
+//! *window* of frames in one call, because most emissions are blank and blank does not change the predictor's
+//! state: the scores of a window are valid up to and including its first token.
 
 use crate::TokenId;
 
-/// One utterance's place in a [`Transducer::score`] call.
+/// The place of one utterance in a call of [`Transducer::score`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lane {
     /// Row of the batch, counted from 0.
     pub utterance: usize,
-    /// First encoder frame to score; below the utterance's number of encoder frames.
+    /// First encoder frame to score. It is below the utterance's number of encoder frames.
     pub frame: usize,
 }
 
-/// The best outcome of one joint step: a token or blank, with its log-probability.
+/// The best outcome of one evaluation of the joint: a token or blank, with its log-probability.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Emission {
-    /// The best symbol; [`Transducer::blank`] for "no more tokens on this frame".
+    /// The best symbol: a token, or [`Transducer::blank`], which says that the frame has no more tokens.
     pub token: TokenId,
-    /// Encoder frames that time advances by. RNNT: 0 for a token, 1 for blank. TDT: as predicted.
-    /// CTC: always 1.
+    /// Number of encoder frames by which time advances. RNNT: 0 for a token, 1 for blank. TDT: the predicted
+    /// duration. CTC: always 1.
     pub duration: u32,
-    /// Natural logarithm of the symbol's probability over the vocabulary with blank, (-∞, 0].
+    /// Natural logarithm of the symbol's probability over the vocabulary with blank, in (-∞, 0].
     pub log_prob: f32,
 }
 
-/// How a network's emissions are to be walked.
+/// The kind of a network's output, which decides how the search walks the emissions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Head {
     /// Recurrent neural network transducer (Graves 2012): many tokens per frame, blank moves time.
@@ -40,24 +41,31 @@ pub enum Head {
 
 /// A batch of encoded utterances that can be searched.
 ///
-/// Implementations hold one predictor state per utterance, set by construction to the state after
-/// the start of sequence.
+/// An implementation holds one predictor state for each utterance. Its constructor sets each state to the
+/// state after the start of sequence.
 pub trait Transducer {
-    /// Why the network could not answer.
+    /// Why the network could not score or advance.
     type Error: std::error::Error;
 
-    /// The rule by which emissions are walked.
+    /// The kind of the network's output.
     fn head(&self) -> Head;
 
-    /// The blank's index: the vocabulary's size without it.
+    /// The index of blank: the number of tokens in the vocabulary.
     fn blank(&self) -> TokenId;
 
-    /// Valid encoder frames of each utterance. No frame at or past it is ever decoded.
+    /// Number of valid encoder frames of each utterance. Frames from that number on are padding; the search
+    /// uses no emission of them.
     fn n_encoder_frames(&self) -> &[usize];
 
-    /// Scores `window` frames of each lane, each from its own frame on and all with the lane's
-    /// present predictor state, and writes `lanes.len() * window` emissions to `emissions`, lane by
-    /// lane. Frames past the end of an utterance hold anything. `lanes` names no utterance twice.
+    /// Scores `window` frames of each lane, from [`Lane::frame`] on, all with the predictor state that the
+    /// utterance has now.
+    ///
+    /// Appends `lanes.len() * window` emissions to `emissions`, which is empty, lane by lane. The emissions
+    /// of frames past the end of an utterance may have any value. `lanes` names no utterance twice.
+    ///
+    /// # Errors
+    ///
+    /// The network's own.
     fn score(
         &mut self,
         lanes: &[Lane],
@@ -65,7 +73,12 @@ pub trait Transducer {
         emissions: &mut Vec<Emission>,
     ) -> Result<(), Self::Error>;
 
-    /// Feeds one token to the predictor of each named utterance; the others keep their state.
-    /// `emitted` names no utterance twice and holds no blank.
+    /// Feeds one token to the predictor of each named utterance. The other utterances keep their state.
+    ///
+    /// `emitted` is pairs of an utterance and its token. It names no utterance twice and holds no blank.
+    ///
+    /// # Errors
+    ///
+    /// The network's own.
     fn advance(&mut self, emitted: &[(usize, TokenId)]) -> Result<(), Self::Error>;
 }

@@ -1,43 +1,49 @@
 //! Turns tokens into words with times and confidence.
 //!
-//! A word starts at a piece that begins with `▁` and runs to the next such piece. Its start is the
-//! encoder frame of its first token; its end is the end of its last token (which of them count is
-//! said by [`TokenTimes`]), cut to the next word's start and to the audio's end. So words never
-//! overlap and never run backwards, and a pause between two words shows.
+//! A word starts at a piece that begins with `▁` and runs to the next such piece. The word's start is the
+//! encoder frame of its first token. The word's end is the end of its last token that has a sound
+//! ([`TokenTimes`] says which have), but no later than the next word's start and the audio's end. So words do
+//! not overlap, their starts do not decrease, and a pause between two words shows.
 
 use std::ops::Range;
 
 use crate::{FrameClock, Hypothesis, Token, TokenTimes, Vocabulary};
 
-/// How [`Word::confidence`] is made, as named in the output.
+/// The name of the method that makes [`Word::confidence`], for the output.
 pub const CONFIDENCE_METHOD: &str = "max_prob";
 
-/// Marks that close what was said: alone they are no word. NeMo joins any mark to the word before
-/// it; an opening one, a dash or an apostrophe (`'tis`) would make one word of two.
+/// Closing marks, which belong to the word before them. NeMo joins every mark to the word before it. With an
+/// opening mark, a dash or an apostrophe (`'tis`) that would make one word of two, so these are not in the
+/// list.
 const CLOSING: [char; 7] = ['.', ',', '!', '?', ';', ':', '…'];
 
-/// One word, in the time of its file.
+/// One word, with times in its file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Word {
-    /// The word as the tokenizer writes it, without spaces around it; never empty.
+    /// The word as the tokenizer writes it, without spaces around it. Never empty.
     pub text: String,
     /// Seconds from the start of the file.
     pub start: f64,
-    /// Seconds from the start of the file; never before `start`, and equal to it where the next
-    /// word starts on the same encoder frame.
+    /// Seconds from the start of the file, at least `start`. Equal to `start` if the next word starts on the
+    /// same encoder frame.
     pub end: f64,
-    /// In [0, 1], the minimum over the word's tokens; see [`CONFIDENCE_METHOD`]. `None` where the
-    /// network gave no probability.
+    /// The minimum over the word's tokens, in [0, 1]; see [`CONFIDENCE_METHOD`]. `None` if the
+    /// log-probability of a token is NaN.
     pub confidence: Option<f32>,
 }
 
 /// Makes the words of one utterance.
 ///
-/// Nothing is merged: a word equal to its neighbour is a word. A first piece without `▁` starts a
-/// word as well, `<unk>` and ids past the vocabulary are words of their own (`⁇`), byte pieces
-/// (`<0xE2>`) are joined into UTF-8, a bare `▁` with nothing after it makes no word, and closing
-/// punctuation belongs to the word before it even if a `▁` parts them. So [`text`] of the words is
-/// what SentencePiece writes for the tokens, less repeated spaces and those before closing marks.
+/// Equal neighbours are not merged. These tokens make words in a special way:
+///
+/// - A first piece without `▁` starts a word.
+/// - `<unk>` and ids past the vocabulary are words of their own, with the text `⁇`.
+/// - Byte pieces (`<0xE2>`) are joined to UTF-8.
+/// - A bare `▁` with nothing after it makes no word.
+/// - A closing mark belongs to the word before it, even behind a `▁`.
+///
+/// So the [`text`] of the words is SentencePiece's text of the tokens without repeated spaces and without
+/// spaces before closing marks.
 pub fn words(
     hypothesis: &Hypothesis,
     vocabulary: &Vocabulary,
@@ -46,7 +52,8 @@ pub fn words(
 ) -> Vec<Word> {
     let tokens = times.retime(&hypothesis.tokens, vocabulary);
     let mut words = Vec::new();
-    // From the last word to the first, so that each one's limit, its follower's start, is known.
+    // From the last word to the first, because a word may end no later than the next one starts. A start is
+    // limited, too: a last frame that is incomplete may begin past the audio's end.
     let mut limit = clock.samples.end;
     for Spelling { text, tokens } in spell(&tokens, vocabulary).into_iter().rev() {
         let start = clock.sample(tokens[0].frame).min(limit);
@@ -65,7 +72,7 @@ pub fn words(
     words
 }
 
-/// The words joined by one space.
+/// The texts of the words, with one space between two words.
 pub fn text(words: &[Word]) -> String {
     words
         .iter()
@@ -74,13 +81,13 @@ pub fn text(words: &[Word]) -> String {
         .join(" ")
 }
 
-/// A word's text, and the tokens that say it.
+/// The text of a word, and its tokens.
 struct Spelling<'a> {
     text: String,
     tokens: &'a [Token],
 }
 
-/// Parts tokens into words, in their order; tokens that write nothing between two words are in none.
+/// Parts tokens into words, in the order of the tokens. A run of tokens without text belongs to no word.
 fn spell<'a>(tokens: &'a [Token], vocabulary: &Vocabulary) -> Vec<Spelling<'a>> {
     let mut words: Vec<(String, Range<usize>)> = Vec::new();
     let mut start = 0;
@@ -104,8 +111,8 @@ fn spell<'a>(tokens: &'a [Token], vocabulary: &Vocabulary) -> Vec<Spelling<'a>> 
     words.into_iter().map(spelling).collect()
 }
 
-/// The lowest of the tokens' probabilities, scaled so that a guess among the V symbols is 0:
-/// (p V - 1) / (V - 1) with V counting blank, NeMo's `max_prob`.
+/// The lowest of the tokens' probabilities p, scaled so that the probability of a guess among the V symbols
+/// (with blank) becomes 0: (p V - 1) / (V - 1). NeMo calls this confidence `max_prob`.
 fn confidence(tokens: &[Token], vocabulary: &Vocabulary) -> Option<f32> {
     let n_symbols = f64::from(vocabulary.blank()) + 1.0;
     let mut lowest = 1.0;

@@ -1,4 +1,4 @@
-//! What is a vocabulary and what is not.
+//! Tests of the lists of pieces that are a vocabulary, and of those that are not.
 
 use rnnt_decode::{Vocabulary, VocabularyError};
 

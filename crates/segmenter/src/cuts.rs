@@ -5,28 +5,37 @@ use std::ops::Range;
 use crate::ChunkRules;
 use crate::loudness::Place;
 
-/// What a cut outside of a pause costs beside its loudness: as much as a chunk of no length.
+/// Cost of a cut outside of a pause, in addition to its loudness. It equals the cost of the length of an
+/// empty chunk.
 const HARD: f64 = 1.0;
 
-/// What a cut saves where the loudness steps by 30 dB: the encoder normalises a chunk as a whole, and
-/// a quiet part is lost beside a loud one. Of 1036 words with such a step every half minute the tiny
-/// model missed 46 at 0, 28 at 0.25 and at 0.5, 30 at 1, where every longer pause was cut.
+/// Amount by which a cut is cheaper where the loudness steps by 30 dB. The encoder normalises a chunk as a
+/// whole, so a quiet part is lost in a chunk with a loud one.
+///
+/// Of 1036 words with such a step every half minute the tiny model missed 46 with the amount 0, 28 with 0.25
+/// and with 0.5, and 30 with 1, where every longer pause became a cut.
 const STEP: f64 = 0.5;
 
-/// The borders at which `span` is cut, its own two included.
+/// The borders between the chunks of `span`, from its start to its end, both included.
 ///
-/// No chunk encodes more than [`Pads::max`] frames, and no other choice costs less.
+/// A border is a frame number: border n is the one before frame n. No chunk encodes more than [`Pads::max`]
+/// frames, and no other choice of borders costs less.
+///
+/// The cheapest cuts up to a border contain the cheapest cuts up to the last border before it, because a cost
+/// depends on one chunk or one border alone. So one pass over the borders finds them. A chunk has at most
+/// [`Pads::max`] frames, so the pass takes time in proportion to the length of the span.
 pub(crate) fn cut(places: &[Place], span: &Range<usize>, pads: &Pads, wanted: usize) -> Vec<usize> {
     let longest = pads.max.min(span.len());
     let length_costs: Vec<_> = (0..=longest).map(|it| length_cost(it, wanted)).collect();
-    // Of the cheapest cuts from the span's start to each border: their cost, and the last of them.
+    // For each border from the span's start on: the cost of the cheapest cuts up to it, and the last border
+    // before it in these cuts.
     let mut best = vec![(0.0, span.start)];
     for end in span.start + 1..=span.end {
         let first = span.start.max(end.saturating_sub(pads.max));
         let (mut cost, mut start) = (f64::INFINITY, span.start);
         for (earlier, &(cost_before, _)) in (first..end).zip(&best[first - span.start..]) {
             let total = cost_before + length_costs[end - earlier];
-            // `fits` takes longest and is asked last: this is the innermost loop.
+            // The innermost loop. `fits` takes longest, so it is asked last.
             if total < cost && pads.fits(places, span, earlier..end) {
                 (cost, start) = (total, earlier);
             }
@@ -42,6 +51,7 @@ pub(crate) fn cut(places: &[Place], span: &Range<usize>, pads: &Pads, wanted: us
         best[span.len()].0.is_finite(),
         "half of a chunk is free for any cuts"
     );
+    // Follows the stored borders back from the span's end.
     let mut cuts = vec![span.end];
     let mut at = span.end;
     while at > span.start {
@@ -52,10 +62,10 @@ pub(crate) fn cut(places: &[Place], span: &Range<usize>, pads: &Pads, wanted: us
     cuts
 }
 
-/// What is encoded around the frames between two cuts.
+/// The frames around two neighbouring cuts that a chunk encodes in addition to those between them.
 #[derive(Debug, Clone)]
 pub(crate) struct Pads {
-    /// Most frames that are encoded.
+    /// Most frames that a chunk encodes.
     max: usize,
     /// Frames that are encoded, but not searched, on each side.
     pub(crate) context: usize,
@@ -64,7 +74,8 @@ pub(crate) struct Pads {
 }
 
 impl Pads {
-    /// Half of a chunk at least lies between its cuts.
+    /// Context and overlap each take at most an eighth of a chunk on each side. So at least half of the
+    /// longest chunk lies between its cuts, and a plan exists for every audio.
     pub(crate) fn new(rules: &ChunkRules) -> Self {
         let max = rules.max_frames.get();
         Self {
@@ -162,7 +173,7 @@ mod tests {
                 fits.then(|| total(&places, &span, wanted, &cuts))
             });
             let least = least.min_by(f64::total_cmp).expect("there is a plan");
-            // Sums of the same numbers in another order.
+            // The two sums add the same numbers in different orders, so their last bits may differ.
             prop_assert!((total(&places, &span, wanted, &found) - least).abs() < 1e-9);
             prop_assert!(found.windows(2).all(|it| pads.fits(&places, &span, it[0]..it[1])));
         }

@@ -6,54 +6,55 @@
 use std::num::NonZeroUsize;
 use std::ops::Range;
 
-/// Level of digital silence, in dB of full scale: a 16-bit sample of 1 lies at -90.3.
+/// Level of digital silence in dB of full scale. A 16-bit sample of 1 has -90.3 dB.
 const SILENCE_DB: f32 = -90.0;
 
-/// Frames of a block; a place is held against its own block and both neighbours. 10 s of Parakeet's.
+/// Frames of a block: 10 s for Parakeet. A frame is compared with its own block and the two neighbours.
 const BLOCK: usize = 125;
 
-/// Frames on each side of a place that weigh in, the nearest most: 0.4 s of Parakeet's.
+/// Frames on each side of a border whose loudness counts, the nearest most: 0.4 s for Parakeet.
 const REACH: usize = 5;
 
-/// How far under the loud frames around it a pause lies at least, in dB. Running speech seldom falls so
-/// far for several frames, and noise at 10 dB is still under it.
+/// A pause is at least this many dB below the loud frames around it. Running speech seldom falls so far for
+/// several frames. Noise 10 dB below the speech is still low enough to be a pause.
 const PAUSE_DEPTH_DB: f32 = 8.0;
 
-/// The part of the way from the floor to the level that a pause may rise.
+/// Highest level of a pause, as a share of the distance from the floor (0) to the level (1).
 const PAUSE_HEIGHT: f32 = 0.4;
 
-/// Frames on each side of a place that are compared for a step in loudness: 5 s of Parakeet's.
+/// Frames on each side of a border that are compared for a step in loudness: 5 s for Parakeet.
 const STEP_REACH: usize = 62;
 
-/// Steps up to this many dB are none: speech with its pauses varies by as much.
+/// Differences up to this many dB are no step: speech with pauses varies by as much.
 const LEAST_STEP_DB: f32 = 12.0;
 
-/// From this many dB on, a step is as large as any.
+/// Differences from this many dB on all count as the largest step.
 const STEP_DB: f32 = 30.0;
 
-/// Least distance in dB from floor to level by which loudness is judged.
+/// Least distance in dB between floor and level. Loudness is relative to that distance; without a least one,
+/// steady noise would have loud and quiet frames.
 const LEAST_RANGE_DB: f32 = 10.0;
 
-/// What a skipped frame may rise above the quietest of the file, in dB: 80 ms of white noise vary by
-/// 0.2 around their mean, and of a hundred thousand frames the extremes lie 2 dB apart.
+/// A skipped frame is at most this many dB above the quietest frame of the file. The levels of 80 ms of white
+/// noise vary by 0.2 dB around their mean, and the extremes of a hundred thousand frames lie 2 dB apart.
 const FLOOR_NOISE_DB: f32 = 3.0;
 
-/// How far under the loudest frame of a file skipped frames lie.
+/// A skipped frame is at least this many dB below the loudest frame of the file.
 const SKIP_DEPTH_DB: f32 = 30.0;
 
-/// A border between two frames, where audio might be cut.
+/// A border between two frames, where audio may be cut.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Place {
-    /// From 0, as quiet as the quiet frames around, to 1, as loud as the loud ones.
+    /// Loudness around the border: 0 is that of the quiet frames of the half minute around, 1 that of the
+    /// loud frames.
     pub(crate) loudness: f32,
-    /// Whether it lies in the middle of a pause.
+    /// Whether the border lies in a pause: half of the shortest pause is quiet on each side of it.
     pub(crate) is_pause: bool,
-    /// From 0, where what follows is about as loud as what went before, to 1, where one is 30 dB
-    /// louder than the other.
+    /// Difference in loudness between the two sides of the border: 0 for about equal, 1 for 30 dB and more.
     pub(crate) step: f32,
 }
 
-/// Every border of the frames with these levels, both ends of the file included.
+/// All borders of frames with these levels, with the start and the end of the file.
 pub(crate) fn places(levels: &[f32], pause_frames: usize) -> Vec<Place> {
     let mut heights = Vec::with_capacity(levels.len());
     let mut is_low = Vec::with_capacity(levels.len());
@@ -82,7 +83,7 @@ pub(crate) fn places(levels: &[f32], pause_frames: usize) -> Vec<Place> {
     (0..=levels.len()).map(place).collect()
 }
 
-/// The mean height of the frames around a border, the nearest weighing most.
+/// The mean of the heights around a border. The weight of a frame falls with its distance from the border.
 fn loudness(heights: &[f32], at: usize, around: Range<usize>) -> f32 {
     let (mut sum, mut weights) = (0.0, 0.0);
     for (height, frame) in heights[around.clone()].iter().zip(around) {
@@ -97,7 +98,8 @@ fn loudness(heights: &[f32], at: usize, around: Range<usize>) -> f32 {
     if weights > 0.0 { sum / weights } else { 0.0 }
 }
 
-/// How much louder one side of a border is than the other, from the sums of the frames' energies.
+/// The difference in loudness between the two sides of a border; see [`Place::step`]. `sums` are the sums of
+/// the frames' energies up to each border, so that the mean of any run of frames is one subtraction.
 fn step(sums: &[f64], at: usize, around: Range<usize>) -> f32 {
     let mean_db = |frames: Range<usize>| {
         let mean = (sums[frames.end] - sums[frames.start]) / frames.len().max(1) as f64;
@@ -107,7 +109,7 @@ fn step(sums: &[f64], at: usize, around: Range<usize>) -> f32 {
     ((step_db - LEAST_STEP_DB) / (STEP_DB - LEAST_STEP_DB)).clamp(0.0, 1.0)
 }
 
-/// The energy of all frames before each border.
+/// The sum of the energies of all frames before each border.
 fn energy_sums(levels: &[f32]) -> Vec<f64> {
     let mut sums = vec![0.0];
     sums.extend(levels.iter().scan(0.0, |sum, &db| {
@@ -162,11 +164,12 @@ pub(crate) fn spans(
     spans
 }
 
-/// The level of each frame in dB, from [`SILENCE_DB`] up; never NaN.
+/// The level of each frame in dB: at least [`SILENCE_DB`], and never NaN.
 pub(crate) fn levels(audio: &[f32], stride: usize) -> Vec<f32> {
     let level = |frame: &[f32]| {
         let db = 10.0 * (sum_of_squares(frame) / frame.len() as f64).log10();
-        // Neither digital silence nor a sample that is no number has a logarithm.
+        // A frame with a NaN sample has no level, and is taken for silence. Digital silence has the level
+        // -infinity, which `clamp` raises.
         if db.is_nan() {
             SILENCE_DB
         } else {
@@ -176,7 +179,8 @@ pub(crate) fn levels(audio: &[f32], stride: usize) -> Vec<f32> {
     audio.chunks(stride).map(level).collect()
 }
 
-/// Adds up the squares, in eight sums: the order of a single one would forbid vector instructions.
+/// Sums the squares of samples. There are eight partial sums, because the compiler may not reorder the
+/// additions of a single one, and so could not use vector instructions.
 fn sum_of_squares(samples: &[f32]) -> f64 {
     let (eights, rest) = samples.as_chunks::<8>();
     let mut sums = [0.0; 8];
@@ -189,7 +193,8 @@ fn sum_of_squares(samples: &[f32]) -> f64 {
     sums.into_iter().chain(rest).sum()
 }
 
-/// What the quiet and the loud frames lie at: one in ten is quieter, one in ten louder.
+/// The floor and the level of frames: a tenth of the frames is quieter than the floor, a tenth louder than
+/// the level.
 fn floor_and_level(levels: &[f32]) -> (f32, f32) {
     let mut sorted = levels.to_vec();
     sorted.sort_unstable_by(f32::total_cmp);

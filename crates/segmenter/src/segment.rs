@@ -1,4 +1,4 @@
-//! Parts a row of words into sentence-like runs.
+//! Parts the words of a file into sentence-like runs.
 
 use std::cmp::Reverse;
 
@@ -13,17 +13,18 @@ pub struct Segment {
     pub end: f64,
     /// The words joined by one space.
     pub text: String,
-    /// At least one.
+    /// The words; at least one.
     pub words: Vec<Word>,
 }
 
-/// Parts words into segments: every word is in exactly one, and their order is kept.
+/// Parts words into segments. Every word is in one segment, and the words keep their order.
 ///
-/// A segment ends after a sentence's end and before a pause. One that is then longer than
-/// [`SegmentRules::max_length`] is cut at its widest gap (of equals, the one nearest its middle),
-/// and its halves again; a single word is never cut. Gaps count in whole milliseconds, since the
-/// seconds of two equal gaps differ in their last bits and the default pause is a whole number of
-/// encoder frames.
+/// A segment ends after the last word of a sentence and before a pause. A segment longer than
+/// [`SegmentRules::max_length`] is cut at its widest gap, and its parts are cut again if they are too long.
+/// Of equally wide gaps the one nearest to the middle is taken. A single word is never cut.
+///
+/// Gaps are compared in whole milliseconds. The default pause is a whole number of encoder frames, and in
+/// seconds two gaps of equal frames may differ in their last bits.
 pub fn segment(words: &[Word], rules: &SegmentRules) -> Vec<Segment> {
     let ends = |before: &Word, after: &Word| {
         (rules.at_sentence_ends && ends_sentence(&before.text))
@@ -34,6 +35,7 @@ pub fn segment(words: &[Word], rules: &SegmentRules) -> Vec<Segment> {
         let mut pending = vec![run];
         while let Some(run) = pending.pop() {
             match cut(run, rules) {
+                // The first half is pushed last and so taken first: segments come in the order of time.
                 Some(cut) => pending.extend([&run[cut..], &run[..cut]]),
                 None => segments.push(Segment::new(run)),
             }
@@ -45,31 +47,31 @@ pub fn segment(words: &[Word], rules: &SegmentRules) -> Vec<Segment> {
 /// Where segments end.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SegmentRules {
-    /// Whether a word that ends with `.`, `!` or `?` ends a segment; an abbreviation is such a word
-    /// too, as it is for NeMo. Nothing to a model that writes no punctuation.
+    /// Whether a word that ends with `.`, `!` or `?` ends a segment. An abbreviation also ends one, as in
+    /// NeMo. The rule has no effect with a model that writes no punctuation.
     pub at_sentence_ends: bool,
-    /// Shortest silence between two words that ends a segment, in seconds: 0 or more, infinite for
-    /// never.
+    /// Shortest silence between two words that ends a segment, in seconds, 0 or more. Infinity: no silence
+    /// does.
     pub pause: f64,
-    /// Longest segment of more than one word, in seconds: 0 or more, infinite for any.
+    /// Longest segment of more than one word, in seconds, 0 or more. Infinity: any length.
     pub max_length: f64,
 }
 
-/// Why rules cannot be followed.
+/// Why rules are not valid.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SegmentRulesError {
-    /// The pause is negative or no number.
+    /// The pause is negative or NaN.
     #[error("segment pause is {seconds} s, expected 0 or more")]
     Pause {
-        /// What was asked for.
+        /// The value of [`SegmentRules::pause`].
         seconds: f64,
     },
 
-    /// The length is negative or no number.
+    /// The length is negative or NaN.
     #[error("segment length is {seconds} s, expected 0 or more")]
     MaxLength {
-        /// What was asked for.
+        /// The value of [`SegmentRules::max_length`].
         seconds: f64,
     },
 }
@@ -85,11 +87,11 @@ impl Default for SegmentRules {
 }
 
 impl SegmentRules {
-    /// Checks rules that come from a user. [`segment`] takes any: a negative length or none is 0.
+    /// Checks rules that come from a user. [`segment`] takes any rules: a negative value or NaN is 0 for it.
     ///
     /// # Errors
     ///
-    /// [`SegmentRulesError`] if a length of time is negative or no number: ask for another.
+    /// [`SegmentRulesError`] if a value is negative or NaN. The user has to choose another one.
     pub fn check(&self) -> Result<(), SegmentRulesError> {
         let is_length = |seconds: f64| seconds >= 0.0;
         if !is_length(self.pause) {
@@ -117,14 +119,15 @@ impl Segment {
     }
 }
 
-/// Whether a word closes a sentence, also inside quotes or brackets. Only its last mark counts, so
-/// "3.5" does not.
+/// Whether a word ends a sentence. Quotes and brackets after the mark are ignored. Only the last mark of the
+/// word counts, so that "3.5" does not end a sentence.
 fn ends_sentence(word: &str) -> bool {
     let closing = ['"', '\'', ')', ']', '}', '»', '”', '’'];
     word.trim_end_matches(closing).ends_with(['.', '!', '?'])
 }
 
-/// Index of the word that starts the second half of a run that is too long; a single word has none.
+/// Index of the word with which the second part of a run begins if the run is too long. `None` for a run that
+/// is not too long, and for a single word.
 fn cut(words: &[Word], rules: &SegmentRules) -> Option<usize> {
     let (start, end) = (words[0].start, words[words.len() - 1].end);
     if ms(end - start) <= ms(rules.max_length) {
@@ -144,7 +147,7 @@ fn gap_ms(before: &Word, after: &Word) -> i64 {
     ms(after.start - before.end)
 }
 
-/// Whole milliseconds; infinite seconds give the largest number, and NaN gives 0.
+/// Seconds as whole milliseconds. The cast saturates: infinity gives the largest number, NaN gives 0.
 fn ms(seconds: f64) -> i64 {
     (seconds * 1000.0).round() as i64
 }

@@ -1,4 +1,4 @@
-//! Joins the tokens of chunks into those of the file.
+//! Joins the tokens of chunks into the tokens of the file.
 //!
 //! Both chunks of a hard cut have the words of their overlap. Two of these words may be cut in two: the
 //! last word of the earlier chunk and the first word of the later chunk. [`stitch`] changes from one chunk
@@ -12,8 +12,8 @@ use rnnt_decode::{Token, Vocabulary};
 
 use crate::Chunk;
 
-/// How many encoder frames apart two chunks may put one word, 0.4 s of Parakeet's. The tiny model
-/// starts no word more than 0.36 s from the truth.
+/// Most encoder frames between the starts that two chunks give the same word: 0.4 s for Parakeet. The tiny
+/// model starts no word more than 0.36 s from the truth.
 const TOLERANCE: usize = 5;
 
 /// Joins the tokens of a file's chunks into the tokens of the file.
@@ -42,6 +42,8 @@ pub fn stitch(
             joined.truncate(before);
             tokens.drain(..after);
         }
+        // The chunks may give one word different frames, so a token behind the joint may have a smaller frame
+        // than the token before the joint.
         let now = joined.last().map_or(0, |token| token.frame);
         for token in &mut tokens {
             token.frame = token.frame.max(now);
@@ -51,7 +53,8 @@ pub fn stitch(
     joined
 }
 
-/// How many tokens of the chunks before a hard cut remain, and how many of the chunk after it do not.
+/// Finds the joint of a hard cut. `before` are the joined tokens of the chunks before the cut, `after` those
+/// of the chunk behind it. Returns how many tokens of `before` are kept, and how many of `after` are dropped.
 fn seam(
     before: &[Token],
     after: &[Token],
@@ -59,7 +62,7 @@ fn seam(
     vocabulary: &Vocabulary,
 ) -> (usize, usize) {
     let middle = overlap.start.midpoint(overlap.end);
-    // A word that one chunk puts just outside of the overlap may be inside it for the other.
+    // One chunk may put a word just outside of the overlap that the other chunk puts inside it.
     let wide = overlap.start.saturating_sub(TOLERANCE)..overlap.end + TOLERANCE;
     let left = words_within(before, &wide, vocabulary);
     let right = words_within(after, &wide, vocabulary);
@@ -70,10 +73,12 @@ fn seam(
         pairs = align(&left, &right, |_, _| true);
     }
     let best = pairs.into_iter().min_by_key(|&(l, r)| {
-        // Half a word may look like a whole one: the outermost are used last.
+        // Only the first word of the right and the last word of the left may be halves of words. Half a word
+        // may equal a whole word, so a pair with one of them is the last choice.
         let is_outermost = r == 0 || l + 1 == left.len();
-        // A word that one chunk missed is kept if any pair keeps it: to lose one is worse than to
-        // have one too many.
+        // The joint decides which chunk's words are kept: the left ones before it, the right ones behind it.
+        // If one chunk missed a word, some joints keep the word and others lose it. The joint that keeps most
+        // words is taken, because a lost word is worse than a repeated one.
         let n_kept = l + right.len() - r;
         (
             is_outermost,
@@ -81,6 +86,8 @@ fn seam(
             left[l].start().abs_diff(middle),
         )
     });
+    // Both chunks have the word of the pair. The chunk in whose half of the overlap the word starts has more
+    // context around it, so the word comes from that chunk.
     let (n_left, n_right) = match best {
         Some((l, r)) if left[l].start() < middle => (l + 1, r + 1),
         Some((l, r)) => (l, r),
@@ -98,7 +105,7 @@ fn seam(
 
 /// One word of a chunk.
 struct Spoken<'a> {
-    /// Place of its first token among those of the chunk.
+    /// Index of the word's first token in the tokens of the chunk.
     first: usize,
     tokens: &'a [Token],
 }
@@ -114,7 +121,7 @@ impl Spoken<'_> {
     }
 }
 
-/// The words that start in `frames`, in order.
+/// The words that start in `frames`, in the order of time.
 fn words_within<'a>(
     tokens: &'a [Token],
     frames: &Range<usize>,
@@ -122,7 +129,7 @@ fn words_within<'a>(
 ) -> Vec<Spoken<'a>> {
     let mut words = Vec::new();
     let mut first = tokens.partition_point(|token| token.frame < frames.start);
-    // Of a word that started before, the rest is no word.
+    // Skips the rest of a word that started before `frames`.
     while first > 0
         && first < tokens.len()
         && !vocabulary.splits(&tokens[first - 1], &tokens[first])
@@ -142,7 +149,10 @@ fn words_within<'a>(
     words
 }
 
-/// Pairs of words that match at nearly equal times, in order, as many and as near as can be.
+/// Aligns two rows of words: pairs of words that match at nearly equal times, in the order of time.
+///
+/// As in a longest common subsequence, no two pairs cross. A pair scores between 1 and 1 + [`TOLERANCE`], the
+/// more the nearer the two starts are, and the sum of the scores is the largest possible.
 fn align(
     left: &[Spoken],
     right: &[Spoken],
@@ -153,7 +163,7 @@ fn align(
         let apart = one.start().abs_diff(other.start());
         (apart <= TOLERANCE && matches(one, other)).then(|| 1 + TOLERANCE - apart)
     };
-    // best[l][r]: of the first l words and the first r.
+    // best[l][r] is the largest sum of scores of the first l words of the left and the first r of the right.
     let mut best = vec![vec![0; right.len() + 1]; left.len() + 1];
     for l in 0..left.len() {
         for r in 0..right.len() {
@@ -161,10 +171,12 @@ fn align(
             best[l + 1][r + 1] = paired.max(best[l][r + 1]).max(best[l + 1][r]);
         }
     }
+    // Follows the largest sums back from the ends of both rows.
     let mut pairs = Vec::new();
     let (mut l, mut r) = (left.len(), right.len());
     while l > 0 && r > 0 {
-        // Of equally good pairs the later: the first words of the right may be half ones.
+        // Of equally good pairs the later one is taken, because the first word of the right may be half a
+        // word.
         if score(l - 1, r - 1).is_some_and(|score| best[l][r] == best[l - 1][r - 1] + score) {
             (l, r) = (l - 1, r - 1);
             pairs.push((l, r));
@@ -178,8 +190,11 @@ fn align(
     pairs
 }
 
-/// How many words to keep of the left and how many to drop of the right where no two are one: as many
-/// are kept as one cut can keep, and the cut is near the overlap's middle.
+/// Finds a joint between words where no two words make a pair. Returns how many words of the left are kept,
+/// and how many of the right are dropped.
+///
+/// The joint is a frame: words that start before it come from the left, the others from the right. The frame
+/// that keeps most words is taken, and of several such frames the one nearest to the middle of the overlap.
 fn most_words(left: &[Spoken], right: &[Spoken], overlap: &Range<usize>) -> (usize, usize) {
     let middle = overlap.start.midpoint(overlap.end);
     let parted = |cut: usize| {
@@ -189,10 +204,12 @@ fn most_words(left: &[Spoken], right: &[Spoken], overlap: &Range<usize>) -> (usi
             right.partition_point(starts_before),
         )
     };
-    // Behind its last frame, too: a word may start there.
+    // The joint may also lie behind the last frame of the overlap, so that a word on that frame comes from
+    // the left.
     let cuts = (overlap.start..=overlap.end).map(|cut| (parted(cut), cut));
     let best = cuts.min_by_key(|&((n_left, n_right), cut)| {
         (n_right as isize - n_left as isize, cut.abs_diff(middle))
     });
+    // There is at least one cut, so the default is never used.
     best.map_or((left.len(), 0), |(parted, _)| parted)
 }

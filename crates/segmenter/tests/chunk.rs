@@ -8,7 +8,7 @@ use segmenter::{Chunk, ChunkRules, plan_chunks, split_chunk};
 /// Samples per encoder frame in these tests.
 const STRIDE: usize = 4;
 
-/// Rules for chunks of at most 16 frames, 10 of them wanted, with two frames of context.
+/// Rules for chunks of at most 16 frames, with a wanted length of 10 frames and two frames of context.
 fn rules() -> ChunkRules {
     ChunkRules {
         context_frames: 2,
@@ -24,7 +24,7 @@ fn of_length(max_frames: usize) -> ChunkRules {
     ChunkRules::of_length(not_0(STRIDE), not_0(max_frames))
 }
 
-/// Audio whose every encoder frame is as loud as a digit says: 5 dB a step, and 0 is silence.
+/// Audio with one digit for the loudness of each encoder frame: 0 is silence, and each step is 5 dB.
 fn audio(loudness: &str) -> Vec<f32> {
     let amplitude = |digit: u8| match digit - b'0' {
         0 => 0.0,
@@ -34,7 +34,8 @@ fn audio(loudness: &str) -> Vec<f32> {
     frames.flat_map(|x| [x, -x].repeat(STRIDE / 2)).collect()
 }
 
-/// Plans audio and prints what each chunk hears; `<` where it overlaps the chunk before.
+/// Plans audio and prints the loudness that each chunk searches, with `<` for an overlap with the chunk
+/// before.
 #[track_caller]
 fn check(loudness: &str, rules: &ChunkRules, expected: &str) {
     let print = |chunk: Chunk| {
@@ -49,7 +50,7 @@ fn check(loudness: &str, rules: &ChunkRules, expected: &str) {
     assert_eq!(parts.join("|"), expected);
 }
 
-/// Chunks that hear all audio in order, encode what they hear, and nothing too much.
+/// Checks that chunks search all audio in order, encode what they search, and are not too long.
 #[track_caller]
 fn check_plan(chunks: &[Chunk], n_samples: usize, rules: &ChunkRules) {
     let mut covered = 0;

@@ -1,4 +1,4 @@
-//! Tokens of chunks become those of the file: no word is lost at a seam, and none is there twice.
+//! Joining the tokens of chunks: no word is lost at a seam, and no word is there twice.
 
 use std::num::NonZeroUsize;
 
@@ -8,7 +8,7 @@ use segmenter::{Chunk, stitch};
 
 const STRIDE: NonZeroUsize = NonZeroUsize::new(4).expect("4 is not 0");
 
-/// Three words of one piece, and one that carries them on.
+/// Three pieces that begin a word, and one that continues it.
 fn vocabulary() -> Vocabulary {
     Vocabulary::new(["▁a", "▁b", "▁c", "d"].map(String::from).into()).expect("four pieces")
 }
@@ -22,7 +22,7 @@ fn token(id: TokenId, frame: usize) -> Token {
     }
 }
 
-/// A chunk that hears from one frame to another.
+/// A chunk that searches the frames from `start` to `end`.
 fn chunk(start: usize, end: usize, overlap: usize) -> Chunk {
     let samples = start * STRIDE.get()..end * STRIDE.get();
     Chunk {
@@ -32,7 +32,7 @@ fn chunk(start: usize, end: usize, overlap: usize) -> Chunk {
     }
 }
 
-/// Tokens written as `a@3 d@5`.
+/// Parses tokens that are written as `a@3 d@5`.
 fn parse(tokens: &str) -> Vec<Token> {
     let parse = |token_at: &str| {
         let (piece, frame) = token_at.split_once('@').expect("a piece and a frame");
@@ -108,7 +108,7 @@ fn equal_neighbours_are_told_apart_by_their_times() {
 
 #[test]
 fn a_word_that_is_cut_off_comes_from_the_chunk_that_heard_all_of_it() {
-    // "bd" is cut in two where the second chunk begins, "cd" where the first one ends.
+    // The start of the second chunk cuts "bd" in two, and the end of the first chunk cuts "cd" in two.
     check(
         "b@18 d@21 a@28 c@38",
         "c@21 a@28 c@38 d@41",
@@ -164,8 +164,8 @@ prop_compose! {
     }
 }
 
-/// What a chunk hears of the truth between two frames: each word up to a frame early or late, and of
-/// words that it hears half, whatever `damage` says.
+/// The tokens that a chunk finds of the truth between two frames. Each word is up to a frame early or late. A
+/// word that the chunk cuts in two has the tokens that `damage` says.
 fn view(
     truth: &Truth,
     start: usize,
@@ -176,7 +176,7 @@ fn view(
     let mut found: Vec<Token> = Vec::new();
     for (word, jitter) in truth.words.iter().zip(jitter.iter().cycle()) {
         let (first, last) = (word[0].frame, word[word.len() - 1].frame);
-        // A word sounds from its first token to a frame after its last.
+        // A word lasts from its first token to the frame after its last token.
         let is_whole = start < first && last + 2 < end;
         let is_outside = last + 2 <= start || first >= end;
         if is_whole {
@@ -195,7 +195,7 @@ proptest! {
         truth in truth(),
         lengths in prop::collection::vec(30..90usize, 1..6),
         jitters in prop::collection::vec(prop::collection::vec(0..3usize, 7), 6),
-        // Half a word at a chunk's start may be any piece, at its end only one that begins a word.
+        // Half a word at a chunk's start may be any piece. At its end it is a piece that begins a word.
         damages in prop::collection::vec(
             (prop::option::of(0..4u32), prop::option::of(0..3u32)), 6
         ),

@@ -1,4 +1,4 @@
-//! The search, on networks that answer by a script.
+//! Tests of the search, on networks that answer by a script.
 
 mod properties;
 mod rules;

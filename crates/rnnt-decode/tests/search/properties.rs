@@ -1,4 +1,4 @@
-//! The windowed search equals a naive one, whatever the window and the company.
+//! The search in windows equals a naive search, whatever the window and the other utterances are.
 
 use std::ops::Range;
 
@@ -57,7 +57,7 @@ proptest! {
         prop_assert_eq!(within.len(), voices.len());
         for (Hypothesis { tokens }, (voice, frames)) in within.iter().zip(voices.iter().zip(&frames)) {
             prop_assert!(tokens.iter().all(|token| frames.contains(&token.frame)));
-            // The same frames, counted from the part's first; a part ends with its utterance.
+            // A part ends with its utterance.
             let end = frames.end.min(voice.n_frames);
             let part = Voice {
                 first: voice.first + frames.start,
@@ -82,14 +82,14 @@ proptest! {
     }
 }
 
-/// A speaker who says chance tokens: the seed is the voice.
+/// An utterance of random tokens, which the seed decides.
 #[derive(Debug, Clone)]
 struct Voice {
     seed: u64,
-    /// Place of its first frame in what the seed says.
+    /// Index of the utterance's first frame among the frames of the seed.
     first: usize,
     n_frames: usize,
-    /// Tokens among 100 emissions.
+    /// Number of tokens in 100 emissions.
     rate: u64,
 }
 
@@ -103,13 +103,14 @@ fn speech(
         let Voice {
             seed, first, rate, ..
         } = voices[utterance];
-        // The count of all and the last few: a state out of step shows, and scripts stay quick.
+        // An emission depends on the number of tokens so far and on the last four, so that a wrong predictor
+        // state shows. All tokens would make the script slow.
         let recent = history.iter().rev().take(4);
         let n_said = history.len() as u64;
         let past = recent.fold(n_said, |past, &token| mix(past, token.into()));
         let chance = mix(mix(seed, (first + frame) as u64), past);
         let is_blank = chance % 100 >= rate;
-        // Three kinds of token, so that neighbours are often equal.
+        // Only three tokens, so that neighbours are often equal.
         let token = (chance / 100 % 3) as TokenId;
         Emission {
             token: if is_blank { BLANK } else { token },
@@ -124,7 +125,7 @@ fn speech(
     Scripted::new(head, n_frames, emit)
 }
 
-/// SplitMix64's finaliser (Steele et al. 2014) over a pair.
+/// A hash of two numbers, by the finaliser of SplitMix64 (Steele et al. 2014).
 fn mix(a: u64, b: u64) -> u64 {
     let mut z = a.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(b);
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -140,7 +141,7 @@ fn voices() -> impl Strategy<Value = Vec<Voice>> {
     prop::collection::vec(voice(), 0..7)
 }
 
-/// Voices, and the frames of each that are searched; some end after their utterance.
+/// Voices with the range of frames to search. Some ranges end after their utterance.
 fn parts() -> impl Strategy<Value = Vec<(Voice, Range<usize>)>> {
     let part = (voice(), 0..90usize, 0..90usize);
     let part = part.prop_map(|(voice, start, length)| (voice, start..start + length));

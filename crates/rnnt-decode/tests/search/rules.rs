@@ -1,4 +1,4 @@
-//! The rules of each head, on scripts short enough to follow by eye.
+//! The rules of each head, on scripts that are short enough to check by eye.
 
 use std::num::NonZeroU32;
 
@@ -6,14 +6,15 @@ use rnnt_decode::{Emission, Head, Lane, SearchRules, SearchStats, TokenId, Trans
 
 use crate::scripted::{BLANK, Scripted, fixed};
 
-/// Searches one utterance whose every frame holds the tokens of its script, one after the other,
-/// and then blank; gives `id@frame+duration` for each token found. `-` is a frame of blank alone.
+/// Searches one utterance. The script says for each frame the tokens that the network emits one after the
+/// other before it emits blank; `-` is a frame with blank alone. A found token is printed as
+/// `id@frame+duration`.
 #[track_caller]
 fn check(head: Head, script: &str, expected: &str) {
     let frames: Vec<Vec<Emission>> = script.split_whitespace().map(emissions_of_frame).collect();
     let n_frames = frames.len();
     for window in [1, 2, 3, 64] {
-        // How many tokens of this frame have been fed is known from the tokens before it.
+        // The tokens fed so far say how many tokens of this frame were emitted.
         let network = Scripted::new(head, vec![n_frames], |_, frame, history: &[TokenId]| {
             let before: usize = frames[..frame].iter().map(|tokens| tokens.len() - 1).sum();
             let at = if head == Head::Ctc {
@@ -33,7 +34,8 @@ fn check(head: Head, script: &str, expected: &str) {
     }
 }
 
-/// `3,4` are two tokens, `3:2` is one of duration 2, `-` is blank and `-:0` a blank of duration 0.
+/// Parses a frame of a script: `3,4` are two tokens, `3:2` is a token of duration 2, `-` is blank and `-:0`
+/// is blank of duration 0.
 fn emissions_of_frame(script: &str) -> Vec<Emission> {
     let mut emissions: Vec<_> = script
         .split(',')
@@ -133,7 +135,7 @@ fn a_ctc_token_is_as_likely_as_the_worst_frame_of_its_run() {
     );
 }
 
-/// A network that says the tokens 0 to 6 in turn and never blank.
+/// A network that emits the tokens 0 to 6 in turn and never blank.
 fn chatter(
     head: Head,
     n_frames: &[usize],
@@ -146,7 +148,7 @@ fn chatter(
     Scripted::new(head, n_frames.to_vec(), emit)
 }
 
-/// A network that only says blank.
+/// A network that emits only blank.
 fn silence(n_frames: &[usize]) -> Scripted<impl Fn(usize, usize, &[TokenId]) -> Emission + use<>> {
     let blank = Emission {
         token: BLANK,
@@ -232,13 +234,13 @@ fn stats_of_many_searches_add_up() {
     let mut stats = chatter(Head::Rnnt, &[2]).search(&fixed(4)).stats;
     stats += silence(&[8]).search(&fixed(4)).stats;
     assert_eq!(stats.score_calls_per_token(), Some(22.0 / 20.0));
-    // The last frames of an utterance are all that is left to score: 10 x 2 + 10 x 1 + 2 x 4.
+    // The last window of an utterance has only the frames that are left: 10 x 2 + 10 x 1 + 2 x 4.
     assert_eq!(stats.mean_window(), Some(38.0 / 22.0));
     assert_eq!(SearchStats::default().score_calls_per_token(), None);
     assert_eq!(SearchStats::default().mean_window(), None);
 }
 
-/// A network that writes no emissions, and says so or not.
+/// A network that writes no emissions. It returns an error, or it does not.
 struct Mute(Result<(), std::fmt::Error>);
 
 impl Transducer for Mute {

@@ -1,4 +1,4 @@
-//! A network that answers by a script, and holds its caller to the contract of the trait.
+//! A network that answers by a script, and asserts that its caller follows the contract of [`Transducer`].
 
 use std::collections::HashSet;
 use std::convert::Infallible;
@@ -10,10 +10,10 @@ use rnnt_decode::{
     search, search_within,
 };
 
-/// Blank of every script: the tokens are 0 to 6.
+/// The blank of every script. The tokens are 0 to 6.
 pub(crate) const BLANK: TokenId = 7;
 
-/// Emissions as a pure function of utterance, frame and the tokens fed so far.
+/// A network whose emissions are a pure function of the utterance, the frame and the tokens fed so far.
 pub(crate) struct Scripted<F> {
     head: Head,
     n_frames: Vec<usize>,
@@ -48,7 +48,7 @@ impl<F: Fn(usize, usize, &[TokenId]) -> Emission> Scripted<F> {
         searched
     }
 
-    /// One utterance frame by frame, the way the papers write it.
+    /// Searches one utterance frame by frame, as the papers describe the search.
     pub(crate) fn naive(&self, utterance: usize, max_tokens_per_frame: usize) -> Hypothesis {
         let emit = |frame, history: &[TokenId]| (self.emit)(utterance, frame, history);
         let n_frames = self.n_frames[utterance];
@@ -134,7 +134,7 @@ impl<F: Fn(usize, usize, &[TokenId]) -> Emission> Transducer for Scripted<F> {
                 if frame < self.n_frames[utterance] {
                     (self.emit)(utterance, frame, &self.histories[utterance])
                 } else {
-                    // Anything may stand past the end: a token that shows if it is taken.
+                    // A frame past the end may have any emission. This token shows if the search uses it.
                     Emission {
                         token: 0,
                         duration: 0,
@@ -158,7 +158,7 @@ impl<F: Fn(usize, usize, &[TokenId]) -> Emission> Transducer for Scripted<F> {
     }
 }
 
-/// The default rules with a window of always the same length.
+/// The default rules with a fixed window.
 pub(crate) fn fixed(window: usize) -> SearchRules {
     let window = NonZeroUsize::new(window).expect("tests ask for frames");
     SearchRules {

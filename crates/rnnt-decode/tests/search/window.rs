@@ -1,4 +1,4 @@
-//! What the adaptive window costs, against the best fixed one.
+//! Compares the cost of the adaptive window with that of the best fixed window.
 
 use std::num::NonZeroUsize;
 
@@ -6,8 +6,8 @@ use rnnt_decode::{Emission, Head, SearchRules, SearchStats, TokenId, Window};
 
 use crate::scripted::{BLANK, Scripted};
 
-/// Thirty seconds of talk in every lane, each its own: a token every one to five frames, and after
-/// one in ten a pause of up to four seconds.
+/// Thirty seconds of talk in every lane, different in each lane. A token comes every one to five frames, and
+/// one token in ten is followed by a pause of up to four seconds.
 fn talk(n_lanes: usize) -> Scripted<impl Fn(usize, usize, &[TokenId]) -> Emission> {
     let mut state = 1u64;
     let mut below = move |n: u64| {
@@ -66,7 +66,8 @@ fn check(n_lanes: usize, call_cost: u32, window: Window) {
         .map(|w| (cost(n_lanes, call_cost, Window::Fixed(w)), w));
     let (best, fixed) = fixed.min().expect("there are windows");
     let adaptive = cost(n_lanes, call_cost, window);
-    // A tenth: the window is a power of two, and follows the talk some calls late.
+    // One tenth is allowed, because the window is a power of two and follows the talk with a delay of some
+    // calls.
     assert!(
         adaptive * 10 <= best * 11,
         "{adaptive} against {best} with a window of {fixed}"

@@ -1,12 +1,12 @@
-//! How sure words are.
+//! The confidence of words.
 
 use crate::{clock, words_of};
 
-/// The first word's confidence with a vocabulary as large as the list of tokens.
+/// Checks the first word's confidence. The vocabulary is as large as the list of tokens.
 #[track_caller]
 fn check(tokens: &str, expected: Option<f32>) {
     let confidence = words_of(tokens, &clock(160_000))[0].confidence;
-    // Half a unit of the fourth digit: the log probabilities below have five.
+    // Half a unit of the fourth digit, because the log probabilities below have five digits.
     let close = |(a, b): (f32, f32)| (a - b).abs() < 5e-5;
     assert!(
         confidence
@@ -23,7 +23,7 @@ fn certainty_is_a_confidence_of_1() {
 
 #[test]
 fn a_guess_among_all_symbols_is_a_confidence_of_0() {
-    // ln(1/4): three pieces and blank.
+    // The log probability is ln(1/4), and the four symbols are three pieces and blank.
     check("▁a@1+1*-1.38629 b@2 c@3", Some(0.0));
 }
 
@@ -34,7 +34,7 @@ fn a_probability_below_a_guess_is_a_confidence_of_0() {
 
 #[test]
 fn a_word_is_as_sure_as_its_least_sure_token() {
-    // ln 0.9 and ln 0.7 among four symbols: (0.7 x 4 - 1) / 3.
+    // The probabilities are 0.9 and 0.7. With four symbols the confidence is (0.7 x 4 - 1) / 3.
     check("▁a@1+1*-0.10536 b@2+1*-0.35667 c@3+1*0", Some(0.6));
 }
 

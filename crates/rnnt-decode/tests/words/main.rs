@@ -1,4 +1,4 @@
-//! Tokens to words.
+//! Tests of the words that tokens make.
 
 mod confidence;
 mod marks;
@@ -9,7 +9,7 @@ mod times;
 
 use rnnt_decode::{FrameClock, Hypothesis, Token, TokenId, TokenTimes, Vocabulary, Word, words};
 
-/// Parakeet's clock over `n_samples` of audio.
+/// The clock of Parakeet for `n_samples` of audio.
 fn clock(n_samples: usize) -> FrameClock {
     FrameClock {
         stride: 1280,
@@ -18,12 +18,12 @@ fn clock(n_samples: usize) -> FrameClock {
     }
 }
 
-/// Words of tokens as the search found them; see [`words_by`].
+/// The words of tokens with [`TokenTimes::AsFound`]; see [`words_by`].
 fn words_of(tokens: &str, clock: &FrameClock) -> Vec<Word> {
     words_by(tokens, clock, TokenTimes::AsFound)
 }
 
-/// Words of tokens written `piece@frame`, `piece@frame+duration` or
+/// The words of tokens that are written as `piece@frame`, `piece@frame+duration` or
 /// `piece@frame+duration*log_prob`.
 fn words_by(tokens: &str, clock: &FrameClock, times: TokenTimes) -> Vec<Word> {
     let mut pieces: Vec<String> = Vec::new();

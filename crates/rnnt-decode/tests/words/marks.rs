@@ -1,10 +1,10 @@
-//! Punctuation: which word a mark belongs to, and when it sounds.
+//! Punctuation: the word to which a mark belongs, and the frames on which it sounds.
 
 use rnnt_decode::{Head, TokenTimes};
 
 use crate::{clock, words_by};
 
-/// Words of ten seconds of audio as `text@frame-end`.
+/// Checks the words of ten seconds of audio, which are written as `text@frame-end`.
 #[track_caller]
 fn check(times: TokenTimes, tokens: &str, expected: &str) {
     let frame = |seconds: f64| (seconds / 0.08).round();

@@ -1,11 +1,11 @@
-//! Words and their times are those of NeMo, on recorded tokens of every head.
+//! Words and times equal those of NeMo, on recorded tokens of every head.
 
 use rnnt_decode::{Hypothesis, Token, TokenId, TokenTimes, Vocabulary, words};
 use serde::Deserialize;
 
 use crate::clock;
 
-/// `tests/data/write_nemo_words.py` made these.
+/// `tests/data/write_nemo_words.py` wrote this file.
 const NEMO_WORDS: &str = include_str!("../data/nemo_words.jsonl");
 
 #[derive(Deserialize)]
@@ -14,11 +14,12 @@ struct Example {
     pieces: Vec<String>,
     frames: Vec<usize>,
     durations: Vec<u32>,
-    /// Text, first frame and end.
+    /// The text, the first frame and the end of each word.
     words: Vec<(String, usize, usize)>,
 }
 
-/// NeMo's words with what ours have beside: no space inside, no overlap with the next.
+/// NeMo's words, changed as this crate makes words: without spaces inside, and without overlap with the next
+/// word.
 fn cut(mut words: Vec<(String, usize, usize)>) -> Vec<(String, usize, usize)> {
     let mut limit = usize::MAX;
     for (text, start, end) in words.iter_mut().rev() {

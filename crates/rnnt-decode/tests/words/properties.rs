@@ -1,4 +1,4 @@
-//! What holds for the words of any tokens.
+//! Properties of the words of any tokens.
 
 use proptest::prelude::*;
 use rnnt_decode::{FrameClock, Hypothesis, Token, TokenId, TokenTimes, Vocabulary, text, words};
@@ -20,7 +20,7 @@ const PIECES: [&str; 10] = [
 ];
 
 prop_compose! {
-    /// A hypothesis over [`PIECES`] whose frames never go back.
+    /// A hypothesis of [`PIECES`] whose frames do not decrease.
     fn hypotheses()(
         steps in prop::collection::vec((0..PIECES.len(), 0..6usize, 0..6u32, -5f32..=0.0), 0..40)
     ) -> Hypothesis {

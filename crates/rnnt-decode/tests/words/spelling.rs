@@ -1,11 +1,11 @@
-//! The text of words is what SentencePiece writes, on recorded tokens of two tokenizers.
+//! The text of words equals the text of SentencePiece, on recorded tokens of two tokenizers.
 
 use rnnt_decode::{Hypothesis, Token, TokenId, TokenTimes, Vocabulary, text, words};
 use serde::Deserialize;
 
 use crate::clock;
 
-/// `tests/data/write_spellings.py` made these.
+/// `tests/data/write_spellings.py` wrote this file.
 const SPELLINGS: &str = include_str!("../data/spellings.jsonl");
 
 #[derive(Deserialize)]
@@ -14,7 +14,7 @@ struct Spelling {
     text: String,
 }
 
-/// A text without what words drop of it: repeated spaces, and those before closing marks.
+/// A text without the spaces that words drop: repeated spaces, and spaces before closing marks.
 pub(crate) fn in_words(text: &str) -> String {
     let mut words: Vec<String> = Vec::new();
     for word in text.split_whitespace() {

@@ -1,11 +1,11 @@
-//! The text of words and when they are said.
+//! The text and the times of words.
 
 use expect_test::{Expect, expect};
 use rnnt_decode::{FrameClock, Hypothesis, Token, TokenTimes, Vocabulary, text, words};
 
 use crate::{clock, words_of};
 
-/// Checks words in ten seconds of audio.
+/// Checks the words of ten seconds of audio.
 #[track_caller]
 fn check(tokens: &str, expect: Expect) {
     check_by(&clock(160_000), tokens, expect);

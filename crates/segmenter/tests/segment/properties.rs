@@ -1,4 +1,4 @@
-//! What holds for the segments of any words.
+//! Properties of the segments of any words.
 
 use proptest::prelude::*;
 use rnnt_decode::{Word, text};
@@ -7,7 +7,7 @@ use segmenter::{SegmentRules, segment};
 use crate::word;
 
 prop_compose! {
-    /// Words that do not overlap, some of them long, some of them equal, some that end sentences.
+    /// Words that do not overlap. Some are long, some are equal to others, and some end sentences.
     fn words()(
         steps in prop::collection::vec(
             (prop::sample::select(vec!["a", "an", "go.", "so?\""]), 0..14usize, 0..60usize),
@@ -54,7 +54,7 @@ proptest! {
         for segment in segment(&words, &SegmentRules::default()) {
             for pair in segment.words.windows(2) {
                 prop_assert!(!pair[0].text.contains(['.', '?']), "{segment:?}");
-                // Nine frames are 0.72 s, ten 0.80 s.
+                // Nine frames are 0.72 s and ten frames are 0.80 s, on both sides of the default pause.
                 prop_assert!(pair[1].start - pair[0].end < 0.79, "{segment:?}");
             }
             let is_short = segment.end - segment.start < 20.001;

@@ -1,4 +1,4 @@
-//! Rules one by one, on words written by hand.
+//! Each rule of segments by itself, on words that are written by hand.
 
 use expect_test::{Expect, expect};
 use rnnt_decode::Word;
@@ -6,7 +6,7 @@ use segmenter::{SegmentRules, SegmentRulesError, segment};
 
 use crate::word;
 
-/// Words written `so 0.0-0.4 | well 2.1-2.4`.
+/// Parses words that are written as `so 0.0-0.4 | well 2.1-2.4`.
 fn words_of(words: &str) -> Vec<Word> {
     let word_of = |spec: &str| {
         let (text, times) = spec.trim().split_once(' ').expect("a word and its times");
