@@ -140,7 +140,14 @@ fn sums<K: Kernel, V: F32x16, const N: usize>(
         let rest = array::from_fn(|r| &rest[r][..K::STEP]);
         add_step::<K, V, N>(tiles, rest, &mut sums);
     }
-    sums.map(|halves| halves.map(V::to_array))
+    // Loops instead of `map`: the compiler may call `map` as a function of its own, without these instructions.
+    let mut arrays = [[[0.0; TILE]; 2]; N];
+    for (arrays, sums) in arrays.iter_mut().zip(sums) {
+        for (array, sum) in arrays.iter_mut().zip(sums) {
+            *array = sum.to_array();
+        }
+    }
+    arrays
 }
 
 /// Lines between the weights that are multiplied and the weights that are prefetched: a page. The CPU's own
@@ -178,14 +185,16 @@ const BYTE: f32 = 1.0 / (1 << 24) as f32;
 /// Sums, times the outputs' scales where the kernel has such, plus the biases.
 #[inline(always)]
 fn scale_and_bias<K: Kernel>(sums: &[[f32; TILE]; 2], bias_scale: &BiasScale) -> [f32; PAIR] {
-    array::from_fn(|n| {
-        let (half, n) = (n / TILE, n % TILE);
-        let [bias, scale] = [half, 2 + half].map(|line| f32::from_bits(bias_scale[line].0[n]));
-        let sum = sums[half][n];
-        bias + if K::IS_SCALED {
-            sum * BYTE * scale
-        } else {
-            sum
+    let mut values = [0.0; PAIR];
+    for (half, values) in values.chunks_exact_mut(TILE).enumerate() {
+        let (bias, scale) = (&bias_scale[half].0, &bias_scale[2 + half].0);
+        for n in 0..TILE {
+            let mut value = sums[half][n];
+            if K::IS_SCALED {
+                value = value * BYTE * f32::from_bits(scale[n]);
+            }
+            values[n] = f32::from_bits(bias[n]) + value;
         }
-    })
+    }
+    values
 }
