@@ -1,5 +1,4 @@
-//! How fast recordings become samples: `cargo bench -p benches
-//! --no-default-features --bench audio`.
+//! Measures audio decoding: `cargo bench -p benches --no-default-features --bench audio`.
 
 use std::fs;
 use std::io::Cursor;
@@ -8,7 +7,7 @@ use std::path::Path;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use dalston_engine_sdk::audio::{AudioLimits, read};
 
-/// One of each of the shipped formats, by name in the folder of recordings of the tests.
+/// One recording of each supported format, by its path in the folder of the tests' recordings.
 const RECORDINGS: [&str; 9] = [
     "speech/jfk.wav",
     "speech/jfk.mp3",
@@ -21,7 +20,7 @@ const RECORDINGS: [&str; 9] = [
     "audio/no_tag_128k.mp3",
 ];
 
-/// From bytes in memory to samples; elements are samples at 16 kHz.
+/// Decodes bytes in memory to samples. An element is a sample at 16 kHz.
 fn bench_decoding(criterion: &mut Criterion) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data");
     let mut group = criterion.benchmark_group("read");

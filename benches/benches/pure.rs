@@ -1,5 +1,5 @@
-//! What the search, the words, and the cutting and joining of long audio take: `cargo bench -p benches
-//! --no-default-features --bench pure`.
+//! Measures the search, the making of words, and the cutting and joining of long audio: `cargo bench -p
+//! benches --no-default-features --bench pure`.
 
 use benches::pure_work;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};

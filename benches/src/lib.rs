@@ -1,4 +1,4 @@
-//! What the programs and benchmarks here share.
+//! The work that is measured, and what the programs and benchmarks of this package share.
 
 #![forbid(unsafe_code)]
 
@@ -10,17 +10,18 @@ mod search;
 #[cfg(feature = "engine")]
 pub use model::{ModelArguments, seconds};
 
-/// Work of the pure-Rust parts that is the same each time.
+/// Work of the pure-Rust crates that is the same each time.
 pub struct Work {
-    /// What is done, and to what.
+    /// The work's name, in reports and for `cargo xtask instructions`.
     pub name: &'static str,
-    /// How many frames, tokens or seconds of audio it is done to.
+    /// Number of frames, tokens or seconds of audio that one run handles.
     pub n_items: usize,
-    /// Makes what does it once.
+    /// Prepares the work's input and returns a function that does the work once.
     pub prepare: fn() -> Box<dyn FnMut()>,
 }
 
-/// All of it: the search of a batch, the words of a chunk, and the cutting and joining of ten minutes.
+/// All work: the search of a batch, the words of a chunk, and the cutting and joining of ten minutes of
+/// audio.
 pub fn pure_work() -> impl Iterator<Item = &'static Work> {
     search::WORK.iter().chain(&seams::WORK)
 }

@@ -1,4 +1,4 @@
-//! The model that is measured, and how times are printed.
+//! Loads the model that is measured, and rounds times for printing.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use parakeet_model::{ComputeType, Device, Error, ParakeetModel, set_threads};
 
-/// Which model is measured, and on what.
+/// Which model is measured, and on which device.
 #[derive(Debug, Args)]
 pub struct ModelArguments {
     /// A bundle's folder.
@@ -25,7 +25,7 @@ pub struct ModelArguments {
 }
 
 impl ModelArguments {
-    /// Loads it.
+    /// Loads the model.
     ///
     /// # Errors
     ///
@@ -36,7 +36,7 @@ impl ModelArguments {
     }
 }
 
-/// A time as it is printed: seconds with four decimals.
+/// A time in seconds, rounded to four decimals.
 pub fn seconds(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e4).round() / 1e4
 }

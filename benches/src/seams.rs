@@ -1,4 +1,4 @@
-//! Cutting and joining of long audio, and its segments.
+//! Work of `segmenter`: the cutting and joining of long audio, and its segments.
 
 use std::hint::black_box;
 use std::num::NonZeroUsize;
@@ -12,7 +12,7 @@ use crate::Work;
 const RATE: usize = 16_000;
 /// Samples from one encoder frame to the next.
 const STRIDE: NonZeroUsize = NonZeroUsize::new(1280).expect("1280 is not 0");
-/// Length of the recording.
+/// Length of the recording in seconds.
 const N_SECONDS: usize = 600;
 
 /// Work on ten minutes of audio: planning its chunks, joining a copy of their tokens, and making segments.
@@ -56,7 +56,8 @@ fn prepare_segment() -> Box<dyn FnMut()> {
     })
 }
 
-/// Noise with a pause of half a second in every seven, and a silence that is skipped in every minute.
+/// Noise with a pause of half a second every seven seconds, and ten seconds of silence, which are skipped, in
+/// every minute.
 fn audio() -> Vec<f32> {
     let sample = |n: usize| {
         let level = match n / (RATE / 2) {
@@ -70,8 +71,8 @@ fn audio() -> Vec<f32> {
     minute.repeat(N_SECONDS / 60)
 }
 
-/// Chunks of 25 s, joined by hard cuts with two seconds of overlap, and a token on every third frame; all on
-/// the encoder's grid.
+/// Chunks of 25 s, joined by hard cuts with two seconds of overlap, and a token on every third frame. All
+/// chunks begin on the encoder's grid.
 fn searched_chunks() -> Vec<(Chunk, Vec<Token>)> {
     let (length, overlap) = (312 * STRIDE.get(), 25 * STRIDE.get());
     let n_samples = N_SECONDS * RATE;
@@ -100,7 +101,7 @@ fn searched_chunks() -> Vec<(Chunk, Vec<Token>)> {
     (0..n_samples).step_by(length).map(chunk).collect()
 }
 
-/// Three words a second, every tenth the last of a sentence.
+/// Three words a second. Every tenth word ends a sentence.
 fn words() -> Vec<Word> {
     let word = |n: usize| Word {
         text: if n % 10 == 9 { "end." } else { "word" }.to_owned(),

@@ -1,5 +1,6 @@
-//! The search and the words, beside a network that answers by arithmetic: a call of a true joint takes a
-//! millisecond on a CPU, this one nothing, so what is left is the walk.
+//! Work of `rnnt-decode`: the search and the words. The network answers by arithmetic. A call of a real joint
+//! takes about a millisecond on a CPU, while this network takes next to nothing, so the search itself is
+//! measured.
 
 use std::convert::Infallible;
 use std::hint::black_box;
@@ -11,14 +12,14 @@ use rnnt_decode::{
 
 use crate::Work;
 
-/// A full batch of chunks of 30 s.
+/// A full batch of chunks of 30 s: lanes, and frames of each lane.
 const N_LANES: usize = 16;
 const N_FRAMES: usize = 375;
-/// Frames from one token to the next: running English.
+/// Frames from one token to the next in running English.
 const TOKEN_EVERY: usize = 3;
 const BLANK: TokenId = 1024;
 
-/// A search with each head, and the words of what one lane found.
+/// A search with each head, and the words of one lane's hypothesis.
 pub(crate) static WORK: [Work; 4] = [
     Work {
         name: "search RNNT",
@@ -68,7 +69,7 @@ fn hypotheses(head: Head) -> Vec<Hypothesis> {
     searched.hypotheses
 }
 
-/// Every utterance says a token on every third frame.
+/// A network that emits a token on every third frame of every utterance.
 struct Metronome {
     head: Head,
     n_frames: Vec<usize>,

@@ -1,4 +1,5 @@
-//! The engine as `cargo xtask bench` runs it beside its peers: loaded once, told by line what to hear.
+//! The engine as `cargo xtask bench` compares it with other engines: it loads its model once and reads the
+//! files to transcribe line by line.
 
 use std::io::{self, BufRead as _, Write as _};
 use std::num::NonZeroUsize;

@@ -1,4 +1,4 @@
-//! Does work of the pure-Rust parts, for callgrind to count its instructions: see `cargo xtask
+//! Does work of the pure-Rust crates so that callgrind can count its instructions; see `cargo xtask
 //! instructions`.
 
 use std::env;
@@ -6,7 +6,7 @@ use std::env;
 use anyhow::{Context as _, Result};
 use benches::pure_work;
 
-/// Takes what to do and how many times; with no arguments, prints what there is.
+/// Takes the name of the work and the number of runs. Without arguments it prints the names of all work.
 fn main() -> Result<()> {
     let mut arguments = env::args().skip(1);
     let Some(name) = arguments.next() else {

@@ -1,4 +1,4 @@
-//! How fast a bundle turns samples in memory into words, batch by batch, and where the time goes.
+//! Measures how fast a bundle turns samples in memory into words, and how much time each part takes.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
