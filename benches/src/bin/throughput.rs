@@ -60,7 +60,7 @@ fn main() -> Result<()> {
     for case in arguments.cases() {
         let count = case.batch.get() * arguments.batches;
         let utterances = cut(&speech, arguments.seconds, case.spread, count)?;
-        // The first one also fills the allocators.
+        // The first run is not measured: it also fills the allocators.
         run(&model, &utterances, case)?;
         model.device_memory();
         let mut runs = Vec::new();
@@ -74,12 +74,12 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// What one line is about.
+/// The sizes of one measurement, which is one line of the report.
 #[derive(Clone, Copy)]
 struct Case {
     /// Utterances in an encoder batch.
     batch: NonZeroUsize,
-    /// Utterances searched together.
+    /// Utterances in a search batch.
     lanes: NonZeroUsize,
     spread: f64,
 }
@@ -96,7 +96,7 @@ impl Arguments {
     }
 }
 
-/// Utterances of speech, each from another place, the longest first, as a worker sorts them.
+/// Cuts utterances from speech, each at a different place. The longest come first, as in a worker.
 fn cut(speech: &[f32], seconds: f64, spread: f64, count: usize) -> Result<Vec<&[f32]>> {
     let longest = (seconds * f64::from(SAMPLE_RATE_HZ)) as usize;
     ensure!(
@@ -107,18 +107,18 @@ fn cut(speech: &[f32], seconds: f64, spread: f64, count: usize) -> Result<Vec<&[
     let utterance = |index: usize| {
         let share = spread * index as f64 / count as f64;
         let length = ((1.0 - share) * longest as f64) as usize;
-        // A step that shares no factor with most lengths.
+        // A prime step, which shares no factor with most lengths, so that places hardly repeat.
         let start = index * 104_729 % (speech.len() - longest);
         &speech[start..start + length]
     };
     Ok((0..count).map(utterance).collect())
 }
 
-/// What one run took.
+/// The times and counts of one run.
 #[derive(Default)]
 struct Run {
     wall: Duration,
-    /// On a GPU beside the search.
+    /// On a GPU this time overlaps with that of the search.
     encode: Duration,
     search: Duration,
     words: Duration,
@@ -134,7 +134,7 @@ fn run(
 ) -> Result<Run, parakeet_model::Error> {
     let begun = Instant::now();
     let mut run = Run::default();
-    // As a worker does: on a GPU the next ones are encoded while these are searched.
+    // As in a worker, a GPU encodes the next utterances while these utterances are searched.
     let mut groups = utterances.chunks(case.lanes.get()).peekable();
     let mut ahead = None;
     while let Some(now) = groups.next() {
