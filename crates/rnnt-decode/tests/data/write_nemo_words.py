@@ -1,8 +1,8 @@
 """Writes nemo_words.jsonl: tokens with their frames, and the words and times NeMo makes of them.
 
-Runs in the NeMo environment (NeMo 2.7.3, sentencepiece 0.2.3). Tokens come from sentences, and from
-a hat; frames are drawn as each head could give them, for CTC as a path of symbols, so that NeMo
-finds its own offsets:
+Runs in the NeMo environment (NeMo 2.7.3, sentencepiece 0.2.3). Some tokens are those of sentences,
+the others are random. Frames are random, too, as each head could give them. For CTC they are a path
+of symbols, so that NeMo finds its own offsets:
 
     python write_nemo_words.py
 """
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 class Tokenizer:
-    """What NeMo's decoding asks of a tokenizer; a byte-pair one of these lines."""
+    """A byte-pair tokenizer of some lines, with the methods that NeMo's decoding calls."""
 
     def __init__(self, lines: list[str]) -> None:
         self.lines = lines
@@ -86,9 +86,9 @@ class Tokenizer:
 def examples(tokenizer: Tokenizer, generator: random.Random) -> Iterator[list[int]]:
     """Tokens of the sentences that the tokenizer was made of, and any tokens in a row.
 
-    Left out is what NeMo joins to the word before it and we do not: a word that begins with a mark
-    which closes nothing (a bracket, an apostrophe); and what it calls a word though it has no text,
-    a bare space mark.
+    Two kinds of tokens are left out, because NeMo makes other words of them than this project. NeMo
+    joins a word that begins with a mark which closes nothing (a bracket, an apostrophe) to the word
+    before it. NeMo also makes a word without text of a bare space mark.
     """
     for sentence in tokenizer.lines:
         tokens = tokenizer.tokenizer.encode(sentence)
@@ -137,7 +137,7 @@ def rnnt_words(
 def tdt_words(
     tokenizer: Tokenizer, tokens: list[int], frames: list[int], durations: list[int]
 ) -> list[tuple[str, int, int]]:
-    """NeMo's words of a TDT, for which it puts two other methods in place."""
+    """NeMo's words of a TDT, for which NeMo replaces two methods."""
     decoding = without_network(RNNTBPEDecoding, tokenizer)
     decoding._compute_offsets = RNNTBPEDecoding._compute_offsets_tdt
     decoding._refine_timestamps = RNNTBPEDecoding._refine_timestamps_tdt
@@ -165,13 +165,13 @@ def ctc_words(
     hypothesis = Hypothesis(score=0.0, y_sequence=path, timestamp=said)
     decoding = without_network(CTCBPEDecoding, tokenizer)
     decoding.decode_hypothesis([hypothesis], fold_consecutive=True)
-    # NeMo's step between, for confidence, takes the third of three lists away.
+    # NeMo's function for confidence, which runs in between, removes the third of three lists.
     hypothesis.text = hypothesis.text[:2]
     return listed(decoding.compute_ctc_timestamps(hypothesis).timestamp["word"])
 
 
 def without_network(kind: type, tokenizer: Tokenizer) -> Any:
-    """A decoding with NeMo's defaults, which makes words but searches nothing."""
+    """NeMo's decoding with its defaults: it makes words, and has no network to search."""
     decoding = object.__new__(kind)
     decoding.__dict__.update(
         tokenizer=tokenizer,

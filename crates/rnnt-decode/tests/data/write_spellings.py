@@ -1,8 +1,8 @@
 """Writes spellings.jsonl: tokens of two tokenizers, and what SentencePiece writes for them.
 
 Needs sentencepiece 0.2.3 and Babel 2.18.0. Babel holds the names that Unicode's CLDR (licence
-Unicode-3.0) gives countries, languages and currencies in every language parakeet-tdt-0.6b-v3 hears;
-the sentences are made of them here. The same versions write the same file:
+Unicode-3.0) gives countries, languages and currencies in every language of parakeet-tdt-0.6b-v3.
+This script makes sentences of these names. The same versions write the same file:
 
     python write_spellings.py
 """
@@ -36,7 +36,7 @@ JOINTS = [
     " «",
     "» ",
 ]
-# What no tokenizer below knows as a whole.
+# Texts with characters that the tokenizers below do not know.
 STRANGE = [
     "😀",
     "naïve ☕ 日本語",
@@ -97,7 +97,7 @@ def sentences(generator: random.Random, n: int) -> Iterator[str]:
 
 
 def all_names(locale: Locale) -> list[str]:
-    """What a language calls countries, languages and currencies."""
+    """The names that a language gives countries, languages and currencies."""
     tables = (locale.territories, locale.languages, locale.currencies)
     return sorted({name for table in tables for name in table.values()})
 
@@ -119,7 +119,7 @@ def train(lines: list[str], **options: object) -> sentencepiece.SentencePiecePro
 def examples(
     tokenizer: sentencepiece.SentencePieceProcessor, generator: random.Random
 ) -> Iterator[list[int]]:
-    """Tokens of sentences, of strange text, and of no text at all: any tokens in a row."""
+    """Tokens of sentences, of texts with unknown characters, and random tokens."""
     for sentence in sentences(generator, N_EXAMPLES):
         yield tokenizer.encode(sentence)
     for text in STRANGE:
