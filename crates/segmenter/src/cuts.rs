@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::ChunkRules;
+use crate::chunk_rules::ChunkRules;
 use crate::loudness::Place;
 
 /// Cost of a cut outside of a pause, in addition to its loudness. It equals the cost of the length of an

@@ -32,11 +32,13 @@
 #![forbid(unsafe_code)]
 
 mod chunk;
+mod chunk_rules;
 mod cuts;
 mod loudness;
 mod segment;
 mod stitch;
 
-pub use chunk::{Chunk, ChunkRules, plan_chunks, split_chunk};
+pub use chunk::{Chunk, plan_chunks, split_chunk};
+pub use chunk_rules::ChunkRules;
 pub use segment::{Segment, SegmentRules, SegmentRulesError, segment};
 pub use stitch::stitch;

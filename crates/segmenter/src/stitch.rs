@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use rnnt_decode::{Token, Vocabulary};
 
-use crate::Chunk;
+use crate::chunk::Chunk;
 
 /// Most encoder frames between the starts that two chunks give the same word: 0.4 s for Parakeet. The tiny
 /// model starts no word more than 0.36 s from the truth.
