@@ -31,9 +31,9 @@ pub struct Layer {
     pub n_out: usize,
 }
 
-/// Packed weights are, in this order: for each pair of column tiles (32 outputs, the last ones filled up with
-/// zeros), for each step along the inner dimension, the two tiles of the step; then for each pair of column
-/// tiles its [`BiasScale`].
+/// Packed weights begin with the tiles: for each pair of column tiles (32 outputs, of which the last ones are
+/// filled up with zeros), for each step along the inner dimension, the two tiles of the step. The biases and
+/// scales of each pair of column tiles follow.
 impl Layer {
     /// Number of lines that [`Layer::pack`] fills.
     pub fn n_lines(self) -> usize {

@@ -11,12 +11,12 @@ pub struct ChunkRules {
     pub max_frames: NonZeroUsize,
     /// Length of a chunk in audio that has pauses everywhere.
     pub wanted_frames: NonZeroUsize,
-    /// Frames that are encoded, but not searched, on each side of a chunk. [`plan_chunks`] takes at most
-    /// an eighth of [`ChunkRules::max_frames`].
+    /// Frames that are encoded, but not searched, on each side of a chunk. [`crate::plan_chunks`] takes at
+    /// most an eighth of [`ChunkRules::max_frames`].
     pub context_frames: usize,
     /// Shortest pause in which a cut has no overlap.
     pub pause_frames: usize,
-    /// Frames that both chunks of a hard cut search. [`plan_chunks`] takes at most a quarter of
+    /// Frames that both chunks of a hard cut search. [`crate::plan_chunks`] takes at most a quarter of
     /// [`ChunkRules::max_frames`].
     pub overlap_frames: usize,
     /// Shortest silence whose middle is skipped: neither encoded nor searched. `None` skips nothing.
