@@ -197,7 +197,8 @@ impl<T: Number> Gemm<'_, T> {
         let n_steps = (self.layer.n_steps() - first_step).min(K::KC);
         if i >= pairs.len() || start >= n_steps * n_step_lines {
             // There is no next pair, or all of it was fetched. The micro-kernel prefetches at every step, so
-            // it is given one address for all steps: a line that is soon cached costs the hints nothing more.
+            // it gets the first line of the weights for all steps. A hint for a line that is already cached
+            // does nothing.
             return Prefetch {
                 at: self.lines.as_ptr().cast(),
                 stride: 0,

@@ -140,7 +140,8 @@ fn sums<K: Kernel, V: F32x16, const N: usize>(
         let rest = array::from_fn(|r| &rest[r][..K::STEP]);
         add_step::<K, V, N>(tiles, rest, &mut sums);
     }
-    // Loops instead of `map`: the compiler may call `map` as a function of its own, without these instructions.
+    // Loops instead of `map`: the compiler may call `map` as a function of its own, without these
+    // instructions.
     let mut arrays = [[[0.0; TILE]; 2]; N];
     for (arrays, sums) in arrays.iter_mut().zip(sums) {
         for (array, sum) in arrays.iter_mut().zip(sums) {
