@@ -1,11 +1,12 @@
-"""Makes a random transducer say about as many tokens as speech has, whatever the compute type.
+"""Makes a random transducer emit about as many tokens as speech has, in every compute type.
 
-What a random head says hangs on the last bit, and once it has said something it says it on every
-frame: a benchmark would measure that. This one alternates. A direction in the encoder's output says
-of every frame whether it is high, low or neither, and pieces are of two groups: a high frame says
-one of the first group unless the last token was of it, a low frame one of the second. The predictor
-remembers the group in two units of its state. Which piece of the group it is, the other units
-decide, which stay random.
+The emissions of a random head depend on the last bit of its scores, and a random head that has
+emitted a token emits that token on every frame. A benchmark of such a head measures these
+accidents. The weights written here make the head alternate instead. One direction in the encoder's
+output classifies every frame as high, low or neither. The pieces form two groups. A high frame
+emits a piece of the first group unless the last token was of that group; a low frame does the same
+with the second group. Two units of the predictor's state hold the group of the last token. The
+other units stay random and choose the piece within the group.
 """
 
 import torch
@@ -13,27 +14,28 @@ from torch import Tensor
 
 from exporter.transducer import Predictor, TransducerHead
 
-# About what read English has of a BPE of 1024 pieces.
+# About the rate of read English in a BPE of 1024 pieces.
 TOKENS_PER_S = 3.0
 FRAMES_PER_S = 12.5
-# How far above silent tokens blank lies, in nats, and what a frame adds to due tokens for each
-# deviation.
+# BLANK: how far blank lies above tokens that are not due, in nats. DRIVE: what a frame adds to the
+# score of due tokens for each standard deviation of its height.
 BLANK = 12.0
 DRIVE = 40.0
-# More than any frame can drive.
+# More than any frame adds, so that a group never follows itself.
 INHIBITION = 100.0
-# Biases of the gates i, f, g, o: everything new comes in, nothing old is kept, everything goes out.
+# Biases of the gates i, f, g, o. Input and output gates are open and the forget gate is closed, so
+# that the state holds the last token alone.
 GATES = (10.0, -10.0, 0.0, 10.0)
-# What a remembered group puts on the candidate gate.
+# What the embedding of a group adds to the candidate gate.
 RECALL = 4.0
 
 
 def make_alternate(head: TransducerHead, encoded: Tensor) -> None:
-    """Changes the head's weights in place, so that it says `TOKENS_PER_S` of frames (N, T', D)."""
+    """Changes the head's weights in place: it then emits `TOKENS_PER_S` on frames (N, T', D)."""
     direction = fastest_direction(encoded)
     heights = encoded @ direction
     deviation, mean = torch.std_mean(heights)
-    # A TDT's durations skip about every other frame.
+    # A TDT's durations skip about every other frame, so the search scores half of the frames.
     stride = 2 if head.predicts_durations else 1
     seen = ((heights - mean) / deviation)[:, ::stride].tolist()
     threshold = find_threshold(seen, TOKENS_PER_S / FRAMES_PER_S * stride)
@@ -53,13 +55,13 @@ def make_alternate(head: TransducerHead, encoded: Tensor) -> None:
 
 
 def fastest_direction(encoded: Tensor) -> Tensor:
-    """The direction in which frames (N, T', D) differ most from one to the next."""
+    """Returns the unit vector (D) along which successive frames (N, T', D) differ most."""
     steps = encoded.diff(dim=1).flatten(0, 1)
     return torch.linalg.svd(steps, full_matrices=False).Vh[0]
 
 
 def find_threshold(utterances: list[list[float]], rate: float) -> float:
-    """How far from the mean a frame is high or low, for so many tokens a frame."""
+    """Returns the height, in deviations, beyond which a frame emits, for `rate` tokens a frame."""
     n_frames = sum(map(len, utterances))
     low, high = 0.0, 4.0
     for _ in range(30):
@@ -73,7 +75,7 @@ def find_threshold(utterances: list[list[float]], rate: float) -> float:
 
 
 def n_alternations(heights: list[float], threshold: float) -> int:
-    """How often a height passes the threshold on the other side than the last that did."""
+    """Counts the heights that pass the threshold on the side opposite to the last such height."""
     n, last = 0, 0
     for height in heights:
         side = (height > threshold) - (height < -threshold)
@@ -83,11 +85,11 @@ def n_alternations(heights: list[float], threshold: float) -> int:
 
 
 def remember_groups(predictor: Predictor, blank: int) -> None:
-    """Has the first two units of the state say which group the last token was of."""
+    """Changes the weights so that the first two units of the state name the last token's group."""
     width = predictor.width
     for group in range(2):
         rows = [group + gate * width for gate in range(4)]
-        # The last row is blank's, with which a search starts: it is of no group.
+        # The last row is blank's, which starts a search and belongs to no group.
         predictor.first_gates[:, rows] = torch.tensor(GATES)
         predictor.first_gates[group:blank:2, rows[2]] = RECALL
         predictor.first_state.weight[rows] = 0.0

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class FrontEnd:
-    """How audio becomes log-mel: lengths in samples, see `frontend.LogMel`."""
+    """The sizes of the log-mel front end, lengths in samples; see `frontend.LogMel`."""
 
     sample_rate_hz: int = 16000
     n_mels: int = 80
@@ -13,13 +13,13 @@ class FrontEnd:
     window_samples: int = 400
     hop_samples: int = 160
     preemphasis: float = 0.97
-    # 2^-24. Another guard shifts silence by whole nats.
+    # NeMo's 2^-24. Another guard shifts the features of silence by whole nats.
     log_guard: float = 2.0**-24
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """A FastConformer: `n_layers` blocks of `width`, after a convolutional subsampling."""
+    """The sizes of a FastConformer: subsampling, then `n_layers` layers of `width`."""
 
     n_layers: int
     width: int
@@ -36,7 +36,7 @@ class Encoder:
 
 @dataclass(frozen=True)
 class Predictor:
-    """The label network: an embedding and `n_layers` of LSTM, all of `width`."""
+    """The sizes of the prediction network: an embedding and `n_layers` of LSTM, all of `width`."""
 
     n_layers: int
     width: int
@@ -47,8 +47,8 @@ class Architecture:
     """Everything that shapes a bundle's archive.
 
     `head` is rnnt, tdt or ctc. `vocabulary_size` counts no blank; blank's id is `vocabulary_size`.
-    `durations` are the frames that a TDT symbol can last, in the order of its outputs, else empty.
-    CTC has no `predictor` and no joint: its width is 0.
+    `durations` are the frames that a TDT symbol can last, in the order of the joint's outputs; RNNT
+    and CTC have none. CTC has no `predictor` and no joint: `joint_width` is 0.
     """
 
     head: str

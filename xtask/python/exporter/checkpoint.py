@@ -1,7 +1,7 @@
 """Reads a .nemo checkpoint: a tar of a YAML config, a state dict and a SentencePiece tokenizer.
 
-Nothing in the file is executed: YAML is read by the safe loader and tensors without pickle's
-objects.
+Nothing in the file is executed: the safe loader reads the YAML, and torch reads the tensors with
+`weights_only`, which refuses pickled objects.
 """
 
 import pickle
@@ -24,7 +24,7 @@ WEIGHTS = "model_weights.ckpt"
 
 @dataclass
 class Checkpoint:
-    """What an export needs of a checkpoint. `pieces` are the tokenizer's, in the order of ids."""
+    """The parts of a checkpoint that an export needs; `pieces` are in the order of their ids."""
 
     sizes: Architecture
     weights: CheckpointWeights
@@ -32,9 +32,10 @@ class Checkpoint:
 
 
 def read_checkpoint(path: Path, scratch: Path, head: str | None = None) -> Checkpoint:
-    """Reads the checkpoint; its weights are unpacked into `scratch`, to be mapped and not copied.
+    """Reads the checkpoint, and unpacks its weights into the folder `scratch`.
 
-    `head` picks one of a hybrid checkpoint's, whose transducer is taken otherwise.
+    The tensors are mapped from the unpacked file, so a large checkpoint is not copied into memory.
+    `head` picks a head of a hybrid checkpoint; None takes its transducer.
     Raises `ExportError` for everything that can be wrong with the file.
     """
     try:
@@ -58,7 +59,7 @@ def read_checkpoint(path: Path, scratch: Path, head: str | None = None) -> Check
 
 
 def read_config(content: bytes, path: Path) -> dict:
-    """The config as plain mappings, lists and scalars."""
+    """Returns the config as plain mappings, lists and scalars."""
     try:
         config = yaml.safe_load(content)
     except yaml.YAMLError as error:
@@ -70,7 +71,7 @@ def read_config(content: bytes, path: Path) -> dict:
 
 
 def tokenizer_file(config: dict, path: Path) -> str:
-    """The name of the SentencePiece model inside the checkpoint."""
+    """Returns the name of the SentencePiece model inside the checkpoint."""
     tokenizer = config.get("tokenizer")
     if not isinstance(tokenizer, dict) or tokenizer.get("type") != "bpe":
         raise ExportError(f"{path.name}: tokenizer.type is not bpe in {CONFIG}")
@@ -81,7 +82,7 @@ def tokenizer_file(config: dict, path: Path) -> str:
 
 
 def read_pieces(content: bytes, path: Path) -> list[str]:
-    """The tokenizer's pieces in the order of their ids."""
+    """Returns the tokenizer's pieces in the order of their ids."""
     processor = sentencepiece.SentencePieceProcessor()
     try:
         processor.LoadFromSerializedProto(content)
@@ -91,7 +92,7 @@ def read_pieces(content: bytes, path: Path) -> list[str]:
 
 
 def read_tensors(weights: Path, path: Path) -> dict[str, torch.Tensor]:
-    """The state dict, mapped from the file."""
+    """Returns the state dict; its tensors are mapped from the file."""
     try:
         tensors = torch.load(weights, map_location="cpu", weights_only=True, mmap=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
@@ -100,12 +101,12 @@ def read_tensors(weights: Path, path: Path) -> dict[str, torch.Tensor]:
         ) from error
     if not isinstance(tensors, dict) or not all(torch.is_tensor(t) for t in tensors.values()):
         raise ExportError(f"{path.name}: {WEIGHTS} holds something besides tensors")
-    # NeMo leaves a dropout of 0 out of this sequence, and what follows moves up one place.
+    # Where dropout is 0, NeMo's joint has no dropout layer, and its last linear has index 1, not 2.
     return {name.replace("joint_net.1.", "joint_net.2."): t for name, t in tensors.items()}
 
 
 def tensors_of_head(tensors: dict[str, torch.Tensor], head: str) -> dict[str, torch.Tensor]:
-    """A hybrid checkpoint's tensors without its other head's, under the names of a plain one."""
+    """Returns a hybrid checkpoint's tensors of one head, named as in a checkpoint of that head."""
     other = ("decoder.", "joint.") if head == "ctc" else ("ctc_decoder.",)
     return {
         name.removeprefix("ctc_"): tensor
@@ -115,7 +116,7 @@ def tensors_of_head(tensors: dict[str, torch.Tensor], head: str) -> dict[str, to
 
 
 def find(members: dict[str, tarfile.TarInfo], name: str, path: Path) -> tarfile.TarInfo:
-    """The member of this name, which must be a plain file."""
+    """Returns the member of this name, which must be a plain file."""
     member = members.get(name)
     if member is None or not member.isfile():
         raise ExportError(f"{path.name} holds no {name}: it is not a whole .nemo checkpoint")
@@ -123,7 +124,7 @@ def find(members: dict[str, tarfile.TarInfo], name: str, path: Path) -> tarfile.
 
 
 def extract(tar: tarfile.TarFile, members: dict, name: str, path: Path) -> bytes:
-    """The content of a small member."""
+    """Returns the content of a small member."""
     file = tar.extractfile(find(members, name, path))
     assert file is not None, "a plain file can be opened"
     with file:
@@ -131,7 +132,7 @@ def extract(tar: tarfile.TarFile, members: dict, name: str, path: Path) -> bytes
 
 
 def copy_member(tar: tarfile.TarFile, members: dict, name: str, path: Path, to: Path) -> None:
-    """Unpacks a large member."""
+    """Unpacks a large member block by block."""
     source = tar.extractfile(find(members, name, path))
     assert source is not None, "a plain file can be opened"
     with source, to.open("wb") as file:

@@ -1,4 +1,4 @@
-"""A section of a config that remembers which of its keys were looked at, and refuses the rest."""
+"""A section of a config that records which of its keys were read, and refuses the others."""
 
 import json
 import math
@@ -10,7 +10,7 @@ ABSENT = object()
 
 
 class Section:
-    """A mapping of model_config.yaml under its path from the root, `decoder.prednet`."""
+    """A mapping of model_config.yaml; `path` leads to it from the root, as in `decoder.prednet`."""
 
     def __init__(self, content: Any, source: str, path: str = "") -> None:
         if not isinstance(content, dict):
@@ -21,7 +21,7 @@ class Section:
         self.known: set[str] = set()
 
     def get(self, key: str, default: Any = ABSENT) -> Any:
-        """The key's value; `default` is what NeMo takes when the key is absent."""
+        """Returns the key's value; `default` is NeMo's value for an absent key."""
         self.known.add(key)
         value = self.content.get(key, default)
         if value is ABSENT:
@@ -29,35 +29,35 @@ class Section:
         return value
 
     def section(self, key: str, default: Any = ABSENT) -> "Section":
-        """The mapping under this key; null counts as `default`."""
+        """Returns the mapping under this key; null counts as `default`."""
         content = self.get(key, default)
         if content is None and default is not ABSENT:
             content = default
         return Section(content, self.source, self.name(key))
 
     def integer(self, key: str, default: Any = ABSENT) -> int:
-        """A whole number."""
+        """Returns a whole number."""
         value = self.get(key, default)
         if type(value) is not int:
             raise self.refusal(key, value, "a whole number")
         return value
 
     def count(self, key: str, default: Any = ABSENT) -> int:
-        """A whole number, 1 or more."""
+        """Returns a whole number, 1 or more."""
         value = self.integer(key, default)
         if value < 1:
             raise self.refusal(key, value, "1 or more")
         return value
 
     def number(self, key: str, default: Any = ABSENT) -> float:
-        """A number that is finite."""
+        """Returns a finite number."""
         value = self.get(key, default)
         if type(value) not in (int, float) or not math.isfinite(value):
             raise self.refusal(key, value, "a number")
         return float(value)
 
     def require(self, key: str, *accepted: Any, default: Any = ABSENT) -> Any:
-        """The value, which must be one of `accepted`; an absent key counts as null if null is."""
+        """Returns the value, one of `accepted`; absent counts as null if null is accepted."""
         if default is ABSENT and None in accepted:
             default = None
         value = self.get(key, default)
@@ -66,11 +66,11 @@ class Section:
         return value
 
     def ignore(self, *keys: str) -> None:
-        """Keys that inference does not depend on."""
+        """Marks keys as known whose values do not change what inference gives."""
         self.known.update(keys)
 
     def finish(self) -> None:
-        """Refuses the first key that nobody looked at."""
+        """Refuses the first key that was neither read nor ignored."""
         for key in self.content:
             if key not in self.known:
                 raise ExportError(
@@ -79,18 +79,18 @@ class Section:
                 )
 
     def refusal(self, key: str, value: Any, expected: str) -> ExportError:
-        """The error for a value that is not implemented."""
+        """Returns the error for a value that is not implemented."""
         return ExportError(
             f"{self.source}: {self.name(key)} is {show(value)} in model_config.yaml, "
             f"expected {expected}"
         )
 
     def name(self, key: str) -> str:
-        """The key's path from the root."""
+        """Returns the key's path from the root."""
         return f"{self.path}.{key}" if self.path else key
 
 
 def show(value: Any) -> str:
-    """The value as YAML would spell it, shortened."""
+    """Returns the value as YAML spells it, cut to 60 characters."""
     text = json.dumps(value) if value is None or isinstance(value, bool) else str(value)
     return text if len(text) <= 60 else text[:57] + "..."

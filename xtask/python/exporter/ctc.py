@@ -1,4 +1,4 @@
-"""The CTC head: one greedy choice per encoder frame, settled when the frame is encoded.
+"""The CTC head: one greedy choice per encoder frame, made while the frame is encoded.
 
 Graves et al. 2006, "Connectionist Temporal Classification".
 """
@@ -11,7 +11,7 @@ from exporter.weights import Weights
 
 
 class CtcHead(nn.Module):
-    """Scores every frame over vocabulary and blank, and keeps the best."""
+    """Scores every frame over vocabulary and blank, and keeps the best symbol."""
 
     def __init__(self, sizes: Architecture, weights: Weights) -> None:
         super().__init__()
@@ -20,9 +20,9 @@ class CtcHead(nn.Module):
         self.classes = weights.conv1x1("decoder.decoder_layers.0", sizes.encoder.width, classes)
 
     def project(self, encoded: Tensor) -> Tensor:
-        """Token, duration and log-probability of each frame: (N, T', D) to float32 (N, T', 3).
+        """Maps (N, T', D) to float32 (N, T', 3): token, duration and log-probability of each frame.
 
-        The first of equals wins; the duration is always 1.
+        Of equal scores the lowest token id wins. The duration is always 1.
         """
         logits = self.classes(encoded).to(torch.float32)
         best, token = logits.max(dim=2)

@@ -17,7 +17,7 @@ from exporter.manifest import describe_file, manifest, sha256, write_json
 from exporter.parakeet import COMPUTE_TYPES, build, freeze
 from exporter.weights import RandomWeights
 
-# 60 s: twice the longest chunk that the worker makes unless it is told otherwise.
+# 60 s: twice the longest chunk that the worker makes with its default settings.
 DEFAULT_MAX_SECONDS = 60
 EXAMPLES = """
 examples:
@@ -38,7 +38,7 @@ The bundle is described in docs/model-export.md. Needs torch, PyYAML and sentenc
 
 
 def main() -> int:
-    """Runs the command line; exit code 0, or 1 with one sentence on stderr."""
+    """Runs the command line. Exit code: 0, or 1 after one sentence on stderr."""
     arguments = parse_arguments()
     try:
         export(arguments)
@@ -52,7 +52,7 @@ def main() -> int:
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    """Reads the command line, or these arguments; leaves with exit code 2 on wrong usage."""
+    """Parses `arguments`, by default the command line; exits with code 2 on wrong usage."""
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -107,7 +107,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def compute_types(text: str) -> list[str]:
-    """The names in a list with commas, each known and once."""
+    """Parses a list with commas; each name must be known, and repeated names count once."""
     names = list(dict.fromkeys(text.split(",")))
     for name in names:
         if name not in COMPUTE_TYPES:
@@ -116,7 +116,7 @@ def compute_types(text: str) -> list[str]:
 
 
 def language_codes(text: str) -> list[str]:
-    """The codes in a list with commas, each once."""
+    """Parses a list with commas; repeated codes count once."""
     codes = list(dict.fromkeys(text.split(",")))
     for code in codes:
         if not (len(code) == 2 and code.isascii() and code.islower()):
@@ -125,7 +125,11 @@ def language_codes(text: str) -> list[str]:
 
 
 def export(arguments: argparse.Namespace) -> None:
-    """Writes the bundle into a folder beside its place and moves the files when all are whole."""
+    """Writes the bundle into a temporary folder, then moves its files to `--out`.
+
+    The temporary folder lies in the parent of `--out`, so that each move is a rename on one file
+    system. An export that fails leaves an earlier bundle as it was.
+    """
     out: Path = arguments.out.absolute()
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder:
@@ -133,11 +137,11 @@ def export(arguments: argparse.Namespace) -> None:
         bundle.mkdir()
         write_bundle(arguments, scratch, bundle)
         publish(bundle, out)
-    say(f"{out} is ready")
+    print_progress(f"{out} is ready")
 
 
 def write_bundle(arguments: argparse.Namespace, scratch: Path, bundle: Path) -> None:
-    """Writes archives, vocabulary and manifest into `bundle`."""
+    """Writes archives, vocabulary and manifest into the folder `bundle`."""
     if arguments.random_init is not None:
         name = arguments.random_init
         sizes = random_init.architecture(name, arguments.head)
@@ -145,10 +149,10 @@ def write_bundle(arguments: argparse.Namespace, scratch: Path, bundle: Path) -> 
         pieces = random_init.pieces(sizes.vocabulary_size)
         source = {"kind": "random", "sha256": None}
         model_id = arguments.model_id or f"random-{name}"
-        say(f"making random weights of {name}")
+        print_progress(f"making random weights of {name}")
     else:
         path: Path = arguments.checkpoint
-        say(f"reading {path}")
+        print_progress(f"reading {path}")
         checkpoint = read_checkpoint(path, scratch, arguments.head)
         sizes, weights, pieces = checkpoint.sizes, checkpoint.weights, checkpoint.pieces
         source = {"kind": "nemo", "sha256": sha256(path)}
@@ -159,18 +163,19 @@ def write_bundle(arguments: argparse.Namespace, scratch: Path, bundle: Path) -> 
     if max_frames < 1:
         raise ExportError(f"--max-seconds is {arguments.max_seconds}, expected 1 or more")
     model = build(sizes, max_frames, weights)
-    weights.refuse_rest()
+    weights.refuse_unused()
     if arguments.random_init is not None:
         random_init.calibrate(model, sizes.head, arguments.seed)
 
     archives = {}
     for name in arguments.dtype:
         path = bundle / f"model.{name}.pt"
-        # A cast in place would make the next type a cast of a cast.
+        # Casts work in place: without a copy, the next type would be a cast of a cast. The last
+        # type needs no copy, which keeps the peak of memory at two models.
         typed = model if name == arguments.dtype[-1] else copy.deepcopy(model)
         torch.jit.save(freeze(typed.cast(*COMPUTE_TYPES[name])), path)
         archives[name] = describe_file(path)
-        say(f"{path.name}: {path.stat().st_size / 2**20:.1f} MiB")
+        print_progress(f"{path.name}: {path.stat().st_size / 2**20:.1f} MiB")
     write_json(bundle / "vocabulary.json", pieces)
     content = manifest(
         sizes,
@@ -186,7 +191,10 @@ def write_bundle(arguments: argparse.Namespace, scratch: Path, bundle: Path) -> 
 
 
 def publish(bundle: Path, out: Path) -> None:
-    """Moves the files into `out`, the manifest last: a folder without one is no bundle."""
+    """Moves the files into `out`, the manifest last.
+
+    A folder without a manifest is no bundle: an interrupted move leaves nothing that loads.
+    """
     out.mkdir(exist_ok=True)
     (out / "manifest.json").unlink(missing_ok=True)
     for stale in out.glob("model.*.pt"):
@@ -195,8 +203,8 @@ def publish(bundle: Path, out: Path) -> None:
         os.replace(path, out / path.name)
 
 
-def say(message: str) -> None:
-    """Progress, on stderr."""
+def print_progress(message: str) -> None:
+    """Prints progress on stderr."""
     print(message, file=sys.stderr, flush=True)
 
 

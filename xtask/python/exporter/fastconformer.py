@@ -1,13 +1,14 @@
-"""The FastConformer encoder: log-mel to encoder frames, with padding that changes nothing.
+"""The FastConformer encoder: log-mel to encoder frames; padding changes no valid frame.
 
-Rekesh et al. 2023, "Fast Conformer with Linearly Scalable Attention". Written for inference: what
-can be folded into a weight is folded when the module is built (input scale, half-step residuals,
-batch norm, the position biases, the attention scale), and the position projections are a table.
+Rekesh et al. 2023, "Fast Conformer with Linearly Scalable Attention". The modules serve inference
+alone. Factors that can be folded into a weight are folded when the module is built: the input
+scale, the half of the feed-forward residuals, batch norm, the position biases and the attention
+scale. The projected positions are a table.
 
-What runs from layer to layer is kept at `STREAM_SCALE` of its size, since float16 ends at 65504 and
-the input alone is scaled by sqrt(width). Every block that adds to it has the scale in its last
-weights, and the norms that read it take it out again. A power of two costs nothing and rounds
-nothing: float32 gives the same bits with any.
+The residual stream, which runs from layer to layer, is kept at `STREAM_SCALE` of its size: float16
+ends at 65504, and the input scale alone is sqrt(width). Every block that adds to the stream has the
+scale in its last weights, and the norms that read the stream undo the scale. A power of two rounds
+nothing: float32 gives the same bits with every power of two.
 """
 
 import math
@@ -24,7 +25,7 @@ from exporter.weights import Weights, constant
 
 STREAM_SCALE = 2.0**-6
 LAYER_NORM_EPS = 1e-5
-# The variance of what is scaled down is smaller by the square.
+# The variance of the scaled stream is smaller by the square of the scale, so its epsilon is too.
 STREAM_EPS = LAYER_NORM_EPS * STREAM_SCALE**2
 
 
@@ -44,16 +45,16 @@ class FastConformer(nn.Module):
             ConformerLayer(sizes, positions, weights.scope(f"layers.{i}."))
             for i in range(sizes.n_layers)
         )
-        # Outside, nothing is scaled.
+        # The last norm undoes the stream's scale: the encoder's output has its true size.
         scale_norm(self.layers[-1].norm, 1.0 / STREAM_SCALE)
         self.max_frames = max_frames
 
     def forward(self, features: Tensor, n_features: Tensor) -> Tuple[Tensor, Tensor]:
-        """Returns encoder frames (N, T', D), and the valid ones of each row, int64 (N).
+        """Returns encoder frames (N, T', D), and the number of valid frames of each row, int64 (N).
 
-        `features` is (N, n_mels, T), zero past the `n_features` (N) valid frames of each row; both
-        counts are on the host. T' = ceil(T / subsampling). Frames past the valid ones hold anything
-        finite.
+        `features` is (N, n_mels, T), zero past the `n_features` (N) valid frames of each row. Both
+        counts lie on the host. T' = ceil(T / subsampling). Frames past the valid ones hold
+        arbitrary finite numbers.
         """
         t = (features.size(2) + self.subsampling_factor - 1) // self.subsampling_factor
         if t > self.max_frames:
@@ -62,11 +63,11 @@ class FastConformer(nn.Module):
         x, n_frames = self.subsampling(features, n_features, n_columns)
         n_keys = max(int(n_frames.max()), 1)
         key_mask: Tensor | None = None
-        # Utterances of one length need no mask.
+        # Utterances of one length need no mask, and without a mask attention is faster.
         if int(n_frames.min()) < n_keys:
             n_keys = n_columns
-            # A row without any frame attends to its first one: of -inf everywhere some attention
-            # kernels make zeros, and others what is not a number.
+            # A row without valid frames attends to its first frame. Where every key is -inf, some
+            # attention kernels give zeros and others NaN.
             n_seen = n_frames.clamp(min=1)
             columns = torch.arange(int(n_seen.min()), n_keys)
             unseen = columns >= n_seen.unsqueeze(1)
@@ -80,8 +81,11 @@ class FastConformer(nn.Module):
         return x[:, :t], n_frames
 
     def n_columns(self, n_frames: int) -> int:
-        """How many columns `n_frames` are computed in: at the end there is silence enough for the
-        kernels of two utterances, and matrix units want multiples of 8."""
+        """Returns in how many columns `n_frames` are computed.
+
+        The columns after an utterance's end are zeros and separate it from the next utterance: a
+        convolution never sees both. Matrix units work on multiples of 8.
+        """
         return round_up(n_frames + max(self.halo, 1))
 
 
@@ -105,8 +109,11 @@ class ConformerLayer(nn.Module):
         rows_past_end: Tensor,
         signal: Tensor,
     ) -> Tensor:
-        """(N, T', D) to (N, T', D); `x` is changed. The rest tells valid frames from padding; see
-        the parts."""
+        """Maps (N, T', D) to (N, T', D) and changes `x`.
+
+        The other arguments separate valid frames from padding: `RelativeAttention.forward` and
+        `Convolution.forward` say how.
+        """
         x = self.feed_forward_in(x)
         x = self.attention(x, n_keys, key_mask)
         x = self.convolution(x, rows_past_end, signal)
@@ -115,7 +122,7 @@ class ConformerLayer(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """Layer norm, linear, SiLU, linear; the residual's half is in the second linear."""
+    """Layer norm, linear, SiLU, linear; the second linear holds the residual's factor of a half."""
 
     def __init__(self, sizes: Encoder, weights: Weights, which: str) -> None:
         super().__init__()
@@ -155,13 +162,14 @@ class RelativeAttention(nn.Module):
         parts = [source.linear(f"linear_{part}", width, width, sizes.bias) for part in "qkv"]
         weight = torch.cat([part.weight for part in parts])
         bias = torch.cat([part.bias if sizes.bias else torch.zeros(width) for part in parts])
-        # q + u comes straight out of the product; q + v is one addition more.
+        # The product gives q + u, since its bias holds u; q + v then takes one addition of v - u.
         bias[:width] += content_bias.flatten()
         self.query_key_value = Linear(weight, bias)
         self.position_bias = constant(position_bias - content_bias)
         self.out = scaled(source.linear("linear_out", width, width, sizes.bias), STREAM_SCALE)
 
-        # (H, 2 max_frames + some, d): r for every distance, scaled as the product with k will be.
+        # (H, 2 max_frames + some, d): r for every distance, divided by sqrt(d) as attention divides
+        # the product of q and k.
         table = positions @ source.take("linear_pos.weight", width, width).T
         table = table.view(-1, heads, head_width).transpose(0, 1) / math.sqrt(head_width)
         n_rows = self.max_frames + round_up(self.max_frames)
@@ -169,28 +177,32 @@ class RelativeAttention(nn.Module):
         self.positions = constant(table.contiguous())
 
     def forward(self, x: Tensor, n_keys: int, key_mask: Tensor | None) -> Tensor:
-        """Adds to `x` (N, T', D), in place. Seen are the first `n_keys` keys, and of the last of
-        them those where `key_mask` (N, 1, 1, some) is 0 and not -inf."""
+        """Adds to `x` (N, T', D), in place.
+
+        Queries attend to the first `n_keys` keys. `key_mask` (N, 1, 1, some) covers the last of
+        these keys: 0 keeps a key, -inf hides it.
+        """
         n, t, width = x.shape
         h, d = self.n_heads, self.head_width
         qkv = self.query_key_value(self.norm(x)).view(n * t, 3, h, d)
         query_v = (qkv[:, 0] + self.position_bias).transpose(0, 1)
 
-        # The rows of all utterances in one product per head: (H, N T', d) x (H, d, 2 T' - 1).
-        # Distance T' - 1 comes first, so a shorter input takes the middle of the table. The rows of
-        # the answer are a little longer, since matrix units want multiples of 8.
+        # One product per head scores all utterances: (H, N T', d) x (H, d, 2 T' - 1). Distance
+        # T' - 1 comes first, so a shorter input takes the middle of the table. The product's rows
+        # are rounded up to a multiple of 8, which matrix units need.
         row = round_up(2 * t - 1)
         distances = self.positions[:, self.max_frames - t : self.max_frames - t + row]
         if x.dtype != torch.float32 and not x.is_cuda:
-            # oneDNN would copy them transposed, which takes longer.
+            # oneDNN would copy a strided operand transposed, which takes longer than this copy.
             distances = distances.contiguous()
         by_distance = torch.bmm(query_v, distances.transpose(1, 2))
-        # Row i of the answer starts T' - 1 - i columns into row i: a view, not a copy.
+        # Query i needs the distances i - j, which begin T' - 1 - i columns into row i. Strides of
+        # `row - 1` express that shift, so the scores by key are a view and not a copy.
         by_key = by_distance.as_strided(
             [n, h, t, n_keys], [t * row, n * t * row, row - 1, 1], t - 1
         )
         if key_mask is not None:
-            # No two places of the view are one.
+            # No two elements of the view share memory, so adding in place is safe.
             by_key[:, :, :, n_keys - key_mask.size(3) :].add_(key_mask)
 
         query, key, value = qkv.view(n, t, 3, h, d).permute(2, 0, 3, 1, 4).unbind(0)
@@ -203,7 +215,7 @@ class RelativeAttention(nn.Module):
 class Convolution(nn.Module):
     """Layer norm, pointwise, GLU, depthwise over time, a norm, SiLU, pointwise.
 
-    A batch norm between depthwise convolution and SiLU is folded into the convolution.
+    A batch norm between the depthwise convolution and SiLU is folded into the convolution.
     """
 
     def __init__(self, sizes: Encoder, weights: Weights) -> None:
@@ -217,7 +229,7 @@ class Convolution(nn.Module):
 
         weight = source.take("depthwise_conv.weight", width, 1, kernel)
         offset = source.take("depthwise_conv.bias", width) if bias else torch.zeros(width)
-        # Whatever the norm is, NeMo calls it so.
+        # NeMo names the norm batch_norm, whether it is a batch norm or a layer norm.
         if sizes.conv_norm == "batch_norm":
             deviation = (source.take("batch_norm.running_var", width) + 1e-5).sqrt()
             gain = source.take("batch_norm.weight", width) / deviation
@@ -227,16 +239,21 @@ class Convolution(nn.Module):
             self.norm_between = nn.Identity()
         else:
             self.norm_between = source.layer_norm("batch_norm", width, LAYER_NORM_EPS)
-        # Of two dimensions, the first of size 1: only so there is a layout with the channels last.
+        # A convolution of two dimensions, the first of size 1: PyTorch has a channels-last layout
+        # for two dimensions and none for one.
         self.depthwise = nn.Conv2d(width, width, (1, kernel), groups=width, device="meta")
         self.depthwise.weight = constant(weight.unsqueeze(2))
         self.depthwise.bias = constant(offset)
         self.halo = kernel // 2
 
     def forward(self, x: Tensor, rows_past_end: Tensor, signal: Tensor) -> Tensor:
-        """Adds to `x` (N, T', D), in place. The kernel sees zeros at `rows_past_end` of all N T'
-        rows, which part the utterances. `signal` is room for the rows between rows of zeros,
-        kernel / 2 before and at least as many after; see `slabs`."""
+        """Adds to `x` (N, T', D), in place.
+
+        The N T' rows of all utterances lie one after the other. The rows `rows_past_end` are set to
+        zero, so that the depthwise kernel never mixes two utterances. `signal` is a buffer that
+        holds kernel / 2 rows of zeros, the N T' rows, and at least kernel / 2 rows of zeros; see
+        `slabs`.
+        """
         n, t, width = x.shape
         rows = signal[self.halo : self.halo + n * t]
         expanded = self.expand(self.norm(x)).view(n * t, 2 * width)
@@ -256,23 +273,23 @@ class Convolution(nn.Module):
 
 
 def round_up(n: int) -> int:
-    """The next multiple of 8."""
+    """Returns the smallest multiple of 8 that is not below `n`."""
     return (n + 7) // 8 * 8
 
 
 def scaled(layer: Linear, scale: float) -> Linear:
-    """The layer with its output scaled."""
+    """Returns the layer with its output scaled."""
     return Linear(layer.weight * scale, None if layer.bias is None else layer.bias * scale)
 
 
 def scale_norm(norm: nn.LayerNorm, scale: float) -> None:
-    """Scales the norm's output, in place."""
+    """Scales the norm's output in place."""
     norm.weight *= scale
     norm.bias *= scale
 
 
 def sinusoids(width: int, max_frames: int) -> Tensor:
-    """Position embeddings (2 max_frames - 1, width) of the distances max_frames - 1 downwards."""
+    """Returns position embeddings (2 max_frames - 1, width), distance max_frames - 1 first."""
     distances = torch.arange(max_frames - 1, -max_frames, -1, dtype=torch.float32).unsqueeze(1)
     steps = torch.arange(0, width, 2, dtype=torch.float32)
     rates = torch.exp(steps * -(math.log(10000.0) / width))

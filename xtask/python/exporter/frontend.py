@@ -1,7 +1,7 @@
-"""Audio to log-mel: the part of every archive that stays float32.
+"""The front end from audio to log-mel, the part of every archive that stays float32.
 
-Follows NeMo from 2.5 on: zero padding at both ends, floor(samples / hop) valid frames, and nothing
-past an utterance's end that could reach its frames.
+The front end computes what NeMo computes from 2.5 on: it pads with zeros at both ends and gives
+floor(samples / hop) valid frames. Samples past an utterance's end change none of its frames.
 """
 
 import math
@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from exporter.architecture import FrontEnd
 from exporter.weights import Weights
 
-# Added to the standard deviation, so that a constant feature does not divide by zero.
+# NeMo's constant. It is added to the standard deviation, so that a constant feature does not divide
+# by zero.
 DEVIATION_FLOOR = 1e-5
 
 
@@ -31,18 +32,18 @@ class LogMel(nn.Module):
         self.preemphasis = sizes.preemphasis
         self.log_guard = sizes.log_guard
         self.deviation_floor = DEVIATION_FLOOR
-        # A checkpoint carries both tables as its model was trained with them.
+        # A checkpoint holds the two tables that its model was trained with.
         window = torch.hann_window(sizes.window_samples, periodic=False, dtype=torch.float64)
         self.register_buffer("window", weights.table("window", window.to(torch.float32)))
         mel = weights.table("fb", mel_filters(sizes).unsqueeze(0))
         self.register_buffer("mel", mel.squeeze(0))
 
     def forward(self, audio: Tensor, n_samples: Tensor) -> Tuple[Tensor, Tensor]:
-        """Returns features (N, n_mels, T), and the valid feature frames of each row, int64 (N).
+        """Returns features (N, n_mels, T), and the number of valid frames of each row, int64 (N).
 
-        `audio` is float32 (N, S) in [-1, 1]; `n_samples` int64 (N), each at most S, on the host, as
-        are the answer's counts. T is floor(S / hop), at least 1. Each mel band of each row has mean
-        0 and deviation 1 over the row's valid frames; frames past them are 0.
+        `audio` is float32 (N, S) in [-1, 1]; `n_samples` is int64 (N), each at most S. Both counts
+        lie on the host. T is floor(S / hop), at least 1. Each mel band of each row has mean 0 and
+        deviation 1 over the row's valid frames. Frames past the valid ones are 0.
         """
         n_frames = n_samples // self.hop
         n_columns = max(audio.size(1) // self.hop, 1)
@@ -82,10 +83,10 @@ class LogMel(nn.Module):
 
 
 def mel_filters(sizes: FrontEnd) -> Tensor:
-    """The mel filters (n_mels, n_fft / 2 + 1): Slaney's scale, triangles of equal area.
+    """Returns the mel filters (n_mels, n_fft / 2 + 1): Slaney's scale, triangles of equal area.
 
-    The table that librosa's `filters.mel` gives by default. M. Slaney, Auditory Toolbox,
-    Interval Technical Report 1998-010. Computed in float64, stored in float32.
+    librosa's `filters.mel` gives the same table by default. M. Slaney, Auditory Toolbox, Interval
+    Technical Report 1998-010. Computed in float64, returned in float32.
     """
     highest_hz = sizes.sample_rate_hz / 2
     bins = torch.linspace(0.0, highest_hz, sizes.n_fft // 2 + 1, dtype=torch.float64)
@@ -106,14 +107,14 @@ LOG_STEP = math.log(6.4) / 27.0
 
 
 def hz_to_mel(hz: float) -> float:
-    """Slaney's mel of a frequency."""
+    """Converts hertz to Slaney's mel."""
     if hz < LOG_START_HZ:
         return hz / HZ_PER_MEL
     return LOG_START_MEL + math.log(hz / LOG_START_HZ) / LOG_STEP
 
 
 def mel_to_hz(mel: float) -> float:
-    """The frequency of one of Slaney's mels."""
+    """Converts Slaney's mel to hertz."""
     if mel < LOG_START_MEL:
         return mel * HZ_PER_MEL
     return LOG_START_HZ * math.exp((mel - LOG_START_MEL) * LOG_STEP)

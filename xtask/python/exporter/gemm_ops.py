@@ -1,6 +1,8 @@
-"""The engine's own operators, as an archive names them: products on a CPU's tiles, Intel's AMX.
+"""Stand-ins for the engine's operators, which archives name: products on a CPU's tiles (Intel AMX).
 
-The engine has them (crates/cpu-linear); here they have a name and no more, and no CPU has tiles.
+crates/cpu-linear implements the operators. PyTorch refuses an archive that names an unknown
+operator, so a Python program imports this module before it loads an archive. The stand-in of
+`has_tiles` answers no, and then an archive calls none of the other three.
 """
 
 import torch
@@ -14,5 +16,5 @@ OPERATORS.impl("has_tiles", lambda _: cpu_has_tiles(), "CompositeExplicitAutogra
 
 
 def cpu_has_tiles() -> bool:
-    """No, as far as Python knows; a test says yes."""
+    """Returns False: Python has no kernels for tiles. Tests replace this function."""
     return False

@@ -13,8 +13,9 @@ import sys
 import time
 from pathlib import Path
 
-# The hub's chunked storage has a client of its own, which starts an interrupted file afresh. Plain
-# HTTP goes on where it stopped, and through mirrors; set this to 0 for the other.
+# The client of the hub's chunked storage (Xet) starts an interrupted file afresh. Plain HTTP
+# resumes an interrupted file, and works through mirrors. HF_HUB_DISABLE_XET=0 selects chunked
+# storage.
 os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
 
 import httpx
@@ -33,7 +34,7 @@ from exporter.errors import ExportError
 from exporter.manifest import sha256
 
 ATTEMPTS = 5
-# The hub's windows for counting requests last 5 minutes; nobody waits longer at a terminal.
+# The hub counts requests in windows of 5 minutes, so a longer wait is not worth a person's time.
 LONGEST_WAIT_S = 300
 LISTING_TIMEOUT_S = 30
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -41,10 +42,10 @@ ENDPOINT = constants.ENDPOINT
 
 
 def main() -> int:
-    """Prints the checkpoint's path; exit code 1 with one sentence on stderr, 130 if stopped."""
+    """Prints the checkpoint's path. Exit code: 0, 1 after a sentence on stderr, 130 if stopped."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("repository", metavar="OWNER/NAME", help="a repository of the hub")
-    # The client logs every attempt with addresses; what it gives up on is said here, once.
+    # The client logs every attempt with its addresses; `explain` reports a failure once instead.
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     try:
         print(fetch(parser.parse_args().repository))
@@ -58,9 +59,10 @@ def main() -> int:
 
 
 def fetch(repository: str) -> Path:
-    """The path of the repository's checkpoint in the client's cache, whole and checked.
+    """Fetches the repository's checkpoint and returns its path in the client's cache.
 
-    Raises `ExportError` with one sentence that says what to do.
+    The SHA-256 of the file is that of the hub. Raises `ExportError` with one sentence that says
+    what to do.
     """
     path = download(repository)
     verify(path, repository)
@@ -68,27 +70,29 @@ def fetch(repository: str) -> Path:
 
 
 def download(repository: str) -> Path:
-    """Transfers the checkpoint unless the cache holds it; waits and goes on where that can help."""
+    """Transfers the checkpoint unless the cache holds it; retries failures that may pass."""
     restart = False
     for attempt in range(1, ATTEMPTS + 1):
         try:
             name = checkpoint_name(repository)
-            say(f"fetching {name} of {repository} from {ENDPOINT}")
+            print_progress(f"fetching {name} of {repository} from {ENDPOINT}")
             return Path(hf_hub_download(repository, name, force_download=restart))
         except (HfHubHTTPError, httpx.HTTPError, HFValidationError, OSError) as error:
-            reason = cause(error)
+            reason = root_cause(error)
             wait = seconds_to_wait(reason, attempt)
             if wait is None or attempt == ATTEMPTS:
                 raise ExportError(explain(reason, repository)) from error
-            # What was written so far does not belong to this file: go on from nothing.
-            restart = is_misfit(reason)
-            say(f"{short(reason)}; going on in {wait} s (attempt {attempt} of {ATTEMPTS})")
+            # The bytes written so far belong to another file: the next attempt starts afresh.
+            restart = size_contradicts_hub(reason)
+            print_progress(
+                f"{first_line(reason)}; going on in {wait} s (attempt {attempt} of {ATTEMPTS})"
+            )
             time.sleep(wait)
     raise AssertionError("the last attempt returns or raises")
 
 
 def checkpoint_name(repository: str) -> str:
-    """The repository's one .nemo file, or the one named like the repository."""
+    """Returns the name of the repository's only .nemo file, or of the one named like it."""
     names = [name for name in file_names(repository) if name.endswith(".nemo")]
     own = f"{repository.split('/')[-1]}.nemo"
     if own in names:
@@ -100,7 +104,7 @@ def checkpoint_name(repository: str) -> str:
 
 
 def file_names(repository: str) -> list[str]:
-    """The files that the hub lists; those of the cache where the hub cannot be asked."""
+    """Returns the files that the hub lists, or the cached files if the hub cannot be reached."""
     try:
         files = HfApi().model_info(repository, timeout=LISTING_TIMEOUT_S).siblings
         return [file.rfilename for file in files or []]
@@ -109,14 +113,16 @@ def file_names(repository: str) -> list[str]:
             folder = Path(snapshot_download(repository, local_files_only=True))
         except LocalEntryNotFoundError:
             raise error from None
-        say(f"{ENDPOINT} is not asked or does not answer: looking in the cache, {folder}")
+        print_progress(
+            f"{ENDPOINT} is not asked or does not answer: looking in the cache, {folder}"
+        )
         return [str(path.relative_to(folder)) for path in folder.rglob("*.nemo")]
 
 
 def verify(path: Path, repository: str) -> None:
-    """Compares the file with the digest that the hub stated for it; removes it if they differ.
+    """Compares the file with the digest that the hub states; removes the file if they differ.
 
-    The client names what it stores by the hub's etag, which for large files is their SHA-256.
+    The client names a stored file by the hub's etag, which for large files is the SHA-256.
     """
     stored = path.resolve()
     stated = stored.name
@@ -126,7 +132,7 @@ def verify(path: Path, repository: str) -> None:
             "or HF_HOME lies on a file system without symbolic links; download the file yourself, "
             "compare it with its page on the hub, and export it by its path"
         )
-    say(f"checking {path.name}, {stored.stat().st_size / 1e9:.2f} GB")
+    print_progress(f"checking {path.name}, {stored.stat().st_size / 1e9:.2f} GB")
     found = sha256(stored)
     if found != stated:
         path.unlink()
@@ -136,11 +142,11 @@ def verify(path: Path, repository: str) -> None:
             f"{stated}; it was removed, run the same command again (and check the mirror or proxy "
             "in between if this repeats)"
         )
-    say(f"SHA-256 {stated}, as the hub states")
+    print_progress(f"SHA-256 {stated}, as the hub states")
 
 
-def cause(error: Exception) -> Exception:
-    """What the client hides behind 'not in the cache' when its first question fails."""
+def root_cause(error: Exception) -> Exception:
+    """Returns the failure of the first request, which the client reports as 'not in the cache'."""
     hidden = error.__cause__
     if isinstance(error, LocalEntryNotFoundError) and isinstance(hidden, Exception):
         return hidden
@@ -148,36 +154,36 @@ def cause(error: Exception) -> Exception:
 
 
 def seconds_to_wait(error: Exception, attempt: int) -> int | None:
-    """How long to wait before another attempt; none where it would end the same way."""
+    """Returns the wait before another attempt; None where another attempt cannot help."""
     if status(error) == 429:
         wait = retry_after(error)
         return wait if wait <= LONGEST_WAIT_S else None
-    if status(error) >= 500 or is_misfit(error):
+    if status(error) >= 500 or size_contradicts_hub(error):
         return 2**attempt
-    # Nobody listens, or the name is unknown: that does not pass within a minute.
+    # A refused connection or an unknown host name does not pass within a minute.
     broken = isinstance(error, httpx.TransportError) and not isinstance(error, httpx.ConnectError)
     return 1 if broken else None
 
 
-def is_misfit(error: Exception) -> bool:
-    """Whether the size of what was written contradicts the hub, so that going on is no use."""
+def size_contradicts_hub(error: Exception) -> bool:
+    """Whether the size of the partial file contradicts the hub, so that resuming cannot help."""
     return status(error) == 416 or "Consistency check failed" in str(error)
 
 
 def status(error: Exception) -> int:
-    """The HTTP status of an answer; 0 where there was none."""
+    """Returns the HTTP status of the response, or 0 if there was no response."""
     return error.response.status_code if isinstance(error, HfHubHTTPError) else 0
 
 
 def retry_after(error: Exception) -> int:
-    """The seconds that the hub asks to wait; a minute when it does not say, or says a date."""
+    """Returns the seconds that the hub asks to wait; 60 if it names no number of seconds."""
     assert isinstance(error, HfHubHTTPError), "only an answer asks to wait"
     asked = error.response.headers.get("Retry-After", "")
     return int(asked) if asked.isdecimal() else 60
 
 
 def explain(error: Exception, repository: str) -> str:
-    """One sentence: what happened and what to do."""
+    """Returns one sentence on what happened and what to do."""
     token = f"a token of {ENDPOINT}/settings/tokens in HF_TOKEN"
     code = status(error)
     match error:
@@ -216,26 +222,26 @@ def explain(error: Exception, repository: str) -> str:
         return f"{ENDPOINT} has trouble of its own ({code}): run the same command again later"
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
         return (
-            f"cannot reach {ENDPOINT} ({short(error)}): check the network and the proxy "
+            f"cannot reach {ENDPOINT} ({first_line(error)}): check the network and the proxy "
             "(HTTPS_PROXY), name a mirror in HF_ENDPOINT, or fetch on another machine and bring "
             "its HF_HOME along"
         )
     if isinstance(error, httpx.TransportError):
         return (
-            f"the connection to {ENDPOINT} breaks off again and again ({short(error)}): run the "
-            "same command again, it goes on where this one stopped"
+            f"the connection to {ENDPOINT} breaks off again and again ({first_line(error)}): run "
+            "the same command again, it goes on where this one stopped"
         )
-    return f"{repository} cannot be fetched: {short(error)}"
+    return f"{repository} cannot be fetched: {first_line(error)}"
 
 
-def short(error: Exception) -> str:
-    """The first line of what an error says, or its kind when it says nothing."""
+def first_line(error: Exception) -> str:
+    """Returns the first line of the error's message, or its type if the message is empty."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
 
 
-def say(message: str) -> None:
-    """Progress, on stderr: stdout carries the path alone."""
+def print_progress(message: str) -> None:
+    """Prints progress on stderr: stdout carries the path alone."""
     print(message, file=sys.stderr, flush=True)
 
 

@@ -1,29 +1,30 @@
 """Linear layers of 8-bit weights and activations, for CPUs.
 
-Weights have a scale per output, activations a scale per row that is measured as they come: a row
-never depends on another, so that neither a neighbour nor padding changes it. (torch's own dynamic
-quantisation has one scale for a whole tensor.)
+Weights have one scale per output, fixed at export. Activations have one scale per row, measured at
+every call: a row's result depends on that row alone, so neither a neighbour in the batch nor
+padding changes it. (torch's own dynamic quantisation has one scale for a whole tensor.)
 
-Where a CPU has tiles, the engine makes bytes, products and numbers in one pass. Else oneDNN
-multiplies. CPUs with VNNI sum products of bytes in 32 bits. Others, with AVX2 or AVX-512 alone, add
-pairs of them in 16 bits and cut off what is larger: there weights have 7 bits, so that no pair is.
+On a CPU with tiles, the engine's operators quantise, multiply and scale back in one pass. On other
+CPUs oneDNN multiplies. CPUs with VNNI sum products of bytes in 32 bits. CPUs with AVX2 or AVX-512
+alone add pairs of products in 16 bits, and saturate. On those CPUs weights are rounded to 7 bits,
+so that no pair saturates.
 """
 
 import torch
 from torch import Tensor, nn
 
-from exporter import gemm_ops  # noqa: F401  Its operators are named below.
+from exporter import gemm_ops  # noqa: F401  This module calls its operators.
 from exporter.linear import Linear
 
-# A row of zeros has a scale, too.
+# The least scale: a row of zeros must not divide by zero.
 SMALLEST = 1e-30
 LARGEST_WEIGHT = 127.0
-# Two products with the largest byte are 2 * 255 * 64 = 32640, and 16 bits hold 32767.
+# Two products with the largest activation are at most 2 * 255 * 64 = 32640, and 16 bits hold 32767.
 LARGEST_WEIGHT_IN_PAIRS = 64.0
 
 
 def quantised(layers: nn.Module) -> dict[str, "Int8Linear"]:
-    """An 8-bit twin of every linear layer inside, by name."""
+    """Returns an 8-bit layer for every linear layer inside `layers`, by its name."""
     return {
         name: Int8Linear(layer)
         for name, layer in layers.named_modules()
@@ -32,7 +33,7 @@ def quantised(layers: nn.Module) -> dict[str, "Int8Linear"]:
 
 
 class Int8Linear(nn.Module):
-    """A linear layer whose product is one of bytes; it takes and gives float32 or bfloat16."""
+    """A linear layer that multiplies bytes; its input and output are float32 or bfloat16."""
 
     weight: Tensor
     scale: Tensor
@@ -56,50 +57,52 @@ class Int8Linear(nn.Module):
 
     def add_to(self, x: Tensor, inputs: Tensor) -> Tensor:
         """Adds the layer's output for `inputs` (N, T', n_in) to `x` (N, T', n_out), in place."""
-        if self.packed_in_tiles():
+        if self.pack_for_cpu():
             return torch.ops.parakeet.add_product_(x, inputs, self.weight)
-        return x.add_(self.by_onednn(inputs))
+        return x.add_(self.multiply_onednn(inputs))
 
     def silu(self, x: Tensor) -> Tensor:
-        """The layer's output times its sigmoid."""
-        if self.packed_in_tiles():
+        """Returns the layer's output times its sigmoid."""
+        if self.pack_for_cpu():
             return torch.ops.parakeet.multiply(x, self.weight, self.n_out, "silu")
-        return nn.functional.silu(self.by_onednn(x), inplace=True)
+        return nn.functional.silu(self.multiply_onednn(x), inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, T', n_in) to (N, T', n_out), in the type of `x`."""
-        if self.packed_in_tiles():
+        """Maps (N, T', n_in) to (N, T', n_out), in the type of `x`."""
+        if self.pack_for_cpu():
             return torch.ops.parakeet.multiply(x, self.weight, self.n_out, "none")
-        return self.by_onednn(x)
+        return self.multiply_onednn(x)
 
-    def by_onednn(self, x: Tensor) -> Tensor:
-        """The layer's output by weights that are packed for oneDNN."""
+    def multiply_onednn(self, x: Tensor) -> Tensor:
+        """Returns the layer's output; oneDNN multiplies."""
         n, t, n_in = x.shape
         rows = x.reshape(n * t, n_in)
         largest = rows.abs().amax(dim=1, keepdim=True).to(torch.float32)
-        # The type of `x` can hold it, so that it is the same before the product and after.
+        # Rounded to the type of `x`: the same scale must divide before the product and multiply
+        # after.
         row_scale = (largest.clamp(min=self.smallest) / 127.0).to(x.dtype)
         rows = (rows.to(torch.float32) / row_scale).round_()
-        # To unsigned bytes, where 128 stands for 0, the way over signed ones is twice as fast.
+        # oneDNN takes unsigned bytes, where 128 stands for 0. Casting to signed bytes and flipping
+        # the top bit is twice as fast as casting to unsigned bytes.
         rows = rows.to(torch.int8).to(torch.uint8).bitwise_xor_(128)
         product = byte_product(rows, self.weight, self.scale, self.zero_points, x.dtype)
         return torch.addcmul(self.bias.to(x.dtype), product, row_scale).view(n, t, -1)
 
-    def packed_in_tiles(self) -> bool:
-        """Suits the weights to the CPU at the first call, and says whether it multiplies tiles."""
+    def pack_for_cpu(self) -> bool:
+        """Packs the weights for this CPU at the first call; returns whether the CPU has tiles."""
         if not self.is_packed:
             self.is_in_tiles = torch.ops.parakeet.has_tiles(self.weight)
             if self.is_in_tiles:
                 self.weight = torch.ops.parakeet.lay_out(self.weight, self.scale, self.bias)
             else:
-                self.pack()
+                self.pack_for_onednn()
             self.is_packed = True
         return self.is_in_tiles
 
-    def pack(self) -> None:
-        """Lays the weights out for oneDNN; an archive cannot hold the layout of the product."""
+    def pack_for_onednn(self) -> None:
+        """Packs the weights for oneDNN. An archive cannot hold packed weights."""
         if adds_in_pairs(self.weight):
-            # In parts: large memory that comes and goes leaves holes between what stays.
+            # In blocks: large temporary tensors would fragment the allocator's memory.
             for rows in self.weight.split(64):
                 rows.copy_((rows * self.in_pairs).round_())
             self.scale = self.scale / self.in_pairs
@@ -107,9 +110,10 @@ class Int8Linear(nn.Module):
 
 
 def adds_in_pairs(any_tensor: Tensor) -> bool:
-    """Whether this CPU cuts off the sum of two products of bytes at 16 bits."""
+    """Whether this CPU saturates the sum of two products of bytes at 16 bits."""
     n, k = 16, 64
-    # Out of a tensor that changes: what is constant is computed once, by the exporter's CPU.
+    # Built from a tensor that changes: freezing folds constants, and would store the answer of the
+    # exporter's CPU in the archive.
     rows = any_tensor.new_full([n, k], 255, dtype=torch.uint8)
     weight = any_tensor.new_full([n, k], 127, dtype=torch.int8)
     packed = torch.ops.onednn.qlinear_prepack(weight, None)
@@ -121,7 +125,7 @@ def adds_in_pairs(any_tensor: Tensor) -> bool:
 def byte_product(
     rows: Tensor, weight: Tensor, scale: Tensor, zero_points: Tensor, out_type: torch.dtype
 ) -> Tensor:
-    """(N, n_out) of bytes (N, n_in), where 128 stands for 0, and of packed weights."""
+    """Multiplies bytes (N, n_in), where 128 stands for 0, by packed weights: (N, n_out)."""
     return torch.ops.onednn.qlinear_pointwise(
         rows, 1.0, 128, weight, scale, zero_points, None, 1.0, 0, out_type, "none", [], ""
     )

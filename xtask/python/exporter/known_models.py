@@ -1,4 +1,4 @@
-"""What is known of published models beyond their files: the languages that they hear."""
+"""The languages that published models recognise, which their files do not state."""
 
 # NVIDIA's model card of parakeet-tdt-0.6b-v3.
 EUROPEAN = [
@@ -9,5 +9,5 @@ LANGUAGES = {"nvidia/parakeet-tdt-0.6b-v3": EUROPEAN}
 
 
 def languages(model_id: str) -> list[str]:
-    """Codes of the languages that the model of this id hears; English, unless it is known."""
+    """Returns the codes of the languages that a model recognises; an unknown id means English."""
     return LANGUAGES.get(model_id, ["en"])

@@ -1,7 +1,8 @@
-"""Linear layers whose weights a CPU lays out once for its kernels.
+"""Linear layers whose weights a CPU packs once for its kernels.
 
-Where a CPU has tiles, the engine multiplies on them. Else oneDNN multiplies float32 a quarter faster
-than MKL and bfloat16 a tenth faster when it need not reorder the weights at every call.
+On a CPU with tiles the engine's operators multiply. On other CPUs oneDNN multiplies packed weights:
+float32 a quarter faster than MKL, bfloat16 a tenth faster than with weights that oneDNN reorders at
+every call.
 """
 
 from typing import Final
@@ -9,13 +10,14 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from exporter import gemm_ops  # noqa: F401  Its operators are named below.
+from exporter import gemm_ops  # noqa: F401  This module calls its operators.
 
 
 class Linear(nn.Module):
-    """A linear layer (n_out, n_in); a GPU runs it as any other."""
+    """A linear layer (n_out, n_in); a GPU multiplies its weight unpacked."""
 
-    # Where the exporter's PyTorch has no oneDNN, an archive that names its kernels cannot be read.
+    # False where the exporter's PyTorch has no oneDNN: such a PyTorch refuses an archive that names
+    # oneDNN's operators.
     packs: Final[bool]
     weight: Tensor
     bias: Tensor | None
@@ -31,36 +33,36 @@ class Linear(nn.Module):
         self.register_buffer("bias", bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., n_in) to (..., n_out)."""
+        """Maps (..., n_in) to (..., n_out)."""
         return self.product(x, "none")
 
     def relu(self, x: Tensor) -> Tensor:
-        """The layer's output, and 0 for what is not positive: one kernel where it is packed."""
+        """Returns the layer's output through a ReLU: one kernel if the weight is packed."""
         return self.product(x, "relu")
 
     def silu(self, x: Tensor) -> Tensor:
-        """The layer's output times its sigmoid: one kernel on tiles."""
+        """Returns the layer's output times its sigmoid: one kernel on a CPU with tiles."""
         return self.product(x, "silu")
 
     def product(self, x: Tensor, activation: str) -> Tensor:
-        """The layer's output through an activation: none, relu or silu.
+        """Returns the layer's output through an activation: none, relu or silu.
 
-        Each of its branches is in an archive as often as there are layers, and reading it takes
-        memory for each: they are few, and none returns.
+        Freezing inlines this method once per layer, and loading an archive takes memory for every
+        branch. So the method has few branches, and no branch returns.
         """
-        # Out of an archive only: a packed weight can be neither cast nor saved.
-        if torch.jit.is_scripting():  # noqa: SIM102  TorchScript compiles no more than it must.
+        # Only a scripted layer packs: a packed weight can be neither cast nor saved.
+        if torch.jit.is_scripting():  # noqa: SIM102  Nested `if`s compile to fewer branches.
             if self.packs:
-                self.settle(x)
+                self.pack_for_cpu(x)
                 if self.is_in_tiles:
                     out = torch.ops.parakeet.multiply(x, self.weight, self.n_out, activation)
                 else:
-                    out = self.product_elsewhere(x, activation)
+                    out = self.product_onednn(x, activation)
                 return out
         return self.plain(x, activation)
 
-    def product_elsewhere(self, x: Tensor, activation: str) -> Tensor:
-        """The product by oneDNN, if it has packed the weights."""
+    def product_onednn(self, x: Tensor, activation: str) -> Tensor:
+        """Multiplies by oneDNN if the weight is packed for it, else as any device does."""
         if self.is_packed:
             fused = "relu" if activation == "relu" else "none"
             out = torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, fused, [], "")
@@ -71,7 +73,7 @@ class Linear(nn.Module):
         return out
 
     def plain(self, x: Tensor, activation: str) -> Tensor:
-        """The product of a weight as it is, which any device multiplies."""
+        """Multiplies by the unpacked weight, which every device can do."""
         out = nn.functional.linear(x, self.weight, self.bias)
         if activation == "relu":
             out = out.relu_()
@@ -82,24 +84,25 @@ class Linear(nn.Module):
     def add_to(self, x: Tensor, inputs: Tensor) -> Tensor:
         """Adds the layer's output for `inputs` (N, T', n_in) to `x` (N, T', n_out), in place."""
         if x.is_cuda and self.bias is None:
-            # In the product's own sum: a GPU passes over memory once less. A bias beside it would
-            # cost more than that saves.
+            # addmm adds within the product, which saves a GPU one pass over memory. A separate
+            # addition of a bias would cost more than that pass.
             n_out, n_in = self.n_out, inputs.size(-1)
             x.view(-1, n_out).addmm_(inputs.reshape(-1, n_in), self.weight.t())
             return x
         if torch.jit.is_scripting():  # noqa: SIM102  As above.
             if self.packs:
-                self.settle(inputs)
+                self.pack_for_cpu(inputs)
                 if self.is_in_tiles:
                     x = torch.ops.parakeet.add_product_(x, inputs, self.weight)
                 else:
-                    x = x.add_(self.product_elsewhere(inputs, "none"))
+                    x = x.add_(self.product_onednn(inputs, "none"))
                 return x
         return x.add_(self.plain(inputs, "none"))
 
-    def settle(self, x: Tensor) -> None:
-        """Lays the weights out at the first call, if this CPU has kernels for their type."""
-        # No `and` and no `or`: each is a branch of its own.
+    def pack_for_cpu(self, x: Tensor) -> None:
+        """Packs the weight at the first call, if this CPU has kernels for its type."""
+        # `|` and `&` in place of `or` and `and`: TorchScript compiles each `or` and `and` to a
+        # branch.
         if not (self.is_settled | x.is_cuda):
             self.is_in_tiles = torch.ops.parakeet.has_tiles(self.weight)
             if self.is_in_tiles:

@@ -1,4 +1,4 @@
-"""manifest.json: what a bundle holds, for a reader that has loaded nothing yet."""
+"""Writes manifest.json, which describes a bundle to a reader that has loaded no archive."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ EXPORTER_VERSION = "0.1.0"
 
 
 def sha256(path: Path) -> str:
-    """The file's SHA-256 as 64 lower-case hexadecimal digits."""
+    """Returns the file's SHA-256 as 64 lower-case hexadecimal digits."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):
@@ -20,7 +20,7 @@ def sha256(path: Path) -> str:
 
 
 def describe_file(path: Path) -> dict:
-    """A bundle file's name, size and digest."""
+    """Returns the manifest's entry for a file of the bundle: name, size and digest."""
     return {"file": path.name, "bytes": path.stat().st_size, "sha256": sha256(path)}
 
 
@@ -34,7 +34,7 @@ def manifest(
     archives: dict[str, dict],
     vocabulary: dict,
 ) -> dict:
-    """The manifest's content; docs/model-export.md says what each key means."""
+    """Returns the manifest's content; docs/model-export.md says what each key means."""
     front_end, predictor = sizes.front_end, sizes.predictor
     stride = front_end.hop_samples * sizes.encoder.subsampling
     return {
@@ -65,5 +65,5 @@ def manifest(
 
 
 def write_json(path: Path, content: object) -> None:
-    """Writes JSON that a person can read and that is the same for the same content."""
+    """Writes indented JSON; the same content gives the same bytes."""
     path.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")

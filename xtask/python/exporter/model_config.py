@@ -1,8 +1,9 @@
-"""Reads a checkpoint's model_config.yaml; what would change the result and is not known is refused.
+"""Reads a checkpoint's model_config.yaml, and refuses keys and values that it does not know.
 
-Every key of the sections that shape the network is read, required to have a value that the modules
-here implement, or named as one that inference does not depend on. A key that is none of these ends
-the export with its name: an ignored key would give words that look right and are not.
+In the sections that shape the network, every key is either read, or required to have a value that
+the exporter implements, or listed as a key that inference does not depend on. Any other key ends
+the export with its name. An exporter that skipped unknown keys could export a network that gives
+plausible but wrong words.
 """
 
 from exporter.architecture import Architecture, Encoder, FrontEnd, Predictor
@@ -14,7 +15,7 @@ MODELS = "nemo.collections.asr.models."
 TRANSDUCER_CLASS = MODELS + "rnnt_bpe_models.EncDecRNNTBPEModel"
 CTC_CLASS = MODELS + "ctc_bpe_models.EncDecCTCModelBPE"
 HYBRID_CLASS = MODELS + "hybrid_rnnt_ctc_bpe_models.EncDecHybridRNNTCTCBPEModel"
-# Losses of a plain transducer: the same network, other code to train it.
+# Losses of a plain transducer. They differ in training code, not in the network.
 RNNT_LOSSES = ("default", "warprnnt", "warprnnt_numba", "pytorch", "graph_rnnt")
 
 
@@ -44,7 +45,7 @@ def read_architecture(config: dict, source: str, head: str | None = None) -> Arc
 
 
 def read_heads(root: Section) -> list[str]:
-    """The heads that the checkpoint has, the one that NeMo decodes with first."""
+    """Returns the heads of the checkpoint; NeMo decodes with the first."""
     target = root.require("target", TRANSDUCER_CLASS, CTC_CLASS, HYBRID_CLASS)
     if target == CTC_CLASS:
         return ["ctc"]
@@ -56,9 +57,9 @@ def read_heads(root: Section) -> list[str]:
 def read_transducer(
     root: Section, head: str, front_end: FrontEnd, encoder: Encoder
 ) -> Architecture:
-    """An RNNT or TDT head."""
+    """Reads the sizes of a checkpoint with an RNNT or TDT head."""
     greedy = require_greedy(root)
-    # The search allows 10 tokens on a frame, as NeMo does unless it is told otherwise.
+    # The engine's search allows 10 tokens on a frame, NeMo's default.
     greedy.require("max_symbols", 10, None)
     greedy.require("max_symbols_per_step", 10, None)
     durations = read_durations(root) if head == "tdt" else []
@@ -66,7 +67,7 @@ def read_transducer(
     joint = root.section("joint")
     joint.require("num_extra_outputs", len(durations), default=0)
     joint_width, activation = read_joint(joint, vocabulary_size, encoder, predictor)
-    # NeMo builds the joint from these, whatever the joint's own section says.
+    # NeMo builds the joint from model_defaults, even where the joint's own section differs.
     defaults = root.section("model_defaults", {})
     defaults.require("enc_hidden", encoder.width, default=encoder.width)
     defaults.require("pred_hidden", predictor.width, default=predictor.width)
@@ -83,11 +84,11 @@ def read_transducer(
 
 
 def require_greedy(parent: Section) -> Section:
-    """Refuses a search that is not the plain greedy one; returns that one's own section."""
+    """Refuses every search but plain greedy search; returns the section of greedy search."""
     decoding = parent.section("decoding", {})
     decoding.require("strategy", "greedy", "greedy_batch", default="greedy_batch")
     greedy = decoding.section("greedy", {})
-    # A language model or a list of phrases would have a say in every emission.
+    # A language model or boosted phrases would change the score of every emission.
     greedy.require("ngram_lm_model", None)
     phrases = greedy.section("boosting_tree", {})
     phrases.require("model_path", None)
@@ -97,7 +98,7 @@ def require_greedy(parent: Section) -> Section:
 
 
 def read_durations(root: Section) -> list[int]:
-    """Frames that a TDT symbol can last. NeMo decodes with those of the loss."""
+    """Reads the frames that a TDT symbol can last. NeMo decodes with the durations of the loss."""
     loss = root.section("loss").section("tdt_kwargs")
     durations = loss.get("durations")
     if not isinstance(durations, list) or not all(type(n) is int and n >= 0 for n in durations):
@@ -112,7 +113,7 @@ def read_durations(root: Section) -> list[int]:
 
 
 def read_ctc(section: Section, encoder: Encoder) -> int:
-    """The CTC head; its vocabulary's size without blank."""
+    """Reads the CTC head's section; returns the vocabulary's size without blank."""
     section.require("_target_", MODULES + "ConvASRDecoder")
     section.require("feat_in", None, encoder.width)
     section.require("add_blank", True, default=True)
@@ -120,14 +121,14 @@ def read_ctc(section: Section, encoder: Encoder) -> int:
     vocabulary = section.get("vocabulary", None)
     n_classes = section.integer("num_classes")
     section.finish()
-    # A size of 0 or less stands for that of the list.
+    # num_classes of 0 or less stands for the length of the list.
     if n_classes < 1 and isinstance(vocabulary, list) and vocabulary:
         return len(vocabulary)
     return section.count("num_classes")
 
 
 def read_front_end(section: Section) -> FrontEnd:
-    """The log-mel front end."""
+    """Reads the front end's section."""
     section.require("_target_", MODULES + "AudioToMelSpectrogramPreprocessor")
     section.require("sample_rate", 16000, default=16000)
     section.require("normalize", "per_feature", default="per_feature")
@@ -136,11 +137,11 @@ def read_front_end(section: Section) -> FrontEnd:
     section.require("frame_splicing", 1, default=1)
     section.require("exact_pad", False, default=False)
     section.require("mag_power", 2, 2.0, default=2.0)
-    # In the window and mel tables that the checkpoint carries.
+    # These shape the window and mel tables, which the checkpoint holds.
     section.ignore("window", "lowfreq", "highfreq", "mel_norm")
-    # Padding that the masked convolutions do not see.
+    # Masks hide this padding from the convolutions.
     section.ignore("pad_to", "pad_value")
-    # Training only, or without any effect since NeMo 2.
+    # Used in training only, or without effect since NeMo 2.
     section.ignore("dither", "rng", "nb_augmentation_prob", "nb_max_freq")
     section.ignore("use_torchaudio", "stft_conv", "stft_exact_pad")
     window_samples = read_length(section, "window_size", 0.02)
@@ -160,7 +161,7 @@ def read_front_end(section: Section) -> FrontEnd:
 
 
 def read_length(section: Section, key: str, default: float) -> int:
-    """A length in samples, given in seconds under `key` or in samples under `n_` and `key`."""
+    """Reads a length in samples, given in seconds as `key` or in samples as `n_` plus `key`."""
     in_samples = section.get(f"n_{key}", None)
     if in_samples is not None:
         section.ignore(key)
@@ -172,7 +173,7 @@ def read_length(section: Section, key: str, default: float) -> int:
 
 
 def read_encoder(section: Section, n_mels: int) -> Encoder:
-    """The FastConformer."""
+    """Reads the encoder's section."""
     section.require("_target_", MODULES + "ConformerEncoder")
     section.require("feat_in", n_mels)
     width = section.count("d_model")
@@ -187,13 +188,13 @@ def read_encoder(section: Section, n_mels: int) -> Encoder:
     section.require("att_context_style", "regular", default="regular")
     section.require("untie_biases", True, default=True)
     section.require("conv_context_size", None, [kernel // 2, kernel // 2])
-    # Without a reduction and with one full context there is nothing for these to say.
+    # These have no effect without a reduction and with one full attention context.
     section.ignore("reduction_position", "att_context_probs")
     section.ignore("global_tokens", "global_tokens_spacing", "global_attn_separate")
-    # How the same numbers are computed; positions are a table of our own length.
+    # These change how NeMo computes the same numbers; our position table has its own length.
     section.ignore("subsampling_conv_chunking_factor", "pos_emb_max_len", "sync_max_audio_length")
     section.ignore("use_pytorch_sdpa", "use_pytorch_sdpa_backends")
-    # Training only.
+    # Used in training only.
     section.ignore("dropout", "dropout_pre_encoder", "dropout_emb", "dropout_att")
     section.ignore("stochastic_depth_drop_prob", "stochastic_depth_mode")
     section.ignore("stochastic_depth_start_layer")
@@ -215,7 +216,7 @@ def read_encoder(section: Section, n_mels: int) -> Encoder:
     )
     if kernel % 2 == 0:
         raise section.refusal("conv_kernel_size", kernel, "an odd number")
-    # Positions are pairs of a sine and a cosine.
+    # A position embedding is made of pairs of a sine and a cosine.
     if width % 2:
         raise section.refusal("d_model", width, "an even number")
     if width % encoder.n_heads:
@@ -225,7 +226,7 @@ def read_encoder(section: Section, n_mels: int) -> Encoder:
 
 
 def read_predictor(section: Section) -> tuple[int, Predictor]:
-    """The vocabulary's size without blank, and the prediction network."""
+    """Reads the predictor's section; returns the vocabulary's size without blank, and the sizes."""
     section.require("_target_", MODULES + "RNNTDecoder")
     section.require("normalization_mode", None)
     section.require("blank_as_pad", True, default=True)
@@ -236,7 +237,7 @@ def read_predictor(section: Section) -> tuple[int, Predictor]:
     width = network.count("pred_hidden")
     n_layers = network.count("pred_rnn_layers")
     network.require("rnn_hidden_size", -1, width, default=-1)
-    # Initialisation and training.
+    # Used in initialisation and training only.
     network.ignore("forget_gate_bias", "t_max", "weights_init_scale", "hidden_hidden_bias_scale")
     network.ignore("dropout")
     network.finish()
@@ -246,12 +247,12 @@ def read_predictor(section: Section) -> tuple[int, Predictor]:
 def read_joint(
     section: Section, vocabulary_size: int, encoder: Encoder, predictor: Predictor
 ) -> tuple[int, str]:
-    """The joint network's width and activation."""
+    """Reads the joint's section; returns its width and the name of its activation."""
     section.require("_target_", MODULES + "RNNTJoint")
     section.require("num_classes", vocabulary_size)
-    # The log-probabilities are always normalised here, and the pieces come from the tokenizer.
+    # Archives always normalise log-probabilities, and the pieces come from the tokenizer.
     section.ignore("log_softmax", "vocabulary")
-    # Training only.
+    # Used in training only.
     section.ignore("preserve_memory", "fuse_loss_wer", "fused_batch_size", "masking_prob")
     section.ignore("experimental_fuse_loss_wer")
     network = section.section("jointnet")

@@ -1,4 +1,4 @@
-"""The whole network of one archive, with the methods that the Rust side calls."""
+"""The network of one archive, with the methods that crates/parakeet-model calls."""
 
 from typing import List, Tuple
 
@@ -13,8 +13,8 @@ from exporter.int8 import quantised
 from exporter.transducer import TransducerHead
 from exporter.weights import Weights
 
-# By the name that a user types: the type of encoder and head, and whether the linear layers of the
-# encoder's layers multiply bytes.
+# Compute types by the name that a user types: the type of encoder and head, and whether the linear
+# layers of the encoder's layers multiply bytes.
 COMPUTE_TYPES = {
     "float32": (torch.float32, False),
     "bfloat16": (torch.bfloat16, False),
@@ -22,27 +22,33 @@ COMPUTE_TYPES = {
     "int8": (torch.bfloat16, True),
     "int8_float32": (torch.float32, True),
 }
-# What a frozen archive keeps; docs/model-export.md is the contract.
+# The methods that a frozen archive keeps; docs/model-export.md is the contract.
 METHODS = ["encode", "encoder_output", "features"]
 TRANSDUCER_METHODS = [*METHODS, "initial_state", "score", "advance", "host_weights"]
 
 
 def build(sizes: Architecture, max_frames: int, weights: Weights) -> "Parakeet":
-    """The network of these sizes, for utterances of up to `max_frames` encoder frames."""
+    """Builds the network of these sizes, for utterances of up to `max_frames` encoder frames."""
     kind = CtcParakeet if sizes.head == "ctc" else TransducerParakeet
     return kind(sizes, max_frames, weights)
 
 
 def freeze(model: "Parakeet") -> torch.jit.ScriptModule:
-    """The archive's module: scripted, since lengths vary, with the weights as constants,
-    but for those that a CPU packs."""
+    """Returns the archive's module, scripted and frozen.
+
+    The module is scripted and not traced, since lengths vary. Freezing makes the weights constants,
+    except those that a CPU packs at its first call, which stay attributes.
+    """
     methods = TRANSDUCER_METHODS if isinstance(model, TransducerParakeet) else METHODS
     return torch.jit.freeze(torch.jit.script(model.eval()), preserved_attrs=methods)
 
 
 class Parakeet(nn.Module):
-    """Front end, encoder, and the `head` of a subclass. Shapes: N utterances, S samples, T feature
-    frames, T' encoder frames, D encoder width, J joint width, L predictor layers of width H."""
+    """Front end and encoder; a subclass adds the `head`.
+
+    Letters of shapes: N utterances, S samples, T feature frames, T' encoder frames, D encoder
+    width, J joint width, L predictor layers of width H.
+    """
 
     def __init__(self, sizes: Architecture, max_frames: int, weights: Weights) -> None:
         super().__init__()
@@ -67,29 +73,30 @@ class Parakeet(nn.Module):
 
     @torch.jit.export
     def encode(self, audio: Tensor, n_samples: Tensor) -> Tuple[Tensor, Tensor]:
-        """Audio float32 (N, S) in [-1, 1] and int64 (N) to what the search needs.
+        """Encodes audio, float32 (N, S) in [-1, 1], with `n_samples` valid samples, int64 (N).
 
-        Returns the joint's projection of the encoder frames (N, T', J), or what a CTC head says of
-        each, float32 (N, T', 3), and the valid frames of each row, int64 (N). Padding changes no
-        result. Both counts are on the host, so that nothing waits for the device.
+        Returns what the search needs of the encoder frames, and the number of valid frames of each
+        row, int64 (N). A transducer's frames are projected for the joint: (N, T', J). A CTC's
+        frames are scored: token, duration and log-probability, float32 (N, T', 3). Padding changes
+        no result. Both counts lie on the host, so that no call waits for the device.
         """
         encoded, n_frames = self.encoder_output(audio, n_samples)
         return self.head.project(encoded), n_frames
 
     @torch.jit.export
     def encoder_output(self, audio: Tensor, n_samples: Tensor) -> Tuple[Tensor, Tensor]:
-        """Encoder frames (N, T', D) before the head, and the valid ones: for numeric checks."""
+        """Returns encoder frames (N, T', D) and their valid numbers (N), for numeric checks."""
         features, n_features = self.log_mel(audio, n_samples)
         return self.encoder(features.to(self.compute_type), n_features)
 
     @torch.jit.export
     def features(self, audio: Tensor, n_samples: Tensor) -> Tuple[Tensor, Tensor]:
-        """Normalised log-mel float32 (N, n_mels, T), and the valid frames: for numeric checks."""
+        """Returns log-mel, float32 (N, n_mels, T), and valid numbers (N), for numeric checks."""
         return self.log_mel(audio, n_samples)
 
 
 class CtcParakeet(Parakeet):
-    """A network whose emissions depend on the frame alone."""
+    """A CTC network: its emissions depend on the frame alone."""
 
     def __init__(self, sizes: Architecture, max_frames: int, weights: Weights) -> None:
         super().__init__(sizes, max_frames, weights)
@@ -97,7 +104,7 @@ class CtcParakeet(Parakeet):
 
 
 class TransducerParakeet(Parakeet):
-    """A network whose emissions depend on the tokens before them, RNNT or TDT."""
+    """An RNNT or TDT network: its emissions depend on the tokens before them, too."""
 
     def __init__(self, sizes: Architecture, max_frames: int, weights: Weights) -> None:
         super().__init__(sizes, max_frames, weights)
@@ -105,12 +112,12 @@ class TransducerParakeet(Parakeet):
 
     @torch.jit.export
     def initial_state(self, n: int) -> Tuple[Tensor, Tensor, Tensor]:
-        """Predicted (N, J), hidden and cell (L, N, H) after the start of sequence."""
+        """Returns predicted (N, J), hidden and cell (L, N, H) after the start of sequence."""
         return self.head.initial_state(n)
 
     @torch.jit.export
     def score(self, encoded: Tensor, predicted: Tensor, lanes: Tensor, window: int) -> Tensor:
-        """Token, duration, log-probability float32 (B, window, 3) of `lanes` int64 (B, 2)."""
+        """Scores lanes (B, 2): float32 (B, window, 3) of token, duration and log-probability."""
         return self.head.score(encoded, predicted, lanes, window)
 
     @torch.jit.export
@@ -122,5 +129,5 @@ class TransducerParakeet(Parakeet):
 
     @torch.jit.export
     def host_weights(self) -> Tuple[List[Tensor], List[Tensor], List[Tensor], str]:
-        """What the engine's own predictor and joint on a CPU are made of."""
+        """Returns the weights of the engine's own predictor and joint, which it runs on a CPU."""
         return self.head.host_weights()

@@ -1,4 +1,4 @@
-"""Parakeets of true size without a checkpoint, by name."""
+"""Parakeets of true size with random weights, which need no checkpoint."""
 
 from dataclasses import replace
 
@@ -11,7 +11,8 @@ from exporter.errors import ExportError
 from exporter.linear import Linear
 from exporter.parakeet import Parakeet
 
-# Layers, width, heads and subsampling channels of FastConformers; the published ones have 256.
+# Layers, width, heads and subsampling channels of FastConformers. Published models have 256
+# channels.
 TINY = (6, 144, 4, 96)
 LARGE = (17, 512, 8, 256)
 XLARGE = (24, 1024, 8, 256)
@@ -26,7 +27,7 @@ def sized(
     n_mels: int = 80,
     bias: bool = True,
 ) -> Architecture:
-    """A model of these sizes with what all published ones have in common."""
+    """Returns an architecture of these sizes; all published models share the other sizes."""
     n_layers, width, n_heads, channels = encoder
     sizes = Architecture(
         head=head,
@@ -41,7 +42,7 @@ def sized(
             conv_norm="batch_norm",
             subsampling=8,
             subsampling_channels=channels,
-            # The published TDT models do without.
+            # Published TDT models do not scale the encoder's input.
             scale_input=head != "tdt",
             bias=bias,
         ),
@@ -53,13 +54,13 @@ def sized(
 
 
 def ctc_head(sizes: Architecture) -> Architecture:
-    """The same encoder with a CTC head."""
+    """Returns the same encoder with a CTC head."""
     return replace(sizes, head="ctc", predictor=None, joint_width=0, durations=())
 
 
 LABELS = Predictor(n_layers=2, width=640)
-# Of the hybrids, NeMo's own configuration of the size "large" has one layer of LSTM; what is
-# public of the 1.1b says no more than its size and that it is a hybrid.
+# NeMo's configuration of a hybrid of size "large" has one LSTM layer. Of the 1.1b hybrid only the
+# size is public, so its other sizes are those of tdt-1.1b.
 SIZES = {
     "rnnt-tiny": sized("rnnt", TINY, Predictor(n_layers=1, width=128), pieces=128),
     "tdt_ctc-tiny": sized("tdt", TINY, Predictor(n_layers=1, width=128), pieces=128),
@@ -76,7 +77,7 @@ SIZES = {
 
 
 def architecture(name: str, head: str | None = None) -> Architecture:
-    """The sizes of this name; `head` picks one of a hybrid's, else its transducer is taken."""
+    """Returns the sizes of this name; `head` picks a head of a hybrid, None its transducer."""
     if name not in SIZES:
         raise ExportError(f"--random-init {name} is not one of {', '.join(SIZES)}")
     sizes = SIZES[name]
@@ -87,19 +88,21 @@ def architecture(name: str, head: str | None = None) -> Architecture:
     raise ExportError(f"--random-init {name} has no {head} head")
 
 
-# Share of the frames at which a CTC says something other than blank. Most repeat the one before.
+# Share of the frames on which a CTC emits a token. Most of these tokens repeat the one before.
 EMITTING = 1 / 3
 
 
 @torch.inference_mode()
 def calibrate(model: Parakeet, head: str, seed: int) -> None:
-    """Makes a random head give the search about the work that speech gives it.
+    """Changes a random head in place, so that the search has about as much work as with speech.
 
-    Encoder frames of a random network differ little, so their mean is taken out, else one token
-    would win everywhere. Then a transducer is made to alternate (see `alternating.py`), and of a
-    CTC blank's bias is raised until the frames of `EMITTING` emit.
+    Encoder frames of a random network differ little, and one token would win on every frame. So the
+    projection of the frames is brought to mean 0 and deviation 1. Then a transducer is made to
+    alternate (see `alternating.py`). For a CTC, blank's bias is raised until `EMITTING` of the
+    frames emit a token.
     """
-    # All four in one, since features are normalised by utterance.
+    # Each utterance holds all four sounds: features are normalised by utterance, and the sounds
+    # must differ after normalisation.
     sounds = torch.stack([speech_like(seed + i).flatten() for i in range(2)])
     encoded, _ = model.encoder_output(sounds, torch.full([sounds.size(0)], sounds.size(1)))
     if head != "ctc":
@@ -114,31 +117,31 @@ def calibrate(model: Parakeet, head: str, seed: int) -> None:
 
 
 def standardise(layer: Linear, encoded: Tensor) -> None:
-    """Gives each output mean 0 and deviation 1 over these frames (N, T', D)."""
+    """Changes the layer so that each output has mean 0 and deviation 1 on frames (N, T', D)."""
     deviation, mean = torch.std_mean(layer(encoded), dim=(0, 1))
     layer.weight /= deviation.unsqueeze(1)
     layer.bias.copy_((layer.bias - mean) / deviation)
 
 
 def speech_like(seed: int) -> Tensor:
-    """Hiss, a buzz of wandering pitch, and both in syllables: (4, 5 s)."""
+    """Returns four sounds of 5 s: hiss, a buzz of varying pitch, and both again in syllables."""
     generator = torch.Generator().manual_seed(seed)
     seconds = torch.arange(5 * 16000) / 16000
     hiss = 0.1 * torch.randn(seconds.size(0), generator=generator)
     pitch = 120.0 + 30.0 * torch.sin(2.0 * torch.pi * 0.7 * seconds)
     buzz = 0.3 * (torch.cumsum(pitch / 16000, 0) % 1.0 - 0.5)
-    # Three times a second from loud to 40 dB below.
+    # The level falls by 40 dB and rises again three times a second.
     syllables = 10.0 ** (torch.sin(2.0 * torch.pi * 3.0 * seconds) - 1.0)
     return torch.stack([hiss, buzz + 0.01 * hiss, hiss * syllables, buzz * syllables + 0.01 * hiss])
 
 
 def pieces(size: int) -> list[str]:
-    """Pieces that a random model can write: every second one starts a word."""
+    """Returns the pieces of a random model: every second piece starts a word."""
     return [("\u2581" if i % 2 == 0 else "") + letters(i) for i in range(size)]
 
 
 def letters(number: int) -> str:
-    """The number in letters, a to z for 0 to 25, then ba, bb and so on."""
+    """Writes a number in base 26 with the digits a to z."""
     text = ""
     while True:
         number, digit = divmod(number, 26)

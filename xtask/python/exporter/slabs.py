@@ -1,9 +1,9 @@
-"""Slabs of fixed length: how many rows a convolution takes at once.
+"""Splits the rows of a convolution into slabs of three fixed lengths, on a GPU.
 
 cuDNN compiles a plan for every shape that it has not met, which takes a sixth of a second on an
 H100, and every batch has a new shape. So the utterances of a batch lie one after the other as the
-rows of one long signal, with zeros between them, and a convolution goes through it in slabs of
-three lengths. Other devices take all rows at once.
+rows of one long signal, with zeros between them, and a convolution processes the signal slab by
+slab. Other devices process all rows at once.
 """
 
 import torch
@@ -11,10 +11,11 @@ from torch import Tensor
 
 
 def slab(n_rows: int, x: Tensor) -> int:
-    """The length of the next slab where `n_rows` rows are left; it may reach past them.
+    """Returns the length of the next slab if `n_rows` rows are left; the slab may reach past them.
 
-    Few slabs, since a GPU holds a thousand calls that wait and then stops the host, and little
-    beyond the rows. The shortest holds 30 s of encoder frames.
+    The lengths balance two costs. A GPU queues about a thousand calls and then blocks the host, so
+    slabs must be few. Rows beyond `n_rows` are wasted work, so slabs must not be too long. The
+    shortest slab holds 30 s of encoder frames.
     """
     if not x.is_cuda:
         return n_rows
@@ -24,7 +25,7 @@ def slab(n_rows: int, x: Tensor) -> int:
 
 
 def in_slabs(n_rows: int, x: Tensor) -> int:
-    """The rows that all slabs together reach."""
+    """Returns how many rows all slabs together cover."""
     reached = 0
     while reached < n_rows:
         reached += slab(n_rows - reached, x)
@@ -32,8 +33,11 @@ def in_slabs(n_rows: int, x: Tensor) -> int:
 
 
 def past_end(n_valid: Tensor, n_columns: int, x: Tensor) -> Tensor:
-    """The rows, of `n_columns` for each utterance, past its `n_valid` (N) first ones, on the device
-    of `x`; the counts are on the host."""
+    """Returns the indices of padding rows, on the device of `x`.
+
+    Each utterance has `n_columns` rows, of which the first `n_valid` (N) are valid. The counts lie
+    on the host.
+    """
     columns = torch.arange(n_columns)
     rows = (columns >= n_valid.unsqueeze(1)).flatten().nonzero().flatten()
     return rows.to(x.device, non_blocking=True)

@@ -1,7 +1,7 @@
 """The convolutions that make one encoder frame out of eight feature frames.
 
-Everything lies in memory with the channels last, as the products want it: rows of (F, C) for F mel
-bands and C channels, one row for each frame, utterance after utterance.
+Tensors lie in memory with the channels last, the layout of the matrix products: one row of (F, C)
+for each frame, with F mel bands and C channels, utterance after utterance.
 """
 
 import math
@@ -15,15 +15,15 @@ from exporter.linear import Linear
 from exporter.slabs import in_slabs, past_end, slab
 from exporter.weights import Weights, constant
 
-# Rows of the first convolution that a CPU makes at a time in 16 bits: 30 s, 31 MB.
+# Rows of the first convolution that a CPU computes at a time in 16 bits: 30 s of audio, 31 MB.
 N_AT_ONCE = 1536
 
 
 class Subsampling(nn.Module):
     """A 3x3 convolution of stride 2, then depthwise-separable ones until the factor is reached.
 
-    Every convolution sees zeros before an utterance's start and past its end, wherever it lies in
-    the batch. The output is scaled by `scale`.
+    Every convolution sees zeros before an utterance's start and past its end, wherever the
+    utterance lies in the batch. The output is scaled by `scale`.
     """
 
     def __init__(self, sizes: Encoder, n_mels: int, scale: float, weights: Weights) -> None:
@@ -33,7 +33,7 @@ class Subsampling(nn.Module):
         self.n_mels = n_mels
         self.channels = channels
         self.first = FirstConvolution(n_mels, channels, weights)
-        # NeMo numbers the layers of its sequence, activations included: 2, 3, (4), 5, 6, (7).
+        # NeMo numbers the layers of its sequence with the activations: 2, 3, (4), 5, 6, (7).
         places = range(2, 2 + 3 * (n_halvings - 1), 3)
         self.depthwise = nn.ModuleList(depthwise(weights, f"conv.{i}", channels) for i in places)
         self.pointwise = nn.ModuleList(
@@ -45,20 +45,22 @@ class Subsampling(nn.Module):
         for _ in range(n_halvings):
             n_bands = halve(n_bands)
         out = weights.linear("out", channels * n_bands, width)
-        # The checkpoint counts channels first, then bands.
+        # The checkpoint orders the inputs by channel, then band; the rows here by band, then
+        # channel.
         weight = out.weight.view(width, channels, n_bands).mT.reshape(width, -1)
         self.out = Linear(weight * scale, out.bias * scale)
 
     def forward(
         self, features: Tensor, n_features: Tensor, n_columns: int
     ) -> Tuple[Tensor, Tensor]:
-        """(N, n_mels, T), zero past `n_features` (N), to (N, n_columns, D) and each row's valid T'.
+        """Returns encoder frames (N, n_columns, D), and the number of valid ones of each row (N).
 
-        `n_columns` is more than ceil(T / subsampling). `n_features` and the answer's counts are on
-        the host.
+        `features` is (N, n_mels, T), zero past `n_features` (N). `n_columns` is more than
+        ceil(T / subsampling). Both counts lie on the host.
         """
         n = features.size(0)
-        # One row of the product for every second frame: it, the one before and the one after.
+        # One row of the product for every second frame: the frame before, the frame, the frame
+        # after.
         n_rows = n_columns << len(self.depthwise)
         x = torch.nn.functional.pad(features.mT, [0, 0, 1, 2 * n_rows - features.size(2)])
         x = torch.cat([x[:, 0:-2:2], x[:, 1:-1:2], x[:, 2::2]], dim=2)
@@ -68,7 +70,8 @@ class Subsampling(nn.Module):
         self.first(x, signal[1 : n_rows + 1].view(n_rows, n_bands * self.channels))
         n_frames = (n_features + 1) // 2
         for depthwise, pointwise in zip(self.depthwise, self.pointwise):
-            # Row 0 and, between utterances, the rows past their ends are zeros.
+            # Row 0 is zero, and the rows past each utterance's end are set to zero: they separate
+            # the utterances for the next convolution.
             rows = signal[1 : n_rows + 1].view(n_rows, n_bands * self.channels)
             rows.index_fill_(0, past_end(n_frames, n_rows // n, rows), 0.0)
             n_bands, n_rows = halve(n_bands), n_rows // 2
@@ -87,38 +90,39 @@ class Subsampling(nn.Module):
         return self.out(signal[1 : n_rows + 1].view(n, n_columns, -1)), n_frames
 
     def signal(self, n_rows: int, n_bands: int, x: Tensor) -> Tensor:
-        """Room for rows of (n_bands, C), and for what slabs reach past them, after one of zeros."""
+        """Allocates a row of zeros, then rows of (n_bands, C) for all slabs, uninitialised."""
         signal = x.new_empty([2 * in_slabs(n_rows // 2, x) + 1, n_bands, self.channels])
         signal[:1].zero_()
         return signal
 
 
 class ProductRelu(nn.Module):
-    """A linear layer, and 0 for what is not positive."""
+    """A linear layer and a ReLU."""
 
     def __init__(self, weight: Tensor, bias: Tensor) -> None:
         super().__init__()
         self.linear = Linear(weight, bias)
 
     def forward(self, rows: Tensor, out: Tensor) -> None:
-        """(N, n_in) to (N, n_out), which is written to `out`."""
+        """Maps (N, n_in) to (N, n_out), and writes the result to `out`."""
         bias = self.linear.bias
         assert bias is not None
         if rows.is_cuda or rows.dtype == torch.float32:
-            # One kernel on a GPU.
+            # Product, bias and ReLU are one kernel on a GPU.
             weight = self.linear.weight.t()
             torch._addmm_activation(bias, rows, weight, use_gelu=False, out=out)
         else:
-            # Packed it is faster in 16 bits, with the copy.
+            # In 16 bits the packed layer is faster, even with the copy.
             out.copy_(self.linear.relu(rows))
 
 
 class FirstConvolution(nn.Module):
     """The first convolution, 3x3 over frames and mel bands of one channel, as products.
 
-    A GPU makes one of it, from three frames (3 n_mels) to all bands and channels of one: seven of
-    eight numbers are 0, but a convolution of a single channel has nothing to fill a matrix unit
-    with. A CPU makes several in float32, of the few mel bands that a few bands see. A ReLU follows.
+    A GPU computes one product, from three frames (3 n_mels) to all bands and channels of one frame.
+    Seven of eight weights are 0, but a convolution of a single channel could not fill a matrix
+    unit. A CPU computes several products in float32, each of the few mel bands that a few output
+    bands depend on. A ReLU follows.
     """
 
     def __init__(self, n_mels: int, channels: int, weights: Weights) -> None:
@@ -141,7 +145,7 @@ class FirstConvolution(nn.Module):
         )
 
     def forward(self, rows: Tensor, out: Tensor) -> None:
-        """(N, 3 n_mels) to (N, bands C), which is written to `out`."""
+        """Maps (N, 3 n_mels) to (N, bands C), and writes the result to `out`."""
         if rows.is_cuda:
             self.whole(rows, out)
         elif rows.dtype == torch.float32:
@@ -149,13 +153,13 @@ class FirstConvolution(nn.Module):
             for part in self.parts:
                 part(frames, out)
         else:
-            # A few at a time: what is copied into `out` takes as much memory again.
+            # Block by block: the result is copied into `out`, and takes memory twice until then.
             for few, into in zip(rows.split(self.n_at_once), out.split(self.n_at_once)):
                 self.whole(few, into)
 
 
 class FewBands(nn.Module):
-    """Some bands of the first convolution, from `band` on."""
+    """`N_BANDS` output bands of the first convolution, from `band` on."""
 
     N_BANDS = 2
 
@@ -167,24 +171,26 @@ class FewBands(nn.Module):
         self.out_from, self.out_to = band * channels, (band + n_bands) * channels
         rows = rows[:, :, :, self.mels_from : self.mels_to].reshape(n_bands * channels, -1)
         self.product = ProductRelu(rows, bias.repeat(n_bands))
-        # Used in float32 alone, where nothing is packed: an archive need not hold those branches.
+        # This product runs in float32 alone and is never packed. Without `packs` the archive omits
+        # the branches for packed weights.
         self.product.linear.packs = False
 
     def forward(self, frames: Tensor, out: Tensor) -> None:
-        """(N, 3, n_mels) to these bands' columns of `out` (N, bands C)."""
+        """Maps (N, 3, n_mels) to these bands' columns of `out` (N, bands C)."""
         seen = frames[:, :, self.mels_from : self.mels_to].flatten(1)
         self.product(seen, out[:, self.out_from : self.out_to])
 
 
 def halve(n: int) -> int:
-    """Frames or bands out of a convolution of kernel 3, stride 2, padding 1: half, rounded up."""
+    """Returns the output length of a convolution of kernel 3, stride 2, padding 1."""
     return (n + 1) // 2
 
 
 def depthwise(weights: Weights, name: str, channels: int) -> nn.Conv2d:
-    """A 3x3 convolution over frames and mel bands, stride 2 in both, each channel by itself.
+    """Builds a depthwise 3x3 convolution over frames and mel bands, of stride 2 in both.
 
-    Of the bands it sees zeros past both ends; of the frames it is given all that it sees.
+    The convolution pads the bands with zeros. It does not pad the frames: its input holds the
+    zeros.
     """
     layer = nn.Conv2d(
         channels, channels, 3, stride=2, padding=(0, 1), groups=channels, device="meta"
@@ -195,6 +201,6 @@ def depthwise(weights: Weights, name: str, channels: int) -> nn.Conv2d:
 
 
 def pointwise(weights: Weights, name: str, channels: int) -> ProductRelu:
-    """A 1x1 convolution that mixes the channels, as the product that it is."""
+    """Builds a 1x1 convolution over channels as a linear layer with a ReLU."""
     weight = weights.take(f"{name}.weight", channels, channels, 1, 1)
     return ProductRelu(weight.view(channels, channels), weights.take(f"{name}.bias", channels))

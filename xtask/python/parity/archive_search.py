@@ -1,7 +1,7 @@
-"""A bundle's archive with the plainest greedy search there is, to be compared with NeMo.
+"""Greedy search over a bundle's archive in its simplest form, to compare the archive with NeMo.
 
-One utterance, one frame, one step at a time: slow, and too simple to share a mistake with the
-windowed search that ships.
+The search scores one utterance, one frame and one step at a time. It is slow, and too simple to
+share a mistake with the windowed search of crates/rnnt-decode.
 """
 
 import json
@@ -11,14 +11,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from exporter import gemm_ops  # noqa: F401  Archives name its operators.
+from exporter import gemm_ops  # noqa: F401  Archives name these operators.
 from parity.emissions import Emissions
 
 MAX_SYMBOLS = 10
 
 
 class Archive:
-    """A bundle's float32 archive, loaded."""
+    """The float32 archive of a bundle, loaded on the CPU."""
 
     def __init__(self, bundle: Path) -> None:
         self.manifest = json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))
@@ -28,11 +28,11 @@ class Archive:
         self.head = self.manifest["head"]
 
     def features(self, audio: Tensor, n_samples: Tensor) -> tuple[Tensor, Tensor]:
-        """Normalised log-mel (N, n_mels, T) and the valid frames of each row."""
+        """Returns log-mel (N, n_mels, T) and the number of valid frames of each row (N)."""
         return self.module.features(audio, n_samples)
 
     def encoder_output(self, audio: Tensor, n_samples: Tensor) -> tuple[Tensor, Tensor]:
-        """Encoder output (N, T', D) and the valid frames of each row."""
+        """Returns encoder output (N, T', D) and the number of valid frames of each row (N)."""
         return self.module.encoder_output(audio, n_samples)
 
     def emissions(
@@ -40,8 +40,8 @@ class Archive:
     ) -> list[tuple[Emissions, int]]:
         """Encodes a batch and searches its rows one after the other.
 
-        Where the archive decides a near tie of the reference the other way, the reference's choice
-        is taken. How often that was so is the second value.
+        At a near tie of the reference the search takes the reference's choice, so that the paths do
+        not diverge. The second value of each pair counts the choices that this rule changed.
         """
         encoded, n_frames = self.module.encode(audio, n_samples)
         search = self.search_ctc if self.head == "ctc" else self.search_transducer
@@ -53,7 +53,7 @@ class Archive:
     def search_transducer(
         self, encoded: Tensor, n_frames: int, reference: Emissions
     ) -> tuple[Emissions, int]:
-        """Greedy search over (1, T', J)."""
+        """Searches projected encoder frames (1, T', J)."""
         ties = {(tie.frame, tie.n_tokens): tie for tie in reference.near_ties}
         found = Emissions(reference.file, n_frames, [], [], [])
         state = self.module.initial_state(1)
@@ -66,7 +66,7 @@ class Archive:
             token, duration = int(token), int(duration)
             tie = ties.get((frame, len(found.tokens)))
             if tie is not None and tie.excuses(token, duration):
-                # An RNNT's duration says no more than its token.
+                # An RNNT's near tie has no durations: blank lasts 1 frame and a token 0.
                 chosen = tie.tokens[0], (tie.durations or [int(tie.tokens[0] == self.blank)])[0]
                 n_turned += (token, duration) != chosen
                 token, duration = chosen
@@ -88,7 +88,7 @@ class Archive:
     def search_ctc(
         self, emissions: Tensor, n_frames: int, reference: Emissions
     ) -> tuple[Emissions, int]:
-        """Merges the runs of (1, T', 3); a run's confidence is its least."""
+        """Merges runs of equal tokens in (1, T', 3); a run's confidence is its lowest."""
         ties = {tie.frame: tie for tie in reference.near_ties}
         found = Emissions(reference.file, n_frames, [], [], [])
         n_turned, previous = 0, self.blank
@@ -110,6 +110,6 @@ class Archive:
         return found, n_turned
 
     def confidence(self, log_prob: float) -> float:
-        """The probability, scaled so that a guess among V symbols is 0; V counts blank."""
+        """Scales a probability so that 1 / V gives 0 and 1 gives 1; V counts blank."""
         n_symbols = self.blank + 1
         return (math.exp(log_prob) * n_symbols - 1) / (n_symbols - 1)

@@ -1,4 +1,4 @@
-"""The audio that random models are compared on: cuts of shipped recordings, silence and noise."""
+"""The audio on which random models are compared: cuts of test recordings, silence and noise."""
 
 from functools import cache
 from pathlib import Path
@@ -9,12 +9,12 @@ from torch import Tensor
 
 SAMPLE_RATE_HZ = 16000
 DATA = Path(__file__).parents[3] / "tests/data"
-# From less than two encoder frames to the longest utterance of a bundle.
+# From less than two encoder frames to the longest input of a bundle.
 SECONDS = (0.1, 0.16, 0.25, 0.5, 0.8, 1, 1.5, 2, 2.6, 3.3, 4, 5.2, 7, 9.1, 12, 15, 20, 30, 45, 60)
 
 
 def write_recordings(folder: Path) -> list[Path]:
-    """Writes the recordings as 16-bit WAV files, and returns these."""
+    """Writes the recordings as 16-bit WAV files and returns their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for name, samples in recordings().items():
@@ -24,7 +24,7 @@ def write_recordings(folder: Path) -> list[Path]:
 
 
 def recordings() -> dict[str, Tensor]:
-    """Samples in [-1, 1] by name, the same at every call."""
+    """Returns samples in [-1, 1] by name; every call gives the same samples."""
     generator = torch.Generator().manual_seed(1)
     answer = {f"speech-{seconds:05.2f}s": cut(seconds) for seconds in SECONDS}
     answer["silence"] = torch.zeros(3 * SAMPLE_RATE_HZ)
@@ -35,14 +35,14 @@ def recordings() -> dict[str, Tensor]:
 
 
 def cut(seconds: float) -> Tensor:
-    """A piece of the joined recordings; its place depends on its length."""
+    """Returns a part of the joined recordings; the length determines the start."""
     start = int(7919 * seconds) % SAMPLE_RATE_HZ
     return speech(70)[start : start + round(seconds * SAMPLE_RATE_HZ)]
 
 
 @cache
 def speech(seconds: int) -> Tensor:
-    """The first seconds of shipped recordings, one after the other."""
+    """Joins the recordings of tests/data and returns the first `seconds`."""
     files = sorted(DATA.glob("speech/*.wav")) + sorted(DATA.glob("tiny-300/*.flac"))
     pieces, n_samples = [], 0
     for path in files:

@@ -1,4 +1,4 @@
-"""The program against itself: a recording alone, and in random batches with others."""
+"""Compares the program with itself: recordings transcribed alone and in batches."""
 
 import json
 import random
@@ -10,16 +10,16 @@ from parity.report import Report
 from parity.worker import Transcript, Worker
 
 N_BATCHES = 20
-# Percentage points of word error rate.
+# Percentage points of word error rate between alone and batched.
 MAX_WORD_ERRORS = 0.1
-# What a batch may cost in each type: float32 and those of bytes no token, the others a few words.
+# Types in which batching changes no token. In the other types it may change a few words.
 EXACT = ("float32", "int8", "int8_float32")
 
 
 def compare_alone_with_batches(
     worker: Worker, bundle: Path, files: list[Path], model: str, report: Report
 ) -> None:
-    """Float32: every token, frame and duration alone as in 20 random batches of unlike lengths."""
+    """Compares tokens, frames and durations in float32, alone and in 20 random batches."""
     alone = dict(zip(files, worker.transcribe(bundle, files)))
     chance = random.Random(1)
     row = report.row(model, f"{N_BATCHES} random batches", "recordings", 0)
@@ -30,8 +30,8 @@ def compare_alone_with_batches(
 
 
 def compare_types(worker: Worker, bundle: Path, files: list[Path], report: Report) -> None:
-    """Every compute type of the tiny model, alone and in batches of 32 shuffled recordings."""
-    spoken = truth(files[0].parent)
+    """Compares every compute type of the tiny model, alone and in batches of 32 recordings."""
+    spoken = read_truth(files[0].parent)
     for compute_type in json.loads((bundle / "manifest.json").read_text())["archives"]:
         if compute_type == "int8" and not torch.cpu._is_vnni_supported():
             print("NOT COMPARED HERE: int8, which is refused on a CPU without VNNI", flush=True)
@@ -44,30 +44,34 @@ def compare_types(worker: Worker, bundle: Path, files: list[Path], report: Repor
             for file in files:
                 same = alone[file].emissions.steps == batched[file].emissions.steps
                 row.add(not same, file.name)
-        rates = [word_error_rate(heard, spoken) for heard in (alone, batched)]
+        rates = [word_error_rate(transcripts, spoken) for transcripts in (alone, batched)]
         row = report.row(
             "tiny", f"{compute_type}, WER alone - batched", "recordings", MAX_WORD_ERRORS
         )
-        row.see(100 * abs(rates[0] - rates[1]), f"{rates[0]:.4f} and {rates[1]:.4f}", len(files))
+        row.record_maximum(
+            100 * abs(rates[0] - rates[1]), f"{rates[0]:.4f} and {rates[1]:.4f}", len(files)
+        )
 
 
-def truth(folder: Path) -> dict[str, list[str]]:
-    """The words spoken in each recording of the test set."""
+def read_truth(folder: Path) -> dict[str, list[str]]:
+    """Returns the words spoken in each recording of the test set."""
     lines = (folder / "truth.jsonl").read_text(encoding="utf-8").splitlines()
     rows = [json.loads(line) for line in lines]
     return {row["id"]: [word["word"] for word in row["words"]] for row in rows}
 
 
-def word_error_rate(heard: dict[Path, Transcript], spoken: dict[str, list[str]]) -> float:
-    """Word errors per spoken word."""
-    n_errors = sum(distance(it.text.split(), spoken[file.stem]) for file, it in heard.items())
-    return n_errors / sum(len(spoken[file.stem]) for file in heard)
+def word_error_rate(recognised: dict[Path, Transcript], spoken: dict[str, list[str]]) -> float:
+    """Returns word errors per spoken word."""
+    n_errors = sum(
+        edit_distance(it.text.split(), spoken[file.stem]) for file, it in recognised.items()
+    )
+    return n_errors / sum(len(spoken[file.stem]) for file in recognised)
 
 
-def distance(heard: list[str], spoken: list[str]) -> int:
-    """Insertions, deletions and substitutions from one to the other, at the least."""
+def edit_distance(recognised: list[str], spoken: list[str]) -> int:
+    """Returns the Levenshtein distance between two lists of words."""
     costs = list(range(len(spoken) + 1))
-    for i, word in enumerate(heard, 1):
+    for i, word in enumerate(recognised, 1):
         diagonal, costs[0] = costs[0], i
         for j, other in enumerate(spoken, 1):
             best = min(costs[j] + 1, costs[j - 1] + 1, diagonal + (word != other))

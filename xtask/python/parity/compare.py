@@ -28,19 +28,20 @@ from parity.oracle import Oracle
 from parity.random_nemo import write
 from parity.recordings import Recordings, read
 from parity.report import Report
-from parity.timed_words import Heard
+from parity.timed_words import ReferenceTranscript
 from parity.worker import Worker
 
 ROOT = Path(__file__).parents[3]
 TINY = ROOT / "models/parakeet-rnnt-tiny"
 GOLDENS = ROOT / "tests/data/goldens"
-# Every how manieth sentence a quick run takes: not a multiple of 8, so that all voices come up.
-SAMPLE_STEP = 7
+# A quick run takes every seventh sentence. The step is coprime to the 8 voices, so a run has all.
+SENTENCE_STEP = 7
+# A random model is made again when one of these files is newer than its checkpoint.
 GENERATOR = ("nemo_config.py", "random_nemo.py", "audio.py", "emission_rate.py")
 
 
 def main() -> int:
-    """Runs the command line."""
+    """Runs the command line. Exit code: 0, or 1 if a figure passes its limit."""
     arguments = parse_arguments()
     torch.set_num_threads(arguments.threads)
     run = Run(arguments)
@@ -71,7 +72,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 class Run:
-    """One run: its report, and where everything lies."""
+    """One run of the comparison: its report, its folders and the program."""
 
     def __init__(self, arguments: argparse.Namespace) -> None:
         self.arguments = arguments
@@ -82,26 +83,28 @@ class Run:
         self.started = time.monotonic()
 
     def tiny(self) -> None:
-        """The trained model, on the sentences that it knows and on real speech."""
+        """Compares the trained model on the sentences of its test set and on real speech."""
         sentences = sorted((ROOT / "tests/data/tiny-300").glob("*.flac"))
         everything = self.arguments.full or self.arguments.write_goldens
-        files = sentences if everything else sentences[::SAMPLE_STEP]
+        files = sentences if everything else sentences[::SENTENCE_STEP]
         recordings = Recordings(files + sorted((ROOT / "tests/data/speech").glob("*.wav")), ROOT)
         checkpoint = TINY / "parakeet-rnnt-tiny.nemo"
         with torch.inference_mode():
-            heard, oracle = self.compare("tiny", checkpoint, TINY, "rnnt", recordings, (1, 7, 32))
+            transcripts, oracle = self.compare(
+                "tiny", checkpoint, TINY, "rnnt", recordings, (1, 7, 32)
+            )
             if self.arguments.write_goldens:
-                write_tiny_goldens(GOLDENS, checkpoint, oracle, recordings, heard)
+                write_tiny_goldens(GOLDENS, checkpoint, oracle, recordings, transcripts)
         if everything and not self.arguments.write_goldens:
-            compare_goldens(GOLDENS, "tiny", checkpoint, heard, self.report)
+            compare_goldens(GOLDENS, "tiny", checkpoint, transcripts, self.report)
         if self.arguments.full:
-            self.say("exporting tiny in every compute type")
+            self.print_progress("exporting tiny in every compute type")
             bundle = self.export(checkpoint, "rnnt", ",".join(COMPUTE_TYPES))
             compare_types(self.worker, bundle, sentences, self.report)
         self.report.close("tiny")
 
     def random(self, name: str, shape: Shape, head: str) -> None:
-        """A random model with one of its heads."""
+        """Compares a random model with one of its heads."""
         golden = name.startswith("golden-")
         folder = GOLDENS / "random" if golden else self.work
         checkpoint = folder / f"{name}.nemo"
@@ -113,17 +116,17 @@ class Run:
             and checkpoint.stat().st_mtime < max(source.stat().st_mtime for source in sources)
         )
         if stale:
-            self.say(f"making {name}")
+            self.print_progress(f"making {name}")
             write(shape, checkpoint, [read(file) for file in files], half=golden)
         label = name if len(shape.heads) == 1 else f"{name} {head}"
-        self.say(f"exporting {label}")
+        self.print_progress(f"exporting {label}")
         bundle = self.export(checkpoint, head)
         with torch.inference_mode():
-            heard, _ = self.compare(
+            transcripts, _ = self.compare(
                 label, checkpoint, bundle, head, Recordings(files, self.work), (1,)
             )
-        for it in heard:
-            self.report.speech(label, it.emissions)
+        for it in transcripts:
+            self.report.count_emitting_frames(label, it.emissions)
         if golden:
             self.goldens(name, checkpoint, bundle, head)
         if full_size:
@@ -134,17 +137,19 @@ class Run:
         self.report.close(label)
 
     def goldens(self, name: str, checkpoint: Path, bundle: Path, head: str) -> None:
-        """Writes or compares the answers that tests without NeMo read."""
+        """Writes or compares the goldens, which tests without NeMo read."""
         label = f"{name} goldens"
         files = sorted((ROOT / "tests/data/speech").glob("*.wav"))
         files += sorted((ROOT / "tests/data/tiny-300").glob("*.flac"))[:40:8]
         with torch.inference_mode():
-            heard, _ = self.compare(label, checkpoint, bundle, head, Recordings(files, ROOT), (1,))
+            transcripts, _ = self.compare(
+                label, checkpoint, bundle, head, Recordings(files, ROOT), (1,)
+            )
         self.report.close(label)
         if self.arguments.write_goldens:
-            write_goldens(GOLDENS / "random", name, checkpoint, heard)
+            write_goldens(GOLDENS / "random", name, checkpoint, transcripts)
         else:
-            compare_goldens(GOLDENS / "random", name, checkpoint, heard, self.report)
+            compare_goldens(GOLDENS / "random", name, checkpoint, transcripts, self.report)
 
     def compare(
         self,
@@ -154,24 +159,24 @@ class Run:
         head: str,
         recordings: Recordings,
         batches: tuple[int, ...],
-    ) -> tuple[list[Heard], Oracle]:
-        """Compares all stages; returns what NeMo heard in each recording alone."""
-        self.say(f"comparing {label}")
+    ) -> tuple[list[ReferenceTranscript], Oracle]:
+        """Compares all stages; returns NeMo's transcripts of the recordings, each alone."""
+        self.print_progress(f"comparing {label}")
         oracle, archive = Oracle(checkpoint, head), Archive(bundle)
         if archive.manifest["source"]["sha256"] != sha256(checkpoint):
             raise SystemExit(f"error: {bundle} was exported from another checkpoint")
         for n_together in batches:
-            heard = self.compare_archive(label, oracle, archive, recordings, n_together)
+            transcripts = self.compare_archive(label, oracle, archive, recordings, n_together)
             if n_together == 1:
-                alone = heard
-        # Of true size, the archive and the program's copy of it do not fit into memory together.
+                alone = transcripts
+        # A model of true size does not fit into memory twice: once here and once in the program.
         del archive
-        transcripts = self.worker.transcribe(bundle, list(recordings.files.values()))
-        for reference, ours in zip(alone, transcripts):
-            # The program's output says nothing of frames without tokens.
+        outputs = self.worker.transcribe(bundle, list(recordings.files.values()))
+        for reference, ours in zip(alone, outputs):
+            # The program's output does not state the number of frames.
             ours.emissions.n_frames = reference.emissions.n_frames
-            self.report.emissions(label, "program", reference.emissions, ours.emissions)
-            self.report.transcript(label, reference, ours)
+            self.report.compare_emissions(label, "program", reference.emissions, ours.emissions)
+            self.report.compare_transcript(label, reference, ours)
         return alone, oracle
 
     def compare_archive(
@@ -181,35 +186,35 @@ class Run:
         archive: Archive,
         recordings: Recordings,
         n_together: int,
-    ) -> list[Heard]:
-        """Compares the archive on recordings in batches of one size."""
+    ) -> list[ReferenceTranscript]:
+        """Compares the archive in batches of `n_together`; returns NeMo's transcripts."""
         mode = "alone" if n_together == 1 else f"batches of {n_together}"
         answer = []
         for names, audio, n_samples in recordings.batches(n_together):
             features, n_features = oracle.features(audio, n_samples)
             encoded, n_frames = oracle.encode(features, n_features)
-            heard = oracle.hear(names, encoded, n_frames, n_samples)
+            transcripts = oracle.transcribe(names, encoded, n_frames, n_samples)
             ours = archive.features(audio, n_samples)
             pair = (features.mT, n_features), (ours[0].mT, ours[1])
-            self.report.numbers(label, f"log-mel, {mode}", names, *pair)
+            self.report.compare_tensors(label, f"log-mel, {mode}", names, *pair)
             ours = archive.encoder_output(audio, n_samples)
-            self.report.numbers(label, f"encoder, {mode}", names, (encoded, n_frames), ours)
-            references = [it.emissions for it in heard]
+            self.report.compare_tensors(label, f"encoder, {mode}", names, (encoded, n_frames), ours)
+            references = [it.emissions for it in transcripts]
             found = archive.emissions(references, audio, n_samples)
             for reference, (other, n_turned) in zip(references, found):
-                self.report.emissions(label, f"archive {mode}", reference, other, n_turned)
-            answer += heard
+                self.report.compare_emissions(label, f"archive {mode}", reference, other, n_turned)
+            answer += transcripts
         return answer
 
     def export(self, checkpoint: Path, head: str, types: str = "float32") -> Path:
-        """Exports a checkpoint with one of its heads into the work folder."""
+        """Exports a checkpoint with one of its heads into the work folder; returns the bundle."""
         bundle = self.work / f"{checkpoint.stem}-{head}"
         options = ["--out", str(bundle), "--head", head, "--dtype", types]
         export(parse_export_arguments([str(checkpoint), *options]))
         return bundle
 
-    def say(self, step: str) -> None:
-        """Progress, on stderr."""
+    def print_progress(self, step: str) -> None:
+        """Prints progress on stderr, with the seconds since the start."""
         seconds = time.monotonic() - self.started
         print(f"[{seconds:4.0f} s] {step}", file=sys.stderr, flush=True)
 

@@ -1,21 +1,22 @@
-"""What two decoders said about one recording, and whether they said the same."""
+"""The emissions of one recording, and the comparison of two decoders' emissions."""
 
 from dataclasses import asdict, dataclass, field, fields
 
-# Two scores closer than this may come out in another order: far above float32's noise of about
-# 1e-5 in a log-probability, far below any difference that means something.
+# Scores closer than this may swap their order. The value lies far above float32's noise of about
+# 1e-5 in a log-probability, and far below any difference that matters.
 NEAR_TIE = 1e-3
-# Near ties that differ, per emission.
+# Limit of near ties decided differently, per emission.
 MAX_DIFFERENT = 1e-3
 
 
 @dataclass
 class NearTie:
-    """A step on `frame`, with `n_tokens` tokens done, that could as well have gone otherwise.
+    """A step of the search whose two best choices have almost equal scores.
 
-    `tokens` are the reference's choice and, if it is close, the second best; `durations` the same
-    for a TDT, empty for others. `gap` is the smaller of the differences in log-probability. For CTC
-    a token is done when its run has ended.
+    The step is on `frame`, after `n_tokens` tokens. `tokens` are the reference's choice and, if its
+    score is close, the second best token. `durations` are the same for a TDT's durations, and empty
+    for other heads. `gap` is the smaller of the two differences in log-probability. A CTC token
+    counts in `n_tokens` once its run has ended.
     """
 
     frame: int
@@ -25,17 +26,18 @@ class NearTie:
     gap: float
 
     def excuses(self, token: int, duration: int) -> bool:
-        """Whether this emission is one of those that come in question."""
+        """Whether this emission is one of the choices of the near tie."""
         return token in self.tokens and (not self.durations or duration in self.durations)
 
 
 @dataclass
 class Emissions:
-    """The tokens of one recording; blanks are what lies between.
+    """The tokens of one recording, without blanks.
 
-    A token has its encoder frame and the frames it covers: 1 for RNNT, as predicted for TDT, the
-    length of the run for CTC. `confidences` are the normalised probabilities of the tokens.
-    `n_emissions`, the steps of the search, and `near_ties` are known for the reference alone.
+    `frames` are encoder frames. `durations` are the frames that a token covers: 1 for RNNT, the
+    predicted duration for TDT, the length of the run for CTC. `confidences` are the normalised
+    probabilities of the tokens. `n_emissions`, the number of search steps, and `near_ties` are
+    known for the reference alone.
     """
 
     file: str
@@ -49,25 +51,26 @@ class Emissions:
 
     @property
     def steps(self) -> list[tuple[int, int, int]]:
-        """Token, frame and duration of each."""
+        """Token, frame and duration of each emission."""
         return list(zip(self.tokens, self.frames, self.durations))
 
     def to_json(self) -> dict:
-        """Plain mappings and lists."""
+        """Returns plain mappings and lists."""
         return asdict(self)
 
     @staticmethod
     def from_json(row: dict) -> "Emissions":
-        """The inverse of `to_json`; leaves aside what else the row holds."""
+        """The inverse of `to_json`; ignores other keys of the row."""
         own = {name.name: row[name.name] for name in fields(Emissions)}
         return Emissions(**own | {"near_ties": [NearTie(**tie) for tie in row["near_ties"]]})
 
 
 def first_difference(reference: Emissions, other: Emissions) -> NearTie | str | None:
-    """None where all steps are the same; the near tie that parted them; or what differs.
+    """Returns the first difference between two decoders' emissions.
 
-    After the first difference the two predictors are in other states, so nothing that follows can
-    be compared.
+    None: all steps are the same. A `NearTie`: the two paths diverged at this near tie. A string
+    describes any other difference. After a difference the two predictors have different states, so
+    later steps are not compared.
     """
     if other.n_frames != reference.n_frames:
         return f"{other.n_frames} encoder frames, expected {reference.n_frames}"
@@ -79,23 +82,23 @@ def first_difference(reference: Emissions, other: Emissions) -> NearTie | str | 
             break
         same += 1
     pair = [steps[same] if same < len(steps) else None for steps in (reference.steps, other.steps)]
-    parted = parting(*pair)
+    diverged = last_common_frame(*pair)
     for tie in reference.near_ties:
-        if tie.n_tokens == same and tie.frame <= parted:
+        if tie.n_tokens == same and tie.frame <= diverged:
             return tie
-    return f"token {same} is {show(pair[1])}, expected {show(pair[0])}"
+    return f"token {same} is {describe_step(pair[1])}, expected {describe_step(pair[0])}"
 
 
-def parting(one: tuple[int, int, int] | None, other: tuple[int, int, int] | None) -> int:
-    """The last frame on which two unlike steps can have parted."""
+def last_common_frame(one: tuple[int, int, int] | None, other: tuple[int, int, int] | None) -> int:
+    """Returns the last frame on which the paths to two different steps can have diverged."""
     steps = [step for step in (one, other) if step is not None]
     if len(steps) == 2 and one[:2] == other[:2]:
         return one[1] + min(one[2], other[2])
     return min(step[1] for step in steps)
 
 
-def show(step: tuple[int, int, int] | None) -> str:
-    """A token, its frame and its duration for a message."""
+def describe_step(step: tuple[int, int, int] | None) -> str:
+    """Formats a token, its frame and its duration for a message."""
     if step is None:
         return "absent"
     token, frame, duration = step

@@ -1,4 +1,4 @@
-"""NeMo's path walked again, to find the steps that could as well have gone otherwise."""
+"""Scores NeMo's path again, to find the steps whose two best choices are almost equal."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -14,7 +14,7 @@ MAX_SYMBOLS = 10
 
 @dataclass
 class Step:
-    """One step of a search: the choice, and the two best tokens and durations with their gaps."""
+    """One step of a search: its choice, and the two best tokens and durations with their gaps."""
 
     frame: int
     n_tokens: int
@@ -30,9 +30,10 @@ Steps = list[Step]
 
 
 def near_ties(steps: Steps) -> list[NearTie]:
-    """The steps with a close second; refuses a path that is not greedy.
+    """Returns the steps with a close second choice; refuses a path that is not greedy.
 
-    Scored again in another order of sums, a near tie may turn round; nothing else may.
+    The second scoring sums in another order. So its best choice may differ from NeMo's at a near
+    tie, and nowhere else.
     """
     ties = []
     for step in steps:
@@ -51,12 +52,12 @@ def near_ties(steps: Steps) -> list[NearTie]:
 
 
 def ctc_steps(scores: Tensor, blank: int) -> Steps:
-    """A step per frame of (T', V + 1)."""
+    """Returns one step per frame of log-probabilities (T', V + 1)."""
     values, classes = scores.topk(2)
     steps, n_done, previous = [], 0, blank
     for frame, ((best, second), (high, low)) in enumerate(zip(classes.tolist(), values.tolist())):
         steps.append(Step(frame, n_done, best, [best, second], high - low, 1, [], torch.inf))
-        # A run that ends before this frame is done from the next one on.
+        # A run that ends before this frame counts as a token from the next frame on.
         n_done += best != previous != blank
         previous = best
     return steps
@@ -68,10 +69,11 @@ def joint_steps(
     blank: int,
     durations: list[int],
 ) -> Steps:
-    """The steps of a transducer's search along `emissions`.
+    """Returns the steps of a transducer's search along `emissions`.
 
-    `score` gives the joint's outputs (B, classes) of frames (B) and numbers of tokens before (B).
-    All that the path can touch is scored at once, and then walked.
+    `score` gives the joint's outputs (B, classes) for frames (B) and the number of tokens before
+    each (B). One call scores every (frame, number of tokens) that the path can visit; the loop then
+    follows the path.
     """
     bounds = [0, *emissions.frames, emissions.n_frames - 1]
     places = [
@@ -115,6 +117,6 @@ def joint_steps(
 
 
 def best_two(outputs: Tensor) -> tuple[list[float], list[list[int]]]:
-    """The difference of the two best of (B, classes) in each row, and which they are."""
+    """Returns the gap of the two best classes of each row (B, classes), and the two classes."""
     values, classes = outputs.topk(2)
     return (values[:, 0] - values[:, 1]).tolist(), classes.tolist()

@@ -1,7 +1,7 @@
-"""The random models that parity is tested on, and the NeMo config of each.
+"""The random models that parity is tested on, and NeMo's config of each.
 
-Sizes are small, but every value in which one published Parakeet differs from another, or from what
-NeMo's config could say of one, has a model here that differs in it.
+Their sizes are small. For every config value in which published Parakeets differ, or that NeMo's
+config allows and the exporter implements, one of these models has another value than the rest.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ MODULES = "nemo.collections.asr.modules."
 
 @dataclass(frozen=True)
 class Shape:
-    """What a random model is like; `heads` are tdt, rnnt and ctc, two of them for a hybrid."""
+    """The sizes of a random model; `heads` are of tdt, rnnt and ctc, and a hybrid has two."""
 
     heads: tuple[str, ...]
     n_layers: int = 2
@@ -33,11 +33,11 @@ class Shape:
     pieces: int = 128
     punctuation: bool = False
     alphabets: tuple[str, ...] = ("latin",)
-    # How far apart the classes of the head are made, in nats: confidence between 0.1 and 1.
+    # Standard deviation of the head's scores, in nats. 3 gives confidences between 0.1 and 1.
     spread: float = 3.0
 
 
-# Small enough to be kept with the tests, in float16.
+# Small enough to be committed with the tests, in float16.
 MINIATURE: dict[str, Any] = {
     "width": 32,
     "channels": 16,
@@ -83,7 +83,7 @@ SHAPES = {
 
 
 def config(shape: Shape, tokenizer: Path) -> dict:
-    """A model_config.yaml's content, with the keys that the published models have."""
+    """Returns the content of a model_config.yaml, with the keys of published models."""
     head = shape.heads[0]
     whole = {
         "sample_rate": 16000,
@@ -105,7 +105,7 @@ def config(shape: Shape, tokenizer: Path) -> dict:
 
 
 def preprocessor(shape: Shape) -> dict:
-    """The log-mel front end."""
+    """Returns the section of the front end."""
     return {
         "_target_": MODULES + "AudioToMelSpectrogramPreprocessor",
         "sample_rate": 16000,
@@ -122,7 +122,7 @@ def preprocessor(shape: Shape) -> dict:
 
 
 def encoder(shape: Shape) -> dict:
-    """The FastConformer."""
+    """Returns the section of the encoder."""
     return {
         "_target_": MODULES + "ConformerEncoder",
         "feat_in": shape.n_mels,
@@ -161,7 +161,7 @@ def encoder(shape: Shape) -> dict:
 
 
 def transducer(shape: Shape) -> dict:
-    """Predictor, joint, loss and search of an RNNT or a TDT."""
+    """Returns the sections of predictor, joint, loss and search of an RNNT or TDT."""
     joint = {
         "_target_": MODULES + "RNNTJoint",
         "log_softmax": None,
@@ -210,7 +210,7 @@ def transducer(shape: Shape) -> dict:
 
 
 def ctc_decoder(shape: Shape) -> dict:
-    """Output layer and search of a CTC head."""
+    """Returns the sections of output layer and search of a CTC head."""
     return {
         "decoder": {
             "_target_": MODULES + "ConvASRDecoder",

@@ -1,4 +1,4 @@
-"""NeMo as the reference: features, encoder output, and what its greedy search says, on the CPU."""
+"""NeMo as the reference: features, encoder output and greedy search, on the CPU."""
 
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from parity.emissions import Emissions
 from parity.near_ties import Steps, ctc_steps, joint_steps, near_ties
-from parity.timed_words import Heard, cut_words, segments
+from parity.timed_words import ReferenceTranscript, cut_words, segments
 
 TRANSDUCER_SEARCH = {"max_symbols": 10, "loop_labels": True, "use_cuda_graph_decoder": False}
 
@@ -37,7 +37,7 @@ class Oracle:
                 "preserve_word_confidence": True,
                 "exclude_blank": True,
                 "aggregation": "min",
-                # With alpha 1 it is the plain probability.
+                # With alpha 1 the confidence is the normalised probability.
                 "method_cfg": {"name": "max_prob", "alpha": 1.0},
             }
         which = {"decoder_type": "ctc" if head == "ctc" else "rnnt"} if hybrid else {}
@@ -51,23 +51,23 @@ class Oracle:
             self.blank = self.decoding.blank_id
 
     def features(self, audio: Tensor, n_samples: Tensor) -> tuple[Tensor, Tensor]:
-        """Normalised log-mel (N, n_mels, T) and the valid frames of each row."""
+        """Returns log-mel (N, n_mels, T) and the number of valid frames of each row (N)."""
         return self.model.preprocessor(input_signal=audio, length=n_samples)
 
     def encode(self, features: Tensor, n_features: Tensor) -> tuple[Tensor, Tensor]:
-        """Encoder output (N, T', D) and the valid frames of each row."""
+        """Returns encoder output (N, T', D) and the number of valid frames of each row (N)."""
         encoded, n_frames = self.model.encoder(audio_signal=features, length=n_features)
         return encoded.transpose(1, 2), n_frames
 
-    def hear(
+    def transcribe(
         self, files: list[str], encoded: Tensor, n_frames: Tensor, n_samples: Tensor
-    ) -> list[Heard]:
-        """NeMo's own greedy search over a batch; near ties are found by scoring its path again."""
+    ) -> list[ReferenceTranscript]:
+        """Runs NeMo's own greedy search over a batch, and scores its path again for near ties."""
         encoded = encoded.transpose(1, 2)
         if self.head == "ctc":
             scores = self.ctc_decoder(encoder_output=encoded)
             touching = self.decode_ctc(scores, n_frames)
-            with our_times(self.decoding):
+            with engine_token_times(self.decoding):
                 hypotheses = self.decode_ctc(scores, n_frames)
         else:
             hypotheses = self.decoding.rnnt_decoder_predictions_tensor(
@@ -86,20 +86,20 @@ class Oracle:
             emissions.n_emissions = len(steps)
             emissions.near_ties = near_ties(steps)
             words = cut_words(hypothesis, int(n_samples[row]))
-            heard = Heard(emissions, words, segments(hypothesis, words))
+            transcript = ReferenceTranscript(emissions, words, segments(hypothesis, words))
             if self.head == "ctc":
-                heard.touching_words = cut_words(touching[row], int(n_samples[row]))
-            answer.append(heard)
+                transcript.touching_words = cut_words(touching[row], int(n_samples[row]))
+            answer.append(transcript)
         return answer
 
     def decode_ctc(self, scores: Tensor, n_frames: Tensor) -> list[Any]:
-        """NeMo's hypotheses of log-probabilities (N, T', V + 1)."""
+        """Returns NeMo's hypotheses for log-probabilities (N, T', V + 1)."""
         return self.decoding.ctc_decoder_predictions_tensor(
             decoder_outputs=scores, decoder_lengths=n_frames, return_hypotheses=True
         )
 
     def tokens(self, hypothesis: Any, n_frames: int) -> tuple[list[int], list[int], list[int]]:
-        """Tokens, frames and durations of NeMo's hypothesis."""
+        """Returns tokens, frames and durations of NeMo's hypothesis."""
         if self.head == "ctc":
             runs = label_runs(hypothesis.y_sequence[:n_frames], self.blank)
             return [run[0] for run in runs], [run[1] for run in runs], [run[2] for run in runs]
@@ -110,7 +110,7 @@ class Oracle:
         return tokens, frames, [int(duration) for duration in hypothesis.token_duration]
 
     def joint_steps(self, encoded: Tensor, emissions: Emissions) -> Steps:
-        """The joint's steps along NeMo's path over (T', D)."""
+        """Returns the joint's steps along NeMo's path over encoder frames (T', D)."""
         joint = self.model.joint
         targets = torch.tensor([emissions.tokens], dtype=torch.int64).reshape(1, -1)
         # Row u of the predictor's output is its state after u tokens.
@@ -125,7 +125,7 @@ class Oracle:
 
 
 def label_runs(labels: Any, blank: int) -> list[tuple[int, int, int]]:
-    """Token, first frame and length of every run of a label other than blank."""
+    """Returns token, first frame and length of every run of a token other than blank."""
     runs: list[tuple[int, int, int]] = []
     previous = blank
     for frame, label in enumerate(map(int, labels)):
@@ -138,10 +138,11 @@ def label_runs(labels: Any, blank: int) -> list[tuple[int, int, int]]:
 
 
 @contextmanager
-def our_times(decoding: Any) -> Iterator[None]:
-    """Puts our rule for a CTC token's time in the place of NeMo's, whose words touch each other.
+def engine_token_times(decoding: Any) -> Iterator[None]:
+    """Replaces NeMo's rule for the times of CTC tokens with our rule, inside the `with` block.
 
-    A token lasts as long as its run, and a punctuation mark has no length, as in NeMo's TDT.
+    By NeMo's rule a token lasts until the next token, so words touch each other. By our rule a
+    token lasts as long as its run, and a punctuation mark has no length, as in NeMo's TDT.
     """
 
     def offsets(hypothesis: Any, token_lengths: list[int], blank: int) -> list[dict]:

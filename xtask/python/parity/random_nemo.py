@@ -23,10 +23,10 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from parity.audio import recordings
-from parity.emission_rate import make_speak
+from parity.emission_rate import set_emission_rate
 from parity.nemo_config import SHAPES, Shape, config
 
-# Vowels and consonants of the made-up words.
+# Vowels and consonants of the invented words.
 ALPHABETS = {
     "latin": ("aeiou", "bcdfghjklmnprstvw"),
     "accented": ("áéîöü", "çñßłš"),
@@ -46,14 +46,14 @@ def main() -> None:
 
 
 def write(shape: Shape, path: Path, audio: list[Tensor], seed: int = 1, half: bool = False) -> None:
-    """Makes a model that speaks on this audio and writes its checkpoint, as float16 if `half`."""
+    """Makes a model that emits tokens on `audio`, and writes its checkpoint, float16 if `half`."""
     logging.setLevel(logging.ERROR)
     torch.manual_seed(seed)
     with tempfile.TemporaryDirectory() as folder:
         train_tokenizer(shape, Path(folder), seed)
         model = model_class(shape)(OmegaConf.create(config(shape, Path(folder)))).eval()
-        scatter(model)
-        make_speak(model, shape, audio)
+        add_noise(model)
+        set_emission_rate(model, shape, audio)
         if half:
             model.half()
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -61,15 +61,15 @@ def write(shape: Shape, path: Path, audio: list[Tensor], seed: int = 1, half: bo
 
 
 def model_class(shape: Shape) -> Any:
-    """NeMo's class for these heads."""
+    """Returns NeMo's class for these heads."""
     if len(shape.heads) == 2:
         return EncDecHybridRNNTCTCBPEModel
     return EncDecCTCModelBPE if shape.heads[0] == "ctc" else EncDecRNNTBPEModel
 
 
 @torch.no_grad()
-def scatter(model: torch.nn.Module) -> None:
-    """Moves what starts at 0 or 1 away from it."""
+def add_noise(model: torch.nn.Module) -> None:
+    """Adds noise to the parameters and statistics whose initial values are 0 or 1."""
     for name, tensor in model.named_parameters():
         if "pos_bias" in name or "norm" in name:
             tensor += 0.3 * torch.randn_like(tensor)
@@ -81,14 +81,14 @@ def scatter(model: torch.nn.Module) -> None:
 
 
 def train_tokenizer(shape: Shape, folder: Path, seed: int) -> None:
-    """A SentencePiece BPE of the shape's size, trained on made-up words."""
+    """Trains a SentencePiece BPE of the shape's size on invented words."""
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=sentences(shape, random.Random(seed)),
         model_prefix=str(folder / "tokenizer"),
         vocab_size=shape.pieces,
         model_type="bpe",
         character_coverage=1.0,
-        # Without NFKC's table of 230 kB.
+        # The default, NFKC, would store a table of 230 kB in every checkpoint.
         normalization_rule_name="identity",
         bos_id=-1,
         eos_id=-1,
@@ -101,7 +101,7 @@ def train_tokenizer(shape: Shape, folder: Path, seed: int) -> None:
 
 
 def sentences(shape: Shape, chance: random.Random) -> Iterator[str]:
-    """Sentences of words that a tokenizer of the shape's size can be trained on."""
+    """Yields enough sentences to train a tokenizer of the shape's size."""
     alphabets = [ALPHABETS[name] for name in shape.alphabets]
     for _ in range(max(500, shape.pieces)):
         words = [word(*chance.choice(alphabets), chance) for _ in range(8)]
@@ -113,7 +113,7 @@ def sentences(shape: Shape, chance: random.Random) -> Iterator[str]:
 
 
 def word(vowels: str, consonants: str, chance: random.Random) -> str:
-    """One to four syllables, and sometimes an apostrophe and an s."""
+    """Returns one to four syllables, sometimes with an apostrophe and an s."""
     syllables = [
         chance.choice(consonants) + chance.choice(vowels) for _ in range(chance.randint(1, 4))
     ]

@@ -1,4 +1,4 @@
-"""Recordings by name, alone or in padded batches."""
+"""Reads recordings by name, alone or in padded batches."""
 
 import os
 from pathlib import Path
@@ -10,13 +10,13 @@ from torch import Tensor
 
 
 class Recordings:
-    """The recordings by name, in the order given."""
+    """Recordings by their path relative to `root`, in the order of `paths`."""
 
     def __init__(self, paths: list[Path], root: Path) -> None:
         self.files = {os.path.relpath(path, root).replace(os.sep, "/"): path for path in paths}
 
     def batches(self, n_together: int) -> Iterator[tuple[list[str], Tensor, Tensor]]:
-        """Names, audio (N, S) padded with zeros, and lengths (N)."""
+        """Yields names, audio (N, S) padded with zeros, and lengths (N)."""
         names = list(self.files)
         for start in range(0, len(names), n_together):
             batch = names[start : start + n_together]
@@ -26,7 +26,7 @@ class Recordings:
 
 
 def read(path: Path) -> Tensor:
-    """Mono samples in [-1, 1] at 16 kHz."""
+    """Returns mono samples in [-1, 1] at 16 kHz."""
     samples, rate = soundfile.read(path, dtype="float32")
     if rate != 16000 or samples.ndim != 1:
         raise SystemExit(f"error: {path} is not mono at 16 kHz")

@@ -1,7 +1,7 @@
-"""Collects what a parity run compares, and prints it as one table: figures beside their limits.
+"""Collects the figures of a parity run, and prints them with their limits as one table.
 
-The rows of a model are printed when it is done: a run takes long, and what it found by then is not
-lost when it is stopped.
+The rows of a model are printed when its comparison ends. A run takes long, and a run that is
+stopped has then printed the figures of the models before.
 """
 
 import math
@@ -10,24 +10,25 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from parity.emissions import MAX_DIFFERENT, Emissions, NearTie, first_difference
-from parity.timed_words import Heard, Segment, Word
+from parity.timed_words import ReferenceTranscript, Segment, Word
 from parity.worker import Transcript
 
-# Of normalised features and of encoder output, which are both about unit size.
+# Limit for normalised features and encoder output, both of about unit size.
 MAX_DEVIATION = 1e-3
-# Of probabilities; the program prints four digits of a word's.
+# Limit for confidences; the program prints four digits of a word's confidence.
 MAX_CONFIDENCE = 1e-4
-# Of a confidence that is printed, half of its last place.
+# Half of the last place of a printed confidence.
 ROUNDING = 0.5e-4
-# Seconds. The program prints milliseconds.
+# Limit for times in seconds; the program prints milliseconds.
 MAX_TIME = 1e-3
-# Share of the frames that emit: below, little is compared; above, nothing is like speech.
+# Limits for the share of frames that emit. Below them little is compared; above them the emissions
+# are unlike speech.
 EMITTING = (0.2, 0.4)
 
 
 @dataclass
 class Row:
-    """One kind of figure of one model: how many were compared, the worst, and where."""
+    """One kind of figure of one model: how many were compared, the worst or the sum, and where."""
 
     unit: str
     limit: float
@@ -35,14 +36,14 @@ class Row:
     figure: float = 0.0
     where: str = ""
 
-    def see(self, figure: float, where: str, n: int = 1) -> None:
-        """Keeps the largest figure; what is not a number is larger than any."""
+    def record_maximum(self, figure: float, where: str, n: int = 1) -> None:
+        """Keeps the largest figure; NaN counts as infinite."""
         self.n += n
         if not figure <= self.figure:
             self.figure, self.where = math.inf if math.isnan(figure) else figure, where
 
     def add(self, figure: float, where: str, n: int = 1) -> None:
-        """Sums figures up."""
+        """Adds a figure to the sum."""
         self.n += n
         self.figure += figure
         if figure:
@@ -50,12 +51,12 @@ class Row:
 
     @property
     def holds(self) -> bool:
-        """Whether the figure is within its limit; nothing compared is no agreement."""
+        """Whether the figure is within its limit; a row without comparisons does not hold."""
         return self.n > 0 and self.figure <= self.limit
 
 
 class Report:
-    """Rows by model and stage, and failures in the order found."""
+    """Rows by model and stage, and failures in the order in which they were found."""
 
     def __init__(self) -> None:
         self.rows: dict[tuple[str, str], Row] = {}
@@ -63,10 +64,10 @@ class Report:
         self.closed: set[str] = set()
 
     def row(self, model: str, stage: str, unit: str, limit: float) -> Row:
-        """The row of this name, made on first use."""
+        """Returns the row of this model and stage; the first call creates it."""
         return self.rows.setdefault((model, stage), Row(unit, limit))
 
-    def numbers(
+    def compare_tensors(
         self,
         model: str,
         stage: str,
@@ -82,14 +83,14 @@ class Report:
                 self.fail(f"{model}, {stage}: {name} has {n_other} frames, expected {n}")
                 continue
             difference = (reference[0][i, :n] - other[0][i, :n]).abs()
-            row.see(float(difference.max()) if n else 0.0, name)
+            row.record_maximum(float(difference.max()) if n else 0.0, name)
 
-    def emissions(
+    def compare_emissions(
         self, model: str, decoder: str, reference: Emissions, other: Emissions, n_turned: int = 0
     ) -> None:
         """Compares tokens, frames, durations and confidences of one recording.
 
-        `n_turned` near ties were taken as the reference takes them.
+        At `n_turned` near ties the search replaced its choice by that of the reference.
         """
         steps = self.row(model, f"tokens, {decoder}", "tokens", 0)
         ties = self.row(model, f"near ties, {decoder}", "emissions", MAX_DIFFERENT)
@@ -103,10 +104,10 @@ class Report:
         same = len(reference.tokens) if reference.steps == other.steps else 0
         confidence = self.row(model, f"confidence, {decoder}", "tokens", MAX_CONFIDENCE)
         for expected, actual in zip(reference.confidences[:same], other.confidences):
-            confidence.see(abs(expected - actual), reference.file)
+            confidence.record_maximum(abs(expected - actual), reference.file)
 
-    def speech(self, model: str, reference: Emissions) -> None:
-        """Counts what the model says, so that a mute model cannot agree."""
+    def count_emitting_frames(self, model: str, reference: Emissions) -> None:
+        """Counts the frames that emit, so that a model without emissions cannot pass."""
         speaking = self.row(model, "frames that emit", "frames", EMITTING[1])
         speaking.add(len(set(reference.frames)), "", reference.n_frames)
         crowd = [reference.frames.count(frame) for frame in set(reference.frames)]
@@ -115,21 +116,23 @@ class Report:
         full = self.row(model, "frames with 10 tokens", "frames", math.inf)
         full.add(sum(n == 10 for n in crowd), "", reference.n_frames)
 
-    def transcript(self, model: str, reference: Heard, ours: Transcript) -> None:
+    def compare_transcript(
+        self, model: str, reference: ReferenceTranscript, ours: Transcript
+    ) -> None:
         """Compares the words and segments that the program printed."""
         file = reference.emissions.file
         if reference.emissions.steps != ours.emissions.steps:
-            # Said already, as tokens.
+            # The comparison of tokens has reported this difference.
             return
-        self.spans(model, "word", file, reference.words, ours.words)
-        self.spans(model, "segment", file, reference.segments, ours.segments)
+        self.compare_spans(model, "word", file, reference.words, ours.words)
+        self.compare_spans(model, "segment", file, reference.segments, ours.segments)
         confidence = self.row(model, "confidence, words", "words", MAX_CONFIDENCE)
         for expected, actual in zip(reference.words, ours.words):
-            # What the output's four decimals round off is no difference.
+            # The rounding of the output to four decimals is no difference.
             error = abs(expected.confidence - actual.confidence) - ROUNDING
-            confidence.see(max(error, 0.0), file)
+            confidence.record_maximum(max(error, 0.0), file)
 
-    def spans(
+    def compare_spans(
         self,
         model: str,
         kind: str,
@@ -143,11 +146,11 @@ class Report:
         pair = [it.text for it in reference], [it.text for it in ours]
         texts.add(pair[0] != pair[1], file, len(reference))
         if pair[0] != pair[1]:
-            self.fail(f"{model}, {kind}s: {file}: {first_unlike(*pair)}")
+            self.fail(f"{model}, {kind}s: {file}: {describe_first_difference(*pair)}")
             return
         for i, (expected, actual) in enumerate(zip(reference, ours)):
             error = max(abs(expected.start - actual.start), abs(expected.end - actual.end))
-            times.see(error, file)
+            times.record_maximum(error, file)
             if error > MAX_TIME:
                 self.fail(
                     f"{model}, {kind} times: {file}: {kind} {i}, {actual.text[:40]!r}, is at "
@@ -169,7 +172,7 @@ class Report:
         self.closed.add(model)
 
     def close_row(self, model: str, stage: str, row: Row) -> None:
-        """Prints one row, first turning counts that are limited as shares into shares."""
+        """Prints one row; counts whose limits are shares are divided first."""
         if stage.startswith(("near ties", "frames")):
             row.figure /= max(row.n, 1)
         if stage == "frames that emit" and row.figure < EMITTING[0]:
@@ -191,14 +194,14 @@ class Report:
 
 
 def print_line(*cells: str) -> None:
-    """Prints one line of the table at once, even into a file."""
+    """Prints one line of the table, and flushes it."""
     widths = (19, 29, 20, 10, 7, 0)
     line = "  ".join(cell.ljust(width) for cell, width in zip(cells, widths))
     print(line.rstrip(), flush=True)
 
 
-def first_unlike(expected: list[str], actual: list[str]) -> str:
-    """Where two lists of texts part."""
+def describe_first_difference(expected: list[str], actual: list[str]) -> str:
+    """Describes the first difference of two lists of texts."""
     for i, (one, other) in enumerate(zip(expected, actual)):
         if one != other:
             return f"number {i} is {other[:60]!r}, expected {one[:60]!r}"

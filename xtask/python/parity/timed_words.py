@@ -1,6 +1,6 @@
-"""NeMo's words and segments, with the one change that we make to their times: the cut.
+"""NeMo's words and segments, with the one change that our engine makes to their times.
 
-A word ends where the next one starts at the latest, and everything ends with the audio.
+The engine cuts the end of a word to the start of the next word, and to the end of the audio.
 """
 
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from parity.emissions import Emissions
 SAMPLE_RATE_HZ = 16000
 # Seconds from one encoder frame to the next.
 STRIDE = 0.08
-# What may stand between the end of a sentence and the space after it.
+# Characters that may stand between a sentence's last mark and the space after it.
 CLOSING = "\"')]}\xbb\u201d\u2019"
 
 
@@ -27,7 +27,7 @@ class Word:
 
 @dataclass
 class Segment:
-    """What lies between two ends of sentences."""
+    """A run of words up to the end of a sentence, with times in seconds."""
 
     text: str
     start: float
@@ -35,10 +35,11 @@ class Segment:
 
 
 @dataclass
-class Heard:
-    """What NeMo heard in one recording: tokens, and words and segments with times.
+class ReferenceTranscript:
+    """NeMo's transcript of one recording: tokens, and words and segments with times.
 
-    A CTC's `words` have the times of our rule; `touching_words` those of NeMo's own.
+    The goldens store the fields under these names. A CTC's `words` have the times of our rule, and
+    its `touching_words` the times of NeMo's own rule.
     """
 
     emissions: Emissions
@@ -48,7 +49,7 @@ class Heard:
 
 
 def cut_words(hypothesis: Any, n_samples: int) -> list[Word]:
-    """The words of NeMo's hypothesis. One without text, a bare word mark, is none."""
+    """Returns the words of NeMo's hypothesis. A bare word mark, which has no text, is no word."""
     timed = [word for word in hypothesis.timestamp["word"] if word["word"].strip()]
     confidences = hypothesis.word_confidence
     if len(timed) != len(confidences):
@@ -64,9 +65,9 @@ def cut_words(hypothesis: Any, n_samples: int) -> list[Word]:
 
 
 def segments(hypothesis: Any, words: list[Word]) -> list[Segment]:
-    """NeMo's segments, which end at punctuation alone, with the times of their cut words.
+    """Returns NeMo's segments, which end at punctuation alone, with the times of their cut words.
 
-    As ours do, they end at a mark inside a closing quote too.
+    A segment also ends at a mark inside a closing quote, as the engine's segments do.
     """
     answer, first = [], 0
     for segment in hypothesis.timestamp["segment"]:

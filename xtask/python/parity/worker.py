@@ -1,4 +1,4 @@
-"""Runs our program and reads what it prints."""
+"""Runs parakeet-worker and reads its output."""
 
 import json
 import math
@@ -9,13 +9,13 @@ from pathlib import Path
 from parity.emissions import Emissions
 from parity.timed_words import Segment, Word
 
-# One pass per recording, and segments that end at punctuation alone, as NeMo's do.
-WHOLE = ["--chunk-seconds", "60", "--segment-pause", "7000", "--segment-length", "7000"]
+# One pass over each recording, and segments that end at punctuation alone, as NeMo's do.
+LIKE_NEMO = ["--chunk-seconds", "60", "--segment-pause", "7000", "--segment-length", "7000"]
 
 
 @dataclass
 class Transcript:
-    """What the program heard in one recording."""
+    """The program's transcript of one recording."""
 
     text: str
     emissions: Emissions
@@ -25,7 +25,7 @@ class Transcript:
 
 @dataclass
 class Worker:
-    """The program, and the folder that relative paths start from."""
+    """The program parakeet-worker and its number of threads."""
 
     program: Path
     threads: int
@@ -37,8 +37,8 @@ class Worker:
         compute_type: str = "float32",
         batch_size: int = 1,
     ) -> list[Transcript]:
-        """Transcribes files, `batch_size` of them together."""
-        options = ["--format", "json", "--tokens", "--device", "cpu", *WHOLE]
+        """Transcribes files in batches of `batch_size`."""
+        options = ["--format", "json", "--tokens", "--device", "cpu", *LIKE_NEMO]
         options += ["--compute-type", compute_type, "--threads", str(self.threads)]
         options += ["--model", str(bundle), "--batch-size", str(batch_size)]
         command = [str(self.program), "transcribe", *options, *map(str, files)]
@@ -51,12 +51,12 @@ class Worker:
 
 
 def read_transcript(line: dict, n_symbols: int) -> Transcript:
-    """One line of JSON output, of a model with so many symbols, blank counted."""
+    """Reads one line of JSON output; `n_symbols` of the model counts blank."""
     tokens = line["tokens"]
     probabilities = [math.exp(token["log_prob"]) for token in tokens]
     emissions = Emissions(
         line["file"],
-        # The output does not say how many frames there were.
+        # The output does not state the number of frames.
         n_frames=-1,
         tokens=[token["id"] for token in tokens],
         frames=[token["frame"] for token in tokens],

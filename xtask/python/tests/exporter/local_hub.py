@@ -1,7 +1,8 @@
-"""A server that stands in for the model hub, as far as its client asks, and fails on demand.
+"""A server that stands in for the model hub in tests, and fails on demand.
 
-As a program it serves files until its standard input ends, for tests in other languages:
-`python local_hub.py OWNER/NAME=FILE.nemo`; the first line it prints is its address.
+The server implements the requests of the hub's client. Tests in other languages run it as a
+program, `python local_hub.py OWNER/NAME=FILE.nemo`. The program prints its address on the first
+line, and serves files until its standard input ends.
 """
 
 import hashlib
@@ -17,7 +18,7 @@ COMMIT = "c0ffee" + 34 * "0"
 
 @dataclass
 class Refusal:
-    """An answer in place of the right one; `times` it is given, then no more."""
+    """A response in place of the right one, for the next `times` requests."""
 
     status: int
     headers: dict[str, str] = field(default_factory=dict)
@@ -25,12 +26,12 @@ class Refusal:
 
 
 class LocalHub(ThreadingHTTPServer):
-    """Serves `repositories`: OWNER/NAME to file names to contents.
+    """Serves `repositories`, a mapping of OWNER/NAME to file names to contents.
 
-    `refusals` are for `api` (the listing), `resolve` (where a file lies) and `content` (its bytes).
-    `n_breaks` answers with content end after three quarters, the connection closed; `damage` turns
-    a bit over.
-    `requests` is what was asked: method, what for, and from which byte on; `tokens` by whom.
+    `refusals` has the keys `api` (the list of files), `resolve` (the location of a file) and
+    `content` (its bytes). The next `n_breaks` responses with content end after three quarters, and
+    the connection closes. `damage` flips one bit of the content. `requests` records method, key and
+    first byte of every request; `tokens` records their Authorization headers.
     """
 
     daemon_threads = True
@@ -46,33 +47,33 @@ class LocalHub(ThreadingHTTPServer):
         self.address = f"http://127.0.0.1:{self.server_port}"
 
     def start(self) -> "LocalHub":
-        """Serves on a thread of its own."""
+        """Starts a thread that serves."""
         threading.Thread(target=self.serve_forever, daemon=True).start()
         return self
 
     def stop(self) -> None:
-        """Ends and closes the port."""
+        """Ends the thread and closes the port."""
         self.shutdown()
         self.server_close()
 
     def content(self, digest: str) -> bytes:
-        """The file of this SHA-256."""
+        """Returns the file of this SHA-256."""
         files = [file for files in self.repositories.values() for file in files.values()]
         return next(file for file in files if hashlib.sha256(file).hexdigest() == digest)
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One connection. Files lie elsewhere: `resolve` leads to them and states their digest."""
+    """One connection. As on the hub, `resolve` redirects to a file and states its digest."""
 
     server: LocalHub
     protocol_version = "HTTP/1.1"
 
     def do_HEAD(self) -> None:
-        """Answers as GET, without a body."""
+        """Responds as to GET, without a body."""
         self.do_GET()
 
     def do_GET(self) -> None:
-        """Sorts by address."""
+        """Dispatches by path."""
         match self.path.split("?")[0].strip("/").split("/"):
             case ["api", "models", owner, name]:
                 self.serve("api", lambda: self.listing(f"{owner}/{name}"))
@@ -84,7 +85,7 @@ class Handler(BaseHTTPRequestHandler):
                 self.answer(404)
 
     def serve(self, kind: str, right) -> None:
-        """The right answer, or the refusal that is due."""
+        """Sends the right response, or the refusal of this key."""
         start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").rstrip("-"))
         self.server.requests.append((self.command, kind, start))
         self.server.tokens.add(self.headers.get("Authorization"))
@@ -96,7 +97,7 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(refusal.status, refusal.headers)
 
     def listing(self, repository: str) -> None:
-        """The model's card, of which the client needs the names of the files."""
+        """Sends the model's metadata, of which the client reads the names of the files."""
         files = self.server.repositories.get(repository)
         if files is None:
             self.answer(401, {"X-Error-Code": "RepoNotFound"})
@@ -106,7 +107,7 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(200, {"Content-Type": "application/json"}, dumps(card).encode())
 
     def location(self, repository: str, name: str) -> None:
-        """Where the file lies, and what it is."""
+        """Redirects to the file, and states its digest and size."""
         file = self.server.repositories.get(repository, {}).get(name)
         if file is None:
             self.answer(404, {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": COMMIT})
@@ -121,7 +122,7 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(302, headers)
 
     def bytes_of(self, digest: str) -> None:
-        """The file from the byte asked for on."""
+        """Sends the file from the requested byte on."""
         file = self.server.content(digest)
         start = self.server.requests[-1][2]
         if start >= len(file):
@@ -144,7 +145,7 @@ class Handler(BaseHTTPRequestHandler):
         body: bytes = b"",
         n_bytes: int = -1,
     ) -> None:
-        """Writes an answer; `n_bytes` is the length it claims, that of the body by default."""
+        """Writes a response; `n_bytes` is the stated length, by default that of the body."""
         self.send_response(status)
         for name, value in (headers or {}).items():
             self.send_header(name, value)
@@ -154,7 +155,7 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def log_message(self, format: str, *arguments: object) -> None:
-        """Says nothing: `requests` has it."""
+        """Logs nothing: `requests` records every request."""
 
 
 def main() -> None:

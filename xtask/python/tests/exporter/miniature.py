@@ -1,4 +1,4 @@
-"""A Parakeet small enough to build in every test run, and the way to the modules under test."""
+"""A Parakeet small enough to build in every test run."""
 
 from dataclasses import replace
 from functools import cache
@@ -32,7 +32,7 @@ SIZES = Architecture(
     predictor=Predictor(n_layers=2, width=20),
     joint_width=20,
 )
-# The other of each choice that a config has.
+# For each choice of a config, the value that SIZES does not have.
 TDT = replace(
     SIZES,
     head="tdt",
@@ -51,7 +51,7 @@ MAX_SAMPLES = MAX_FRAMES * 8 * 160
 
 
 class RecordedWeights(RandomWeights):
-    """Random weights that keep what they gave out: the state dict of a checkpoint."""
+    """Random weights that record every tensor in `given`, the state dict of a checkpoint."""
 
     def __init__(self, prefix: str = "", parent: "RecordedWeights | None" = None) -> None:
         super().__init__(parent.generator if parent else seeded(7), prefix)
@@ -71,18 +71,18 @@ class RecordedWeights(RandomWeights):
 
 
 def seeded(seed: int) -> torch.Generator:
-    """A generator that always gives the same numbers."""
+    """Returns a generator of this seed."""
     return torch.Generator().manual_seed(seed)
 
 
 def model(sizes: Architecture = SIZES) -> Parakeet:
-    """A new model, always with the same weights."""
+    """Builds a new model, always with the same weights."""
     return build(sizes, MAX_FRAMES, RecordedWeights())
 
 
 @cache
 def state_dict(sizes: Architecture = SIZES) -> dict[str, Tensor]:
-    """The weights of `model` under their names in a checkpoint."""
+    """Returns the weights of `model` under their names in a checkpoint."""
     weights = RecordedWeights()
     build(sizes, MAX_FRAMES, weights)
     return weights.given
@@ -90,7 +90,7 @@ def state_dict(sizes: Architecture = SIZES) -> dict[str, Tensor]:
 
 @cache
 def archive(compute_type: str = "float32", sizes: Architecture = SIZES) -> torch.jit.ScriptModule:
-    """The frozen model, saved and loaded."""
+    """Returns the frozen model, saved and loaded again."""
     file = BytesIO()
     torch.jit.save(freeze(model(sizes).cast(*COMPUTE_TYPES[compute_type])), file)
     file.seek(0)
@@ -98,5 +98,5 @@ def archive(compute_type: str = "float32", sizes: Architecture = SIZES) -> torch
 
 
 def noise(*shape: int, seed: int = 0) -> Tensor:
-    """Audio-like noise."""
+    """Returns noise of the level of audio."""
     return 0.1 * torch.randn(shape, generator=seeded(seed))

@@ -1,4 +1,4 @@
-"""Small .nemo files of the miniature model, whole or damaged in one place."""
+"""Writes small .nemo files of the miniature model; tests damage them in one place."""
 
 import copy
 import io
@@ -19,7 +19,7 @@ MODELS = "nemo.collections.asr.models."
 
 
 def config(sizes: Architecture = SIZES) -> dict:
-    """The config that NeMo would write for a miniature model, without its training keys."""
+    """Returns the config that NeMo would write for a miniature model, without training keys."""
     settings = {
         "target": MODELS + "rnnt_bpe_models.EncDecRNNTBPEModel",
         "nemo_version": "2.7.3",
@@ -35,13 +35,13 @@ def config(sizes: Architecture = SIZES) -> dict:
 
 
 def hybrid(sizes: Architecture) -> dict:
-    """The config of a checkpoint with this transducer and a CTC head beside it."""
+    """Returns the config of a hybrid checkpoint: this transducer and a CTC head."""
     target = MODELS + "hybrid_rnnt_ctc_bpe_models.EncDecHybridRNNTCTCBPEModel"
     return config(sizes) | {"target": target, "aux_ctc": ctc(sizes)}
 
 
 def preprocessor(sizes: Architecture) -> dict:
-    """The front end's section."""
+    """Returns the section of the front end."""
     return {
         "_target_": MODULES + "AudioToMelSpectrogramPreprocessor",
         "sample_rate": 16000,
@@ -58,7 +58,7 @@ def preprocessor(sizes: Architecture) -> dict:
 
 
 def encoder(sizes: Encoder, n_mels: int) -> dict:
-    """The encoder's section."""
+    """Returns the section of the encoder."""
     return {
         "_target_": MODULES + "ConformerEncoder",
         "feat_in": n_mels,
@@ -86,7 +86,7 @@ def encoder(sizes: Encoder, n_mels: int) -> dict:
 
 
 def transducer(sizes: Architecture) -> dict:
-    """The sections of an RNNT or TDT head."""
+    """Returns the sections of an RNNT or TDT head."""
     predictor, durations = sizes.predictor, list(sizes.durations)
     sections = {
         "model_defaults": {
@@ -134,7 +134,7 @@ def transducer(sizes: Architecture) -> dict:
 
 
 def ctc(sizes: Architecture) -> dict:
-    """The sections of a CTC head."""
+    """Returns the sections of a CTC head."""
     return {
         "decoder": {
             "_target_": MODULES + "ConvASRDecoder",
@@ -149,7 +149,7 @@ def ctc(sizes: Architecture) -> dict:
 def members(
     weights: object = None, settings: dict | None = None, sizes: Architecture = SIZES
 ) -> dict[str, bytes]:
-    """The files of a checkpoint; `weights` and `settings` replace the right ones."""
+    """Returns the files of a checkpoint; `weights` and `settings` replace the right content."""
     file = io.BytesIO()
     torch.save(miniature.state_dict(sizes) if weights is None else weights, file)
     return {
@@ -160,7 +160,7 @@ def members(
 
 
 def write(path: Path, files: dict[str, bytes]) -> Path:
-    """Packs the files."""
+    """Writes the files into a tar; returns its path."""
     with tarfile.open(path, "w:") as tar:
         for name, content in files.items():
             member = tarfile.TarInfo(name)
@@ -171,7 +171,7 @@ def write(path: Path, files: dict[str, bytes]) -> Path:
 
 @cache
 def tokenizer(n_pieces: int, text: str = "abc abca bcab cabca") -> bytes:
-    """A SentencePiece BPE of this size."""
+    """Trains a SentencePiece BPE of this size; returns the model file."""
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter([text] * 20),

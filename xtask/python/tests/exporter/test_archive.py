@@ -1,4 +1,4 @@
-"""The relations that a frozen archive promises to the search, whatever its weights are."""
+"""Tests of the relations that a frozen archive promises to the search, for any weights."""
 
 import unittest
 
@@ -9,7 +9,7 @@ from exporter.parakeet import COMPUTE_TYPES
 from tests.exporter import miniature
 from tests.exporter.miniature import CTC, MAX_FRAMES, MAX_SAMPLES, SIZES, TDT, noise
 
-# Of float32 sums taken in another order; activations are about 1.
+# Difference of float32 sums taken in another order; activations are about 1.
 TOLERANCE = 2e-5
 
 
@@ -74,7 +74,7 @@ class Encoding(unittest.TestCase):
 
 
 class TdtEncoding(Encoding):
-    """The same relations, without biases and with a layer norm in the convolution."""
+    """The same relations in a model without biases and with a layer norm in the convolution."""
 
     sizes = TDT
 
@@ -117,18 +117,18 @@ class Scoring(unittest.TestCase):
     def test_durations_are_those_of_the_head(self) -> None:
         answer = self.score([[0, 0], [1, 0], [2, 0]], self.encoded.size(1)).flatten(0, 1)
         blank = answer[:, 0] == SIZES.vocabulary_size
-        # A token takes no time and blank one frame.
+        # A token lasts 0 frames and blank lasts 1.
         self.assertTrue(torch.equal(answer[:, 1], blank.float()))
 
     def test_log_probabilities_are_normalised_over_tokens_and_blank(self) -> None:
         head = miniature.model(self.sizes).head
         hidden = self.activate(self.encoded[1, 5] + self.state[0][1])
-        # Nothing else is in the softmax: not the durations of a TDT head.
+        # The softmax covers tokens and blank alone, and not the durations of a TDT head.
         expected = head.classes(hidden)[: SIZES.vocabulary_size + 1].log_softmax(0).max()
         self.assertAlmostEqual(self.score([[1, 5]], 1)[0, 0, 2].item(), expected.item(), places=5)
 
     def activate(self, hidden: Tensor) -> Tensor:
-        """The joint's activation."""
+        """Applies the joint's activation."""
         return torch.relu(hidden)
 
     def test_the_first_of_equals_wins(self) -> None:
@@ -274,7 +274,7 @@ class ComputeTypes(unittest.TestCase):
                 ("int8_float32", 0.06),
             ):
                 archive = miniature.archive(compute_type, sizes)
-                # The first call of int8 packs the weights, the second has them packed.
+                # The first call of int8 packs the weights; the second uses the packed weights.
                 for _ in range(2):
                     actual, _ = archive.encoder_output(audio, lengths)
                     difference = (actual.float() - expected)[valid]

@@ -1,4 +1,4 @@
-"""What is wrong with a checkpoint is said in one sentence that names it."""
+"""Tests that a damaged or unknown checkpoint is refused in one sentence that names the fault."""
 
 import os
 import tempfile
@@ -36,7 +36,7 @@ class Reading(unittest.TestCase):
     def load(self, head: str | None = None) -> Parakeet:
         checkpoint = read_checkpoint(self.path, self.folder, head)
         model = build(checkpoint.sizes, MAX_FRAMES, checkpoint.weights)
-        checkpoint.weights.refuse_rest()
+        checkpoint.weights.refuse_unused()
         return model
 
     def check_refused(self, files: dict[str, bytes], *words: str) -> None:

@@ -1,4 +1,4 @@
-"""The command: a whole bundle, or one sentence and nothing left behind."""
+"""Tests of the command: it writes a whole bundle, or one sentence and no files."""
 
 import contextlib
 import hashlib
@@ -27,18 +27,18 @@ class Command(unittest.TestCase):
         self.out = self.folder / "bundles" / "mini"
 
     def run_command(self, *arguments: str | Path) -> tuple[int, str]:
-        """The exit code, and what was said on stderr."""
-        said = io.StringIO()
+        """Runs the command; returns the exit code and stderr."""
+        stderr = io.StringIO()
         line = ["export.py", *map(str, arguments)]
-        with mock.patch("sys.argv", line), contextlib.redirect_stderr(said):
+        with mock.patch("sys.argv", line), contextlib.redirect_stderr(stderr):
             try:
-                return export.main(), said.getvalue()
+                return export.main(), stderr.getvalue()
             except SystemExit as stop:
-                return int(stop.code or 0), said.getvalue()
+                return int(stop.code or 0), stderr.getvalue()
 
     def export(self, *more: str) -> dict:
-        code, said = self.run_command(self.checkpoint, "--out", self.out, *more)
-        self.assertEqual(code, 0, said)
+        code, stderr = self.run_command(self.checkpoint, "--out", self.out, *more)
+        self.assertEqual(code, 0, stderr)
         return json.loads((self.out / "manifest.json").read_text())
 
     def names(self) -> list[str]:
@@ -88,9 +88,9 @@ class Command(unittest.TestCase):
         manifest = self.export("--head", "ctc")
         self.assertEqual((manifest["head"], manifest["durations"]), ("ctc", []))
         self.assertEqual((manifest["joint_dim"], manifest["predictor"]), (0, None))
-        code, said = self.run_command(self.checkpoint, "--out", self.out, "--head", "rnnt")
+        code, stderr = self.run_command(self.checkpoint, "--out", self.out, "--head", "rnnt")
         self.assertEqual(code, 1)
-        self.assertIn("error: mini.nemo has no rnnt head", said)
+        self.assertIn("error: mini.nemo has no rnnt head", stderr)
 
     def test_the_manifest_says_what_the_model_hears_and_writes(self) -> None:
         self.assertEqual(self.languages(), ("en", ["en"]))
@@ -138,25 +138,25 @@ class Command(unittest.TestCase):
         self.export()
         moves = mock.patch("os.replace", side_effect=[None, OSError(28, "No space left on device")])
         with moves:
-            code, said = self.run_command(self.checkpoint, "--out", self.out)
+            code, stderr = self.run_command(self.checkpoint, "--out", self.out)
         self.assertEqual(code, 1)
-        self.assertIn("No space left on device", said)
+        self.assertIn("No space left on device", stderr)
         self.assertNotIn("manifest.json", self.names())
 
     def test_a_failed_export_leaves_nothing_and_harms_no_earlier_bundle(self) -> None:
         manifest = self.export()
         nemo_file.write(self.checkpoint, nemo_file.members({"a": torch.zeros(1)}))
-        code, said = self.run_command(self.checkpoint, "--out", self.out)
+        code, stderr = self.run_command(self.checkpoint, "--out", self.out)
         self.assertEqual(code, 1)
-        self.assertIn("error: mini.nemo has no tensor", said)
-        self.assertNotIn("Traceback", said)
+        self.assertIn("error: mini.nemo has no tensor", stderr)
+        self.assertNotIn("Traceback", stderr)
         self.assertEqual(json.loads((self.out / "manifest.json").read_text()), manifest)
         self.assertEqual([path.name for path in self.out.parent.iterdir()], ["mini"])
 
     def test_a_checkpoint_that_is_not_there_is_named(self) -> None:
-        code, said = self.run_command("absent.nemo", "--out", self.out)
+        code, stderr = self.run_command("absent.nemo", "--out", self.out)
         self.assertEqual(code, 1)
-        self.assertIn("error: absent.nemo: No such file", said)
+        self.assertIn("error: absent.nemo: No such file", stderr)
         self.assertFalse(self.out.exists())
 
     def test_wrong_usage_says_what_there_is(self) -> None:
@@ -167,9 +167,9 @@ class Command(unittest.TestCase):
             ([self.checkpoint], "--out"),
             ([self.checkpoint, "--random-init", "rnnt-tiny", "--out", self.out], "not allowed"),
         ):
-            code, said = self.run_command(*arguments)
+            code, stderr = self.run_command(*arguments)
             self.assertEqual(code, 2)
-            self.assertIn(word, said)
+            self.assertIn(word, stderr)
 
 
 class RandomModels(unittest.TestCase):
@@ -215,8 +215,8 @@ class RandomModels(unittest.TestCase):
                 random_init.architecture(name, head)
 
     def test_true_sizes_have_the_published_number_of_parameters(self) -> None:
-        # NVIDIA's model cards: 616.7 million, 1070.4 million, 114 million with both heads; 627
-        # million of v3 are what its file holds, batch norm's statistics and the tables included.
+        # NVIDIA's model cards: 616.7 million, 1070.4 million, 114 million with both heads. The 627
+        # million of v3 count all numbers in its file, batch norm's statistics and tables included.
         for name, published, tolerance in (
             ("rnnt-0.6b", 616.7e6, 0.003),
             ("rnnt-1.1b", 1070.4e6, 0.003),
@@ -227,12 +227,12 @@ class RandomModels(unittest.TestCase):
 
 
 def tiny(head: str) -> Architecture:
-    """The tiny size with another head."""
+    """Returns the tiny size with this head."""
     return random_init.sized(head, random_init.TINY, Predictor(n_layers=1, width=128), pieces=128)
 
 
 def n_tokens(archive: torch.jit.ScriptModule, head: str, sounds: Tensor) -> int:
-    """Tokens of a greedy search, frame by frame."""
+    """Counts the tokens of a greedy search, frame by frame."""
     n_samples = torch.full([sounds.size(0)], sounds.size(1))
     encoded, n_frames = archive.encode(sounds, n_samples)
     if head == "ctc":
@@ -254,7 +254,7 @@ def n_tokens(archive: torch.jit.ScriptModule, head: str, sounds: Tensor) -> int:
 
 
 def n_parameters(name: str) -> int:
-    """Parameters of a checkpoint of this size, by its architecture."""
+    """Counts the parameters of a checkpoint of this size from its architecture."""
     sizes = random_init.architecture(name)
     encoder, predictor = sizes.encoder, sizes.predictor
     d, f, k, c = encoder.width, encoder.feed_forward_width, encoder.conv_kernel, 256

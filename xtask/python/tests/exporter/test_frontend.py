@@ -1,4 +1,4 @@
-"""The log-mel front end: its tables, its normalisation and what it does at an utterance's end."""
+"""Tests of the log-mel front end: its tables, its normalisation, an utterance's end."""
 
 import math
 import unittest
@@ -36,7 +36,7 @@ class Features(unittest.TestCase):
         audio, n_samples = noise(1, 16000), torch.tensor([16000])
         quiet, _ = self.log_mel(audio, n_samples)
         loud, _ = self.log_mel(4.0 * audio, n_samples)
-        # The guard under the logarithm keeps them from being equal.
+        # The guard inside the logarithm makes a small difference.
         self.assertLess((quiet - loud).abs().max().item(), 1e-2)
 
     def test_a_click_is_strongest_in_the_frame_it_is_centred_on(self) -> None:

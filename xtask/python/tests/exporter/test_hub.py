@@ -1,4 +1,4 @@
-"""Fetching: the hub's client against a server that fails in every way the hub can."""
+"""Tests of fetching: the hub's client against a server that fails as the hub can fail."""
 
 import hashlib
 import os
@@ -16,7 +16,7 @@ SOURCES = Path(__file__).resolve().parents[2]
 PYTHON = SOURCES.parents[1] / ".venv-hub/bin/python"
 FETCH = ["-m", "exporter.hub"]
 REPOSITORY = "someone/parrot"
-# The client writes 10 MB at a time: each of two breaks leaves it something to go on from.
+# The client writes 10 MB at a time: each of two breaks leaves a partial file to resume.
 CHECKPOINT = hashlib.shake_256(b"a checkpoint").digest(24 << 20)
 DIGEST = hashlib.sha256(CHECKPOINT).hexdigest()
 
@@ -31,14 +31,14 @@ class Fetching(unittest.TestCase):
         self.addCleanup(self.hub.stop)
 
     def environment(self, **more: str) -> dict[str, str]:
-        """That of a user whose own settings for the hub and for proxies are out of the way."""
+        """Returns the environment without the user's own settings for the hub and for proxies."""
         ours = {"HF_ENDPOINT": self.hub.address, "HF_HOME": str(self.home), "NO_PROXY": "*"}
         ours["PYTHONPATH"] = str(SOURCES)
         others = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
         return others | ours | more
 
     def run_fetch(self, repository: str = REPOSITORY, **more: str) -> tuple[int, str, str]:
-        """Exit code, stdout and stderr."""
+        """Fetches; returns exit code, stdout and stderr."""
         done = subprocess.run(
             [PYTHON, *FETCH, repository],
             env=self.environment(**more),
@@ -50,22 +50,22 @@ class Fetching(unittest.TestCase):
         return done.returncode, done.stdout.strip(), done.stderr
 
     def fetch(self, **more: str) -> str:
-        """What was said while the checkpoint was fetched, whole."""
-        code, path, said = self.run_fetch(**more)
-        self.assertEqual(code, 0, said)
+        """Fetches the whole checkpoint; returns stderr."""
+        code, path, stderr = self.run_fetch(**more)
+        self.assertEqual(code, 0, stderr)
         self.assertEqual(Path(path).read_bytes(), CHECKPOINT)
-        return said
+        return stderr
 
     def refused(self, repository: str = REPOSITORY, **more: str) -> str:
-        """The one sentence in which fetching ended."""
-        code, path, said = self.run_fetch(repository, **more)
-        self.assertEqual((code, path), (1, ""), said)
-        last = said.strip().splitlines()[-1]
-        self.assertTrue(last.startswith("error: "), said)
+        """Expects a refusal; returns its sentence."""
+        code, path, stderr = self.run_fetch(repository, **more)
+        self.assertEqual((code, path), (1, ""), stderr)
+        last = stderr.strip().splitlines()[-1]
+        self.assertTrue(last.startswith("error: "), stderr)
         return last
 
     def starts(self) -> list[int]:
-        """From which bytes on the content was asked for."""
+        """Returns the first byte of every request for content."""
         return [start for _, kind, start in self.hub.requests if kind == "content"]
 
     def stored(self) -> list[Path]:
@@ -78,8 +78,8 @@ class Fetching(unittest.TestCase):
 
     def test_a_connection_that_breaks_off_goes_on_where_it_stopped(self) -> None:
         self.hub.n_breaks = 2
-        said = self.fetch()
-        self.assertIn("going on in 1 s", said)
+        stderr = self.fetch()
+        self.assertIn("going on in 1 s", stderr)
         self.assertEqual(len(self.starts()), 3)
         self.assertEqual(self.starts(), sorted(set(self.starts())))
 
@@ -98,15 +98,15 @@ class Fetching(unittest.TestCase):
             env=self.environment(),
             stderr=subprocess.PIPE,
             text=True,
-            # A shell starts what runs in its background with the signal ignored, and so would we.
+            # A shell ignores SIGINT in its background jobs, and a child process would inherit that.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         ) as run:
             while not self.starts():
                 time.sleep(0.05)
             run.send_signal(signal.SIGINT)
-            _, said = run.communicate(timeout=30)
+            _, stderr = run.communicate(timeout=30)
         self.assertEqual(run.returncode, 130)
-        self.assertIn("the same command goes on where this one stopped", said)
+        self.assertIn("the same command goes on where this one stopped", stderr)
 
     def test_bytes_left_by_something_else_are_thrown_away(self) -> None:
         self.fetch()
@@ -120,8 +120,8 @@ class Fetching(unittest.TestCase):
 
     def test_damaged_bytes_are_refused_and_removed(self) -> None:
         self.hub.damage = True
-        said = self.refused()
-        self.assertIn(f"the hub states {DIGEST}; it was removed", said)
+        stderr = self.refused()
+        self.assertIn(f"the hub states {DIGEST}; it was removed", stderr)
         self.assertEqual(self.stored(), [])
         self.hub.damage = False
         self.fetch()
@@ -135,16 +135,16 @@ class Fetching(unittest.TestCase):
     def test_a_token_is_sent_and_a_wrong_one_named(self) -> None:
         message = "Invalid credentials in Authorization header"
         self.hub.refusals["api"] = Refusal(401, {"X-Error-Message": message})
-        said = self.refused(HF_TOKEN="hf_wrong")
-        self.assertIn("refuses the token (401)", said)
-        self.assertNotIn("hf_wrong", said)
+        stderr = self.refused(HF_TOKEN="hf_wrong")
+        self.assertIn("refuses the token (401)", stderr)
+        self.assertNotIn("hf_wrong", stderr)
         self.assertEqual(self.hub.tokens, {"Bearer hf_wrong"})
 
     def test_a_gated_model_asks_to_accept_its_terms(self) -> None:
         self.hub.refusals["resolve"] = Refusal(403, {"X-Error-Code": "GatedRepo"})
-        said = self.refused()
-        self.assertIn(f"accept its terms at {self.hub.address}/{REPOSITORY}", said)
-        self.assertIn("HF_TOKEN", said)
+        stderr = self.refused()
+        self.assertIn(f"accept its terms at {self.hub.address}/{REPOSITORY}", stderr)
+        self.assertIn("HF_TOKEN", stderr)
 
     def test_access_denied_is_said_so(self) -> None:
         self.hub.refusals["resolve"] = Refusal(403)
@@ -183,8 +183,8 @@ class Fetching(unittest.TestCase):
         self.assertIn("looking in the cache", self.fetch(HF_HUB_OFFLINE="1"))
 
     def test_without_network_and_cache_the_reason_is_named(self) -> None:
-        said = self.refused(HF_HUB_OFFLINE="1")
-        self.assertIn("HF_HUB_OFFLINE forbids to fetch it", said)
+        stderr = self.refused(HF_HUB_OFFLINE="1")
+        self.assertIn("HF_HUB_OFFLINE forbids to fetch it", stderr)
         self.hub.stop()
         self.assertIn(f"cannot reach {self.hub.address}", self.refused())
 

@@ -1,4 +1,4 @@
-"""Linear layers of bytes: near the real ones, and every row on its own."""
+"""Tests of 8-bit linear layers: near the float32 layers, and every row independent."""
 
 import io
 import unittest
@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from exporter.int8 import Int8Linear, adds_in_pairs
 from tests.exporter.miniature import seeded
 
-# Both factors are rounded to 1 in 254 of their largest, and weights then to 1 in 128, where pairs
-# of products have to fit 16 bits.
+# Both factors are rounded to 1 in 254 of their largest value. Weights are rounded again to 1 in 128
+# on a CPU that sums pairs of products in 16 bits.
 LIMIT = 0.02 if adds_in_pairs(torch.empty(0)) else 0.015
 
 
@@ -40,7 +40,7 @@ class Rows(unittest.TestCase):
                 self.assertLess((actual - 48 * weight * x).abs().max().item(), 1e-4)
 
     def test_a_frozen_layer_asks_the_cpu_that_it_runs_on(self) -> None:
-        # Of the probe's weights, and of its own.
+        # One call packs the weights of the probe, the other the layer's own.
         self.assertEqual(str(self.layer.graph).count("onednn::qlinear_prepack"), 2)
 
     def test_without_a_bias_nothing_is_added(self) -> None:

@@ -1,4 +1,4 @@
-"""The layers, with everything that is folded into them, against their formulas written out."""
+"""Tests of the layers, with all that is folded into their weights, against written-out formulas."""
 
 import math
 import unittest
@@ -28,9 +28,9 @@ from tests.exporter import miniature
 from tests.exporter.miniature import MAX_FRAMES, SIZES, TDT, seeded
 
 WIDTH = SIZES.encoder.width
-# Sums of float32 in another order; activations are about 1.
+# Difference of float32 sums taken in another order; activations are about 1.
 TOLERANCE = 1e-5
-# What 160 feature frames, 20 encoder frames, are computed in.
+# Columns in which 160 feature frames, 20 encoder frames, are computed.
 N_COLUMNS = 24
 
 
@@ -61,7 +61,7 @@ class Attention(unittest.TestCase):
         mask = torch.zeros(1, 1, 1, 9)
         mask[..., 6:] = -math.inf
         expected = layer(x[:, :6].clone(), 6, None)
-        # The mask may speak of the last keys alone.
+        # The mask may cover the last keys alone.
         outputs = [layer(x.clone(), 9, mask), layer(x.clone(), 9, mask[..., 5:])]
         for actual in (*outputs, layer(x.clone(), 6, None)):
             worst = (actual[:, :6] - expected).abs().max().item()
@@ -69,7 +69,7 @@ class Attention(unittest.TestCase):
 
 
 def attention_by_formula(weights: dict[str, Tensor], x: Tensor) -> Tensor:
-    """Transformer-XL's attention, one query and one key at a time."""
+    """Computes Transformer-XL's attention, one query and one key at a time."""
     heads = SIZES.encoder.n_heads
     d = WIDTH // heads
     n, t, _ = x.shape
@@ -95,7 +95,7 @@ def attention_by_formula(weights: dict[str, Tensor], x: Tensor) -> Tensor:
 
 
 def embed(distance: int) -> Tensor:
-    """The sinusoids of one distance, sine and cosine by turns."""
+    """Returns the sinusoids of one distance, sine and cosine in turn."""
     rates = [10000.0 ** (-i / WIDTH) for i in range(0, WIDTH, 2)]
     pairs = [(math.sin(distance * rate), math.cos(distance * rate)) for rate in rates]
     return torch.tensor(pairs).flatten()
@@ -105,7 +105,7 @@ class ConvolutionNorms(unittest.TestCase):
     def check(
         self, sizes: EncoderSizes, norm: Callable[[Tensor, dict[str, Tensor]], Tensor]
     ) -> None:
-        """`norm` takes the depthwise convolution's output (N, D, T') and the norm's tensors."""
+        """Compares with `norm`, which takes (N, D, T') and the norm's tensors."""
         weights = miniature.RecordedWeights()
         layer = Convolution(sizes, weights)
         given = {name.removeprefix("conv."): tensor for name, tensor in weights.given.items()}
@@ -205,7 +205,7 @@ class PredictorSteps(unittest.TestCase):
 
 
 class Stream(unittest.TestCase):
-    """What runs from layer to layer, which is scaled down inside and nowhere else."""
+    """The residual stream, which is scaled down inside the encoder and nowhere else."""
 
     def setUp(self) -> None:
         self.features, self.n_features = torch.randn(1, 24, 160), torch.tensor([160])
@@ -223,7 +223,9 @@ class Stream(unittest.TestCase):
     def test_the_input_is_scaled_by_the_root_of_the_width_if_the_config_says_so(self) -> None:
         plain = self.encoder(replace(SIZES.encoder, scale_input=False)).subsampling
         scaled = self.encoder(SIZES.encoder).subsampling
-        expected = plain(self.features, self.n_features, N_COLUMNS)[0] / STREAM_SCALE * math.sqrt(WIDTH)
+        expected = (
+            plain(self.features, self.n_features, N_COLUMNS)[0] / STREAM_SCALE * math.sqrt(WIDTH)
+        )
         actual = scaled(self.features, self.n_features, N_COLUMNS)[0] / STREAM_SCALE
         self.assertLess((actual - expected).abs().max().item(), TOLERANCE * math.sqrt(WIDTH))
 
@@ -242,7 +244,7 @@ class Stream(unittest.TestCase):
 
 
 class Slabs(unittest.TestCase):
-    """What a GPU does: convolutions go through a batch in slabs of fixed lengths."""
+    """Convolutions that process a batch in slabs of fixed lengths, as on a GPU."""
 
     def check(self, long: int, short: int) -> None:
         encoder = FastConformer(
@@ -295,7 +297,7 @@ class FoldedSubsampling(unittest.TestCase):
             weight, bias = (self.given[f"conv.{place}.{part}"] for part in ("weight", "bias"))
             padding = weight.size(2) // 2
             x = nn.functional.conv2d(x, weight, bias, stride, padding, groups=groups)
-            # Depthwise and pointwise convolution are one step: no activation between them.
+            # No activation lies between a depthwise convolution and its pointwise one.
             x = x if place in (2, 5) else x.relu()
         x = x.transpose(1, 2).flatten(2)
         expected = (x @ self.given["out.weight"].T + self.given["out.bias"]) * 3.0

@@ -1,4 +1,4 @@
-"""Tests of linear layers that a CPU packs: the same numbers out of an archive as before."""
+"""Tests of linear layers that a CPU packs: an archive gives the numbers of the plain product."""
 
 import io
 import unittest
@@ -10,12 +10,12 @@ from tests.exporter.miniature import seeded
 
 
 class PackedLinear(unittest.TestCase):
-    """A layer that was saved and read again."""
+    """Layers that were saved and loaded."""
 
     def check(
         self, kind: torch.dtype, has_bias: bool, tolerance: float, packs: bool = True
     ) -> None:
-        """Compares what the archive gives, at both of its calls, with the plain product."""
+        """Compares the first two calls of an archive with the plain product."""
         chance = seeded(1)
         weight = torch.randn(40, 48, generator=chance).to(kind)
         bias = torch.randn(40, generator=chance).to(kind) if has_bias else None
@@ -40,16 +40,16 @@ class PackedLinear(unittest.TestCase):
         self.check(torch.float32, False, 1e-4)
 
     def test_bfloat16(self) -> None:
-        """The products are summed in float32, and rounded once: below 64 by at most 1/8."""
+        """Products are summed in float32 and rounded once: below 64 by at most 1/8."""
         packs = torch.ops.mkldnn._is_mkldnn_bf16_supported()
         self.check(torch.bfloat16, True, 0.125, packs)
 
     def test_a_type_without_kernels_stays_as_it_is(self) -> None:
-        """Nobody should run float16 on a CPU; it works all the same."""
+        """A CPU has no kernels for float16, and multiplies it unpacked."""
         self.check(torch.float16, True, 0.05, packs=False)
 
     def test_a_scripted_layer_packs_and_a_plain_one_does_not(self) -> None:
-        """A packed weight could be neither cast nor saved."""
+        """A packed weight can be neither cast nor saved."""
         layer = Linear(torch.randn(8, 8), None)
         scripted = torch.jit.script(layer.eval())
         scripted(torch.randn(1, 8))

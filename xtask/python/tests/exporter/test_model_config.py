@@ -1,4 +1,4 @@
-"""What is read from a checkpoint's config, and which keys and values end an export."""
+"""Tests of reading a checkpoint's config, and of the keys and values that end an export."""
 
 import unittest
 from typing import Any
@@ -8,7 +8,7 @@ from exporter.model_config import MODULES, read_architecture
 from tests.exporter import nemo_file
 from tests.exporter.miniature import CTC, SIZES, TDT
 
-# A value that NeMo knows and that changes the result, and the name that the error must say.
+# Names and values that NeMo knows and that change the result; the error must state the name.
 REFUSED: list[tuple[str, Any]] = [
     ("target", "nemo.collections.asr.models.rnnt_models.EncDecRNNTModel"),
     ("adapters", {"speaker": {"enabled": True}}),
@@ -123,7 +123,7 @@ UNKNOWN = [
     "joint.jointnet.new_key",
 ]
 MISSING = ["target", "encoder", "encoder.n_layers", "decoder.vocab_size", "joint"]
-# Written by other versions of NeMo, or by other hands, and the same network.
+# Values of other versions of NeMo, or of hand-written configs, that give the same network.
 SAME: list[tuple[str, Any]] = [
     ("encoder.att_context_size", None),
     ("encoder.att_context_size", [[-1, -1]]),
@@ -147,7 +147,7 @@ SAME: list[tuple[str, Any]] = [
 
 
 def put(settings: dict, path: str, value: Any) -> dict:
-    """The settings with one value set, mappings made on the way."""
+    """Sets one value, and creates the mappings on its path; returns the settings."""
     *parents, key = path.split(".")
     section = settings
     for parent in parents:
@@ -200,7 +200,7 @@ class Reading(unittest.TestCase):
         settings = put(nemo_file.hybrid(TDT), "aux_ctc.decoder.feat_in", 33)
         with self.assertRaisesRegex(ExportError, "a.nemo: aux_ctc.decoder.feat_in is 33 "):
             read_architecture(settings, "a.nemo", "ctc")
-        # It is not part of the transducer.
+        # The CTC head is no part of the transducer.
         self.assertEqual(read_architecture(settings, "a.nemo"), TDT)
 
     def test_a_ctc_head_without_classes_is_refused(self) -> None:
@@ -232,7 +232,7 @@ class Reading(unittest.TestCase):
                 self.check_refused(settings, name)
 
     def test_an_absent_key_has_nemos_default_and_not_ours(self) -> None:
-        # NeMo's own defaults are another subsampling and a kernel of 31.
+        # NeMo's defaults are the subsampling `striding`, which is refused, and a kernel of 31.
         settings = nemo_file.config()
         del settings["encoder"]["subsampling"]
         self.check_refused(settings, "encoder.subsampling")

@@ -1,4 +1,4 @@
-"""The plain search over an archive, with a scripted one in its place."""
+"""Tests of the plain search, with a scripted archive."""
 
 import math
 import unittest
@@ -13,10 +13,10 @@ BLANK = 3
 
 
 class Script:
-    """Answers by frame and number of tokens: (token, duration); blank for 1 where it has none."""
+    """Maps (frame, number of tokens) to (token, duration); blank of duration 1 elsewhere."""
 
-    def __init__(self, says: dict[tuple[int, int], tuple[int, int]]) -> None:
-        self.says = says
+    def __init__(self, choices: dict[tuple[int, int], tuple[int, int]]) -> None:
+        self.choices = choices
         self.n_tokens = 0
 
     def initial_state(self, n: int) -> tuple[Tensor]:
@@ -25,7 +25,7 @@ class Script:
 
     def score(self, encoded: Tensor, predicted: Tensor, lanes: Tensor, window: int) -> Tensor:
         place = int(lanes[0, 1]), self.n_tokens
-        token, duration = self.says.get(place, (BLANK, 1))
+        token, duration = self.choices.get(place, (BLANK, 1))
         return torch.tensor([[[token, duration, math.log(0.7)]]])
 
     def advance(self, predicted: Tensor, emitted: Tensor) -> tuple[Tensor]:
@@ -33,37 +33,37 @@ class Script:
         return (predicted,)
 
 
-def archive(head: str, says: dict[tuple[int, int], tuple[int, int]] | None = None) -> Archive:
-    """An archive that answers by script."""
+def archive(head: str, choices: dict[tuple[int, int], tuple[int, int]] | None = None) -> Archive:
+    """Returns an archive with scripted scores."""
     made = Archive.__new__(Archive)
-    made.module, made.blank, made.head = Script(says or {}), BLANK, head
+    made.module, made.blank, made.head = Script(choices or {}), BLANK, head
     return made
 
 
 def reference(n_frames: int, *ties: NearTie) -> Emissions:
-    """A reference that says nothing but where its near ties are."""
+    """Returns a reference without tokens, with these near ties."""
     return Emissions("a", n_frames, [], [], [], near_ties=list(ties))
 
 
 class Transducer(unittest.TestCase):
-    def steps(self, head: str, n_frames: int, says: dict, *ties: NearTie) -> tuple[list, int]:
-        found, n_turned = archive(head, says).search_transducer(
+    def steps(self, head: str, n_frames: int, choices: dict, *ties: NearTie) -> tuple[list, int]:
+        found, n_turned = archive(head, choices).search_transducer(
             torch.zeros(1), n_frames, reference(n_frames, *ties)
         )
         return found.steps, n_turned
 
     def test_an_rnnt_stays_on_a_frame_until_blank(self) -> None:
-        says = {(1, 0): (0, 0), (1, 1): (1, 0)}
-        self.assertEqual(self.steps("rnnt", 3, says), ([(0, 1, 1), (1, 1, 1)], 0))
+        choices = {(1, 0): (0, 0), (1, 1): (1, 0)}
+        self.assertEqual(self.steps("rnnt", 3, choices), ([(0, 1, 1), (1, 1, 1)], 0))
 
     def test_ten_tokens_are_the_most_on_one_frame(self) -> None:
-        says = {(frame, n): (0, 0) for frame in range(2) for n in range(25)}
-        found, _ = self.steps("rnnt", 2, says)
+        choices = {(frame, n): (0, 0) for frame in range(2) for n in range(25)}
+        found, _ = self.steps("rnnt", 2, choices)
         self.assertEqual([step[1] for step in found], [0] * 10 + [1] * 10)
 
     def test_a_tdt_moves_by_its_durations_and_blank_by_one_at_least(self) -> None:
-        says = {(0, 0): (BLANK, 0), (1, 0): (0, 2), (3, 1): (BLANK, 2), (5, 1): (1, 4)}
-        self.assertEqual(self.steps("tdt", 6, says)[0], [(0, 1, 2), (1, 5, 4)])
+        choices = {(0, 0): (BLANK, 0), (1, 0): (0, 2), (3, 1): (BLANK, 2), (5, 1): (1, 4)}
+        self.assertEqual(self.steps("tdt", 6, choices)[0], [(0, 1, 2), (1, 5, 4)])
 
     def test_confidence_is_0_for_a_guess_among_all_symbols(self) -> None:
         made = archive("rnnt")
@@ -71,11 +71,11 @@ class Transducer(unittest.TestCase):
         self.assertAlmostEqual(made.confidence(0.0), 1.0)
 
     def test_at_a_near_tie_the_choice_of_the_reference_is_taken_and_counted(self) -> None:
-        says = {(0, 0): (0, 0), (1, 0): (2, 0)}
+        choices = {(0, 0): (0, 0), (1, 0): (2, 0)}
         tie = NearTie(0, 0, [BLANK, 0], [], 1e-4)
-        self.assertEqual(self.steps("rnnt", 2, says, tie), ([(2, 1, 1)], 1))
+        self.assertEqual(self.steps("rnnt", 2, choices, tie), ([(2, 1, 1)], 1))
         tie = NearTie(0, 0, [0, BLANK], [], 1e-4)
-        self.assertEqual(self.steps("rnnt", 2, says, tie), ([(0, 0, 1)], 0))
+        self.assertEqual(self.steps("rnnt", 2, choices, tie), ([(0, 0, 1)], 0))
 
     def test_a_near_tie_excuses_no_third_choice(self) -> None:
         tie = NearTie(0, 0, [BLANK, 1], [], 1e-4)

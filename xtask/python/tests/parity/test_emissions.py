@@ -1,4 +1,4 @@
-"""When two token sequences count as the same."""
+"""Tests of the rule by which two sequences of emissions count as the same."""
 
 import unittest
 
@@ -6,7 +6,7 @@ from parity.emissions import Emissions, NearTie, first_difference
 
 
 def emissions(steps: list[tuple[int, int, int]], n_frames: int = 9) -> Emissions:
-    """Emissions of (token, frame, duration) steps."""
+    """Returns the emissions of (token, frame, duration) steps."""
     tokens, frames, durations = (list(column) for column in zip(*steps))
     return Emissions("a.wav", n_frames, tokens, frames, durations)
 

@@ -1,4 +1,4 @@
-"""The reference's path walked again: which steps it has, and which are near ties."""
+"""Tests of scoring the reference's path again: its steps, and which of them are near ties."""
 
 import unittest
 
@@ -12,7 +12,7 @@ BLANK = 2
 
 
 def scripted(choices: dict[tuple[int, int], list[float]], durations: int = 0):
-    """A joint that says blank for `durations` frames but where `choices` gives its outputs."""
+    """Returns a joint whose outputs are `choices` by (frame, n_tokens), and blank elsewhere."""
     quiet = [0.0, 0.0, 5.0] + [0.0, 5.0][:durations]
 
     def score(frame: Tensor, n_tokens: Tensor) -> Tensor:
@@ -24,9 +24,9 @@ def scripted(choices: dict[tuple[int, int], list[float]], durations: int = 0):
 
 class JointSteps(unittest.TestCase):
     def test_an_rnnt_has_a_step_per_token_and_a_blank_per_frame(self) -> None:
-        says = {(1, 0): [5.0, 0.0, 0.0], (1, 1): [0.0, 5.0, 0.0]}
+        choices = {(1, 0): [5.0, 0.0, 0.0], (1, 1): [0.0, 5.0, 0.0]}
         emissions = Emissions("a", 3, [0, 1], [1, 1], [1, 1])
-        steps = joint_steps(scripted(says), emissions, BLANK, [])
+        steps = joint_steps(scripted(choices), emissions, BLANK, [])
         self.assertEqual(
             [(step.frame, step.n_tokens, step.token) for step in steps],
             [(0, 0, BLANK), (1, 0, 0), (1, 1, 1), (1, 2, BLANK), (2, 2, BLANK)],
@@ -34,15 +34,15 @@ class JointSteps(unittest.TestCase):
         self.assertEqual(near_ties(steps), [])
 
     def test_a_frame_with_as_many_tokens_as_are_allowed_has_no_blank(self) -> None:
-        says = {(0, n): [5.0, 0.0, 0.0] for n in range(10)}
+        choices = {(0, n): [5.0, 0.0, 0.0] for n in range(10)}
         emissions = Emissions("a", 2, [0] * 10, [0] * 10, [1] * 10)
-        steps = joint_steps(scripted(says), emissions, BLANK, [])
+        steps = joint_steps(scripted(choices), emissions, BLANK, [])
         self.assertEqual([step.frame for step in steps], [0] * 10 + [1])
 
     def test_a_tdt_moves_by_its_durations(self) -> None:
-        says = {(1, 0): [5.0, 0.0, 0.0, 5.0, 0.0], (1, 1): [0.0, 0.0, 5.0, 5.0, 0.0]}
-        # Blank lasts 3 frames, the token 0, and the blank after it 0, which counts as 1.
-        score = scripted(says, durations=2)
+        choices = {(1, 0): [5.0, 0.0, 0.0, 5.0, 0.0], (1, 1): [0.0, 0.0, 5.0, 5.0, 0.0]}
+        # Blank lasts 3 frames, the token 0, and the blank after the token 0, which counts as 1.
+        score = scripted(choices, durations=2)
         emissions = Emissions("a", 6, [0], [1], [0])
         with self.assertRaisesRegex(AssertionError, "cannot be followed"):
             joint_steps(score, emissions, BLANK, [0, 3])
@@ -63,8 +63,8 @@ class JointSteps(unittest.TestCase):
 
     def test_a_close_second_duration_is_a_near_tie(self) -> None:
         emissions = Emissions("a", 1, [0], [0], [3])
-        says = {(0, 0): [5.0, 0.0, 0.0, 4.9995, 5.0]}
-        (tie,) = near_ties(joint_steps(scripted(says, 2), emissions, BLANK, [1, 3]))
+        choices = {(0, 0): [5.0, 0.0, 0.0, 4.9995, 5.0]}
+        (tie,) = near_ties(joint_steps(scripted(choices, 2), emissions, BLANK, [1, 3]))
         self.assertEqual((tie.tokens, tie.durations), ([0], [3, 1]))
 
     def test_a_path_that_is_not_greedy_is_refused(self) -> None:

@@ -1,4 +1,4 @@
-"""The cut that is applied to NeMo's words before they are compared."""
+"""Tests of the cut that is applied to NeMo's words before they are compared."""
 
 import unittest
 from types import SimpleNamespace
@@ -7,7 +7,7 @@ from parity.timed_words import cut_words, segments
 
 
 def hypothesis(*words: tuple[str, int, int], ends: tuple[str, ...] = (".",)) -> SimpleNamespace:
-    """NeMo's hypothesis of words at encoder frames; a segment ends at these marks."""
+    """Returns NeMo's hypothesis of words at encoder frames; a segment ends at `ends`."""
     runs: list[list[str]] = [[]]
     for word, _, _ in words:
         runs[-1].append(word)
@@ -24,7 +24,7 @@ def hypothesis(*words: tuple[str, int, int], ends: tuple[str, ...] = (".",)) -> 
 
 
 def times(*words: tuple[str, int, int], n_samples: int = 160000) -> list[tuple[float, float]]:
-    """Start and end of each word, in seconds."""
+    """Returns start and end of each cut word, in seconds."""
     cut = cut_words(hypothesis(*words), n_samples)
     return [(round(word.start, 3), round(word.end, 3)) for word in cut]
 
