@@ -3,9 +3,9 @@
     augmenter = Augmenter(seed=7, babble=[int16 array, ...])
     samples = augmenter.augment(samples, 5.0, np.random.default_rng(step))
 
-Nothing here moves a sound in time, so word times stay true: filters are symmetric and the room only
-adds echoes after the direct sound. Noise is cut from banks made once, because a random generator or
-a Fourier transform per utterance costs more than all the rest.
+No step moves a sound in time, so word times stay true: filters are symmetric, and the room only
+adds echoes after the direct sound. Noise is cut from banks that are made once, because a random
+generator or a Fourier transform per utterance would cost more than all other steps.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 SAMPLE_RATE_HZ = 16_000
-# Longer than any training utterance, so that a cut is seldom heard twice.
+# Longer than any training utterance, so that two cuts are seldom the same.
 N_BANK_SAMPLES = 40 * SAMPLE_RATE_HZ
 BABBLE_TALKERS = 6
 N_TAPS = 41
@@ -24,10 +24,10 @@ PEAK_DB = (-30.0, -1.0)
 
 
 class Augmenter:
-    """Noise banks made from a seed; `augment` takes its chances from the generator it is given."""
+    """Noise banks made from a seed; `augment` draws from the generator that its caller passes."""
 
     def __init__(self, seed: int, babble: Sequence[np.ndarray] = ()) -> None:
-        """`babble` are utterances, int16 or float; without them there is no babble noise."""
+        """`babble` are utterances, int16 or float; without utterances there is no babble noise."""
         rng = np.random.default_rng([seed, 0])
         self.banks = {
             "white": make_coloured_noise(rng, 0.0),
@@ -44,9 +44,10 @@ class Augmenter:
     ) -> np.ndarray:
         """Returns float32 in [-1, 1], as long as `samples` (int16, or float of any scale).
 
-        Noise is `least_snr_db` below the speech or more.
+        Noise lies at least `least_snr_db` below the speech.
 
-        `samples` must hold 10 ms or more: shorter than the filters, the answer would grow.
+        `samples` must last 10 ms or more: numpy's convolution lengthens a signal that is shorter
+        than the filter.
         """
         changed = samples.astype(np.float32)
         if rng.random() < PROBABILITY["room"]:
@@ -63,7 +64,7 @@ class Augmenter:
     def add_noise(
         self, samples: np.ndarray, name: str, snr_db: float, rng: np.random.Generator
     ) -> np.ndarray:
-        """Adds a piece of the bank so that speech is `snr_db` above it."""
+        """Adds a cut of the bank; the speech is `snr_db` above the noise."""
         bank = self.banks[name]
         if len(samples) > len(bank):
             bank = np.resize(bank, len(samples))
@@ -77,7 +78,7 @@ class Augmenter:
 def measure_speech_power(samples: np.ndarray) -> float:
     """Returns the mean power of the 10 ms blocks that are within 30 dB of the loudest block.
 
-    Pauses would otherwise make the same noise count as weaker in a sentence with long pauses.
+    A mean over all blocks would count pauses, and set weaker noise in a sentence with long pauses.
     """
     block = SAMPLE_RATE_HZ // 100
     blocks = samples[: len(samples) // block * block].reshape(-1, block)
@@ -98,14 +99,14 @@ def make_coloured_noise(rng: np.random.Generator, slope: float) -> np.ndarray:
     """Returns noise whose amplitude falls as 1 / f^slope: 0 white, 0.5 pink, 1 brown."""
     spectrum = np.fft.rfft(rng.standard_normal(N_BANK_SAMPLES))
     frequency = np.fft.rfftfreq(N_BANK_SAMPLES, 1 / SAMPLE_RATE_HZ)
-    # Below 40 Hz brown noise would hold nearly all its power where nobody hears it.
+    # Without this floor nearly all power of brown noise would lie at inaudible frequencies.
     spectrum *= np.maximum(frequency, 40.0) ** -slope
     spectrum[0] = 0.0
     return scale_to_unit_power(np.fft.irfft(spectrum, N_BANK_SAMPLES))
 
 
 def make_hum(rng: np.random.Generator) -> np.ndarray:
-    """Returns mains hum, half of the bank at 50 Hz and half at 60 Hz, with fading harmonics."""
+    """Returns mains hum, half of the bank at 50 Hz and half at 60 Hz, with weaker harmonics."""
     time = np.arange(N_BANK_SAMPLES // 2) / SAMPLE_RATE_HZ
     halves = [
         sum(
@@ -132,7 +133,7 @@ def make_babble(rng: np.random.Generator, utterances: Sequence[np.ndarray]) -> n
 
 
 def make_band_filter(low_hz: int, high_hz: int) -> np.ndarray:
-    """Returns a symmetric windowed-sinc band filter; symmetric, so that it delays nothing."""
+    """Returns a windowed-sinc band filter; a symmetric filter delays nothing."""
     n = np.arange(N_TAPS) - N_TAPS // 2
     low, high = 2 * low_hz / SAMPLE_RATE_HZ, 2 * high_hz / SAMPLE_RATE_HZ
     kernel = (high * np.sinc(high * n) - low * np.sinc(low * n)) * np.hamming(N_TAPS)
@@ -150,4 +151,5 @@ def add_room(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def scale_to_unit_power(noise: np.ndarray) -> np.ndarray:
+    """Scales noise to a mean square of 1."""
     return (noise / np.sqrt((noise**2).mean())).astype(np.float32)

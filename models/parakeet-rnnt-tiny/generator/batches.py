@@ -1,7 +1,7 @@
-"""Makes training batches: utterances joined, sped up, degraded, in batches of like length.
+"""Makes training batches: joins, speeds up and degrades utterances, and groups similar lengths.
 
-Reads what `synthesize.py` wrote. Every choice depends on (seed, epoch) alone, so a run can be
-repeated.
+The input is the output of `synthesize.py`. Every random choice depends on (seed, epoch) alone, so a
+run can be repeated.
 """
 
 import dataclasses
@@ -20,29 +20,30 @@ from joins import SAMPLE_RATE_HZ, Utterance, join
 
 # One encoder frame: 10 ms hop, subsampling 8.
 FRAME_S = 0.08
-# Frames that a word's first token may stray from the word's start. One frame lets the network
-# choose the nearer side of an onset between two frames; more would show in the word times.
+# Frames by which a word's first token may miss the word's start. One frame lets the network choose
+# the nearer side of an onset between two frames. More frames would show in the word times.
 START_SLACK = 1
-# Frames that the word's later tokens may stray from their place inside the word, which is only
-# guessed from the spelling.
+# Frames by which a later token may miss its place inside the word. The place is only an estimate
+# from the spelling.
 INNER_SLACK = 2
 BATCH_S = 64.0
 BATCH_MAX_UTTERANCES = 24
-# Batches are padded to one of few lengths, each a tenth above the one before, because oneDNN builds
-# its kernels anew for every shape that it has not seen lately.
+# Batches are padded to one of few lengths, each a tenth above the length before, because oneDNN
+# builds new kernels for every shape that is not in its cache.
 LENGTHS_S = [1.1**i for i in range(48)]
-# Played faster or slower, which moves pitch and formants: eight voices become many speakers.
+# Share and range of changes of speed. A change moves pitch and formants, so eight voices sound like
+# many speakers.
 SPEED_SHARE = 0.7
 SPEED = (0.87, 1.15)
 JOINED_MAX_S = 40.0
 WORDLESS_SHARE = 0.01
-# How much of a voice an epoch hears, if not all: these were learned first, long before the others.
+# Share of a voice's utterances in an epoch, if not 1. The network learned these voices first.
 EPOCH_SHARE = {"espeak-us": 0.5, "espeak-gb-f2": 0.5}
 
 
 @dataclasses.dataclass
 class Batch:
-    """audio float32 (N, S), n_samples (N), and per utterance token ids and their open frames."""
+    """audio float32 (N, S), n_samples (N); per utterance, token ids and their allowed frames."""
 
     audio: torch.Tensor
     n_samples: torch.Tensor
@@ -51,7 +52,7 @@ class Batch:
 
 
 def load_split(data: pathlib.Path, split: str) -> list[Utterance]:
-    """Maps the shards of one split into memory and cuts them into utterances."""
+    """Maps the shards of one split into memory, and returns their utterances."""
     shards: dict[str, np.ndarray] = {}
     utterances = []
     with open(data / f"{split}.jsonl") as lines:
@@ -108,7 +109,7 @@ def plan_epoch(
 ) -> list[list[Utterance]]:
     """Shuffles, joins some utterances, and groups the result into batches of like length.
 
-    `joined_share` of what an epoch holds are joins, of one to a dozen utterances.
+    `joined_share` of the items of an epoch are joins of up to a dozen utterances.
     """
     order = [
         i
@@ -127,7 +128,7 @@ def plan_epoch(
         n_samples = int(rng.uniform(1.0, 6.0) * SAMPLE_RATE_HZ)
         hiss = (rng.standard_normal(n_samples) * rng.uniform(1.0, 1000.0)).astype(np.int16)
         items.append(Utterance(hiss, [], "none"))
-    # Jitter, so that the neighbours in length differ from epoch to epoch.
+    # Random factors, so that an item has other neighbours in every epoch.
     items.sort(key=lambda item: len(item.samples) * rng.uniform(0.93, 1.07))
     batches: list[list[Utterance]] = [[]]
     for item in items:
@@ -151,7 +152,7 @@ def collate(
     tokenizer: sentencepiece.SentencePieceProcessor,
     degrade: Callable[[np.ndarray, float], np.ndarray] | None = None,
 ) -> Batch:
-    """Pads a batch; every utterance goes through `degrade` first, if there is one."""
+    """Pads a batch, after applying `degrade` to every utterance if it is given."""
     placed = [place_tokens(item.words, tokenizer) for item in items]
     waves = [np.asarray(item.samples, np.float32) / 32768.0 for item in items]
     if degrade is not None:
@@ -170,7 +171,7 @@ def collate(
 
 
 class TrainingBatches(torch.utils.data.IterableDataset):
-    """Endless training batches from epoch 0 on, made in a loader's own process."""
+    """Endless training batches from epoch 0 on; a loader makes them in its own process."""
 
     def __init__(
         self,

@@ -21,12 +21,13 @@ LENGTHS = [(1, 3), (4, 7), (8, 12), (13, 20), (21, 999)]
 
 
 def length_class(n_words: int) -> str:
+    """Returns the row of the table for a sentence of this length."""
     low, high = next((low, high) for low, high in LENGTHS if low <= n_words <= high)
     return f"{low} to {high} words" if high < 999 else f"{low} words and more (joined)"
 
 
 def start_errors(item: dict, words: list[dict]) -> list[float]:
-    """Returns recognised minus true start, in seconds, of every word that was recognised."""
+    """Returns, for every correct word, its recognised minus its true start, in seconds."""
     truth = item["words"]
     pairs = align([w["word"] for w in truth], [w["word"] for w in words])
     return [
@@ -37,6 +38,7 @@ def start_errors(item: dict, words: list[dict]) -> list[float]:
 
 
 def print_table(title: str, rows: dict[str, list[tuple[int, int]]]) -> None:
+    """Prints a Markdown table of word error rates; `rows` are (errors, words) per sentence."""
     print(f"\n| {title} | sentences | words | WER % |\n|---|---|---|---|")
     for name in sorted(rows):
         errors, words = (sum(column) for column in zip(*rows[name], strict=True))

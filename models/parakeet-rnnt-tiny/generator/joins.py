@@ -1,7 +1,7 @@
-"""Joins utterances as long recordings do: with pauses, noise in them, no pause, steps of level.
+"""Joins utterances into long recordings: with pauses, noisy pauses, no pauses, or steps of level.
 
-A network that has only heard sentences alone hears a word now and then differently with other
-neighbours; what a chunk of a long recording holds beside it must not matter.
+A network that was trained on single sentences sometimes recognises a word differently when other
+sentences stand next to it. Its result must not depend on the rest of a chunk.
 """
 
 import dataclasses
@@ -9,21 +9,23 @@ import dataclasses
 import numpy as np
 
 SAMPLE_RATE_HZ = 16_000
-# How many joins of a hundred are of each kind.
+# Share of each kind of join.
 KINDS = {"pauses": 0.3, "no pauses": 0.25, "noise": 0.3, "steps": 0.15}
 PAUSE_S = (0.05, 2.0)
 LONG_PAUSE_S = (2.0, 8.0)
 LONG_PAUSE_SHARE = 0.05
-# Root mean square of every part, of full scale, and what it may differ by in dB.
+# Root mean square of every part relative to full scale, and the range of its variation in dB.
 LOUDNESS = 0.05
 LOUDNESS_SPREAD_DB = 6.0
 STEP_DB = (15.0, 35.0)
-# Noise in the pauses, in dB under LOUDNESS.
+# Level of noise in the pauses, in dB below LOUDNESS.
 NOISE_DB = (3.0, 25.0)
-# How much of a join is cut off at its ends, as a chunk's context is: in the middle of a word, too.
+# Share of joins that are cut at both ends, and the most that is cut off in seconds. A chunk's
+# context is cut like that, possibly inside a word.
 CUT_SHARE = 0.5
 CUT_S = 2.5
-# Noise laid over all of it hides neither the quiet parts nor the step from noise to stillness.
+# Least level of speech above added noise, in dB. The noise must not hide quiet parts, nor the step
+# from a noisy pause to silence.
 LEAST_SNR_DB = {"pauses": 5.0, "no pauses": 5.0, "noise": 15.0, "steps": 45.0}
 
 
@@ -31,7 +33,7 @@ LEAST_SNR_DB = {"pauses": 5.0, "no pauses": 5.0, "noise": 15.0, "steps": 45.0}
 class Utterance:
     """One stretch of synthetic speech: `samples` int16 (S), words with times in seconds.
 
-    least_snr_db: how loud noise may be laid over it
+    least_snr_db: the augmenter keeps added noise this far below the speech
     """
 
     samples: np.ndarray
@@ -41,11 +43,12 @@ class Utterance:
 
     @property
     def text(self) -> str:
+        """The words, separated by spaces."""
         return " ".join(word for word, _, _ in self.words)
 
 
 def join(parts: list[Utterance], rng: np.random.Generator) -> Utterance:
-    """Joins utterances into one; kind, pauses and levels are drawn."""
+    """Joins utterances into one; kind, pauses and levels are random."""
     kind = str(rng.choice(list(KINDS), p=list(KINDS.values())))
     samples, words, n_samples, is_low = [], [], 0, False
     step = 10.0 ** (-rng.uniform(*STEP_DB) / 20.0)
@@ -68,7 +71,7 @@ def join(parts: list[Utterance], rng: np.random.Generator) -> Utterance:
 
 
 def make_pause(rng: np.random.Generator) -> np.ndarray:
-    """Returns noise of unit power and random colour, as long as a pause."""
+    """Returns noise of unit power and random colour, of the length of a pause."""
     limits = LONG_PAUSE_S if rng.random() < LONG_PAUSE_SHARE else PAUSE_S
     n_samples = int(rng.uniform(*limits) * SAMPLE_RATE_HZ)
     noise = rng.standard_normal(n_samples)
@@ -78,21 +81,21 @@ def make_pause(rng: np.random.Generator) -> np.ndarray:
 
 
 def trim(utterance: Utterance) -> Utterance:
-    """Returns it from the start of its first word to the end of its last."""
+    """Returns the utterance from the start of its first word to the end of its last word."""
     if not utterance.words:
         return utterance
     return clip(utterance, utterance.words[0][1], utterance.words[-1][2])
 
 
 def cut(utterance: Utterance, rng: np.random.Generator) -> Utterance:
-    """Cuts up to some seconds off either end, wherever that is."""
+    """Cuts up to `CUT_S` seconds off either end, possibly inside a word."""
     end = len(utterance.samples) / SAMPLE_RATE_HZ
     most = min(CUT_S, end / 4.0)
     return clip(utterance, rng.uniform(0.0, most), end - rng.uniform(0.0, most))
 
 
 def clip(utterance: Utterance, start: float, end: float) -> Utterance:
-    """Returns what lies between two times in seconds, and the words that lie there whole."""
+    """Returns the samples between two times in seconds, and the words wholly between them."""
     first, last = round(start * SAMPLE_RATE_HZ), round(end * SAMPLE_RATE_HZ)
     words = [
         (word, from_ - start, to - start)

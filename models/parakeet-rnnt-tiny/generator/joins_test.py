@@ -1,4 +1,4 @@
-"""Checks that the words of a join stand where their sound is. Run: python -m unittest joins_test"""
+"""Tests that word times of a join match the sound. Run: python -m unittest joins_test"""
 
 import unittest
 
@@ -8,7 +8,7 @@ from joins import SAMPLE_RATE_HZ, Utterance, join
 
 
 def spoken(word: str, n_words: int) -> Utterance:
-    """An utterance that sounds for 0.3 s of every half second and is still else."""
+    """Returns an utterance with 0.3 s of sound in every half second, and silence elsewhere."""
     words = [(word, 0.2 + 0.5 * i, 0.5 + 0.5 * i) for i in range(n_words)]
     samples = np.zeros(int((0.5 * n_words + 0.3) * SAMPLE_RATE_HZ), np.int16)
     for _, start, end in words:
@@ -27,11 +27,11 @@ class JoinTest(unittest.TestCase):
                 first, last = round(start * SAMPLE_RATE_HZ), round(end * SAMPLE_RATE_HZ)
                 self.assertGreaterEqual(first, 0, f"{word}, seed {seed}")
                 self.assertLessEqual(last, len(joined.samples), f"{word}, seed {seed}")
-                # One level from a word's start to its end is what nothing but speech has here.
+                # Only speech has a constant level from a word's start to its end here.
                 sound = joined.samples[first + 1 : last - 1].astype(int)
                 self.assertLess(np.ptp(sound), 2, f"{word} at {start}, seed {seed}")
                 self.assertGreater(sound.min(), 0, f"{word} at {start}, seed {seed}")
-        # Whole, and with words cut off at the ends.
+        # Some joins are whole, and some have lost words at their ends.
         self.assertIn(7, counts)
         self.assertGreater(len(counts), 2)
 

@@ -22,21 +22,22 @@ import soundfile
 
 from augment import Augmenter, set_peak
 from sentences import VOCABULARY, is_held_out, sample_sentences
+from speech import SAMPLE_RATE_HZ
 from synthesize import N_DEV, N_TRAIN, SEED, plan_splits, render_parallel
 from utterances import Plan, Utterance, plan_manner
-from voices import SAMPLE_RATE_HZ, VOICES
+from voices import VOICES
 
-# Far from the seeds 1 and 1001 of training and development; one per kind of chance.
+# Other seeds than 1 and 1001 of training and development; one for each source of randomness.
 TEXT_SEED, MANNER_SEED, LEVEL_SEED, NOISE_SEED = 9001, 9002, 9003, 9004
 N_RECORDINGS, N_LONG = 300, 15
-# A long recording is grown sentence by sentence until it lasts this long.
+# A long recording grows sentence by sentence until it has a random length from this range.
 LONG_S = (20.0, 34.0)
 MAX_LONG_S = 40.0
 NOISE_SHARE = 0.4
 SNR_DB, PEAK_DB = (10.0, 30.0), (-30.0, -1.0)
-# One-word texts are rare among the new ones, because training has used up all that it may.
+# One-word texts are rare among new texts, because training uses all that are not reserved.
 N_LONE_WORDS = 10
-# More than the long recordings can use up.
+# More than a long recording can use.
 N_SENTENCES_PER_LONG = 16
 
 
@@ -48,13 +49,16 @@ class Recording:
     utterances: list[Utterance]
 
     def join_samples(self) -> np.ndarray:
+        """Returns the samples of all utterances, one after the other."""
         return np.concatenate([utterance.samples for utterance in self.utterances])
 
     def mean_rate(self) -> float:
+        """Returns the mean speaking rate of the utterances."""
         rates = [utterance.plan.rate for utterance in self.utterances]
         return round(sum(rates) / len(rates), 3)
 
     def list_words(self) -> list[dict[str, str | float]]:
+        """Returns the words with their times in seconds from the start of the recording."""
         words, shift = [], 0
         for utterance in self.utterances:
             moved = [(start + shift, end + shift) for start, end in utterance.spans]
@@ -66,8 +70,8 @@ class Recording:
 def plan_test() -> tuple[list[Plan], list[list[Plan]]]:
     """Plans the single sentences and, for each long recording, sentences enough to fill it.
 
-    The i-th recording has voice i modulo the number of voices, and kinds change once per round, so
-    that voices and kinds are both spread evenly.
+    The i-th recording has voice i modulo the number of voices. Kinds change once per round of
+    voices, so that each voice speaks both kinds equally often.
     """
     excluded = {" ".join(p.words) for split in plan_splits(SEED, N_TRAIN, N_DEV) for p in split}
     n_pool = 2 * (N_RECORDINGS + N_LONG * N_SENTENCES_PER_LONG)

@@ -1,11 +1,11 @@
 """Closed vocabulary and seeded sampler of sentences for the synthetic speech.
 
-Half of the sentences are free word orders and half come from many templates whose slots are filled
-at random: a full-context encoder that meets only a few fixed phrases learns to emit a whole phrase
-on its first frames, and then its word times mean nothing.
+Half of the sentences are words in free order. The other half comes from many templates with random
+words in their slots. A full-context encoder that sees only a few fixed phrases learns to emit a
+whole phrase on its first frames, and its word times then mean nothing.
 
-The vocabulary must be decidable by ear alone, because free word orders give a language model
-nothing to lean on. So it holds
+Free word order gives no context that could tell similar words apart. So the sound alone must
+identify every word of the vocabulary, which holds
 - no homophones: "two" and "four" are in, "to", "too", "for" are out; so are their/there, no/know,
   here/hear, by/buy, read/red, write/right, week/weak, hour/our, its/it's, you're/your;
 - no word that differs from another only by a sound which the next word can swallow: "it's",
@@ -82,7 +82,7 @@ SLOTS: dict[str, list[str]] = {
 
 VOCABULARY: list[str] = sorted({word for words in SLOTS.values() for word in words})
 
-# A name in capitals is a slot, everything else is said as written.
+# A name in capitals is a slot; all other words are spoken as written.
 TEMPLATES: list[str] = [
     "PRONOUN VERB the ADJECTIVE THING",
     "PRONOUN VERB DETERMINER THING PREPOSITION DETERMINER ROOM",
@@ -167,16 +167,16 @@ def sample_template(rng: random.Random) -> str:
 
 
 def is_held_out(text: str) -> bool:
-    """Says whether a text is kept for the test set only.
+    """Whether a text is reserved for the test set.
 
-    One-word texts are few, so the training set would use all of them up; every sixth word of the
-    vocabulary is therefore never a training sentence of its own.
+    One-word texts are few, and the training set would use all of them. So every sixth word of the
+    vocabulary is never a training sentence of its own.
     """
     return text in VOCABULARY and VOCABULARY.index(text) % 6 == 0
 
 
 def sample_sentences(seed: int, excluded: set[str]) -> Iterator[tuple[str, str]]:
-    """Yields (kind, text) for ever; kinds alternate, no text comes twice or is in `excluded`."""
+    """Yields (kind, text) without end; kinds alternate. No text repeats or is in `excluded`."""
     rng = random.Random(f"text-{seed}")
     seen = set(excluded)
     samplers = (("free", sample_free), ("template", sample_template))

@@ -16,31 +16,34 @@ from multiprocessing import Pool
 from pathlib import Path
 from typing import IO
 
+from speech import SAMPLE_RATE_HZ
 from utterances import Plan, Utterance, plan_training, render_all
-from voices import SAMPLE_RATE_HZ, VOICES
+from voices import VOICES
 
-# The sets that the published model was trained on; the test set keeps clear of their texts.
+# The sets that the published model was trained on. The test set has none of their texts.
 SEED, N_TRAIN, N_DEV = 1, 13200, 200
-# One process speaks a batch with one voice: long enough to hide the start of festival, short enough
-# to show progress.
+# Utterances that one process renders with one voice: many enough to amortise the start of festival,
+# few enough to show progress.
 BATCH = 40
 # One hour of audio, about 115 MB.
 MAX_SHARD_SAMPLES = 3600 * SAMPLE_RATE_HZ
 
 
 def render_batch(plans: Sequence[Plan]) -> list[Utterance]:
+    """Renders one batch; the result can be sent between processes."""
     return list(render_all(plans))
 
 
 def split_batches(plans: list[Plan]) -> list[list[Plan]]:
+    """Splits plans into batches of `BATCH`."""
     return [plans[i : i + BATCH] for i in range(0, len(plans), BATCH)]
 
 
 def render_parallel(plans: Sequence[Plan], n_processes: int) -> Iterator[Utterance]:
-    """Renders the plans, voice by voice within a batch; the order depends on the plans alone.
+    """Renders the plans in batches of one voice; the order depends on the plans alone.
 
-    Each batch has a fresh process, because the engines keep state from one sentence to the next
-    and the samples must not depend on which process was free.
+    Each batch runs in a fresh process. The engines keep state from one sentence to the next, and
+    the samples must not depend on which process was free.
     """
     per_voice = [
         split_batches([plan for plan in plans if plan.voice == voice])
@@ -54,7 +57,7 @@ def render_parallel(plans: Sequence[Plan], n_processes: int) -> Iterator[Utteran
 
 
 class ShardWriter:
-    """Appends utterances to shards of at most an hour and describes them, line by line."""
+    """Appends utterances to shards of at most an hour, and a line per utterance to the index."""
 
     def __init__(self, folder: Path, split: str) -> None:
         self.folder, self.split = folder, split
@@ -63,6 +66,7 @@ class ShardWriter:
         self.shard: IO[bytes] | None = None
 
     def append(self, utterance: Utterance) -> None:
+        """Writes one utterance; opens the next shard first if this one is full."""
         if self.n_samples + len(utterance.samples) > MAX_SHARD_SAMPLES:
             self.open_next_shard()
         line = {
@@ -80,6 +84,7 @@ class ShardWriter:
         self.n_samples += len(utterance.samples)
 
     def open_next_shard(self) -> None:
+        """Closes the current shard, if any, and opens the next."""
         if self.shard:
             self.shard.close()
         self.n_shards += 1
@@ -87,15 +92,18 @@ class ShardWriter:
         self.shard = open(self.folder / self.shard_name(), "wb")
 
     def shard_name(self) -> str:
+        """Returns the file name of the current shard."""
         return f"{self.split}-{self.n_shards:02d}.i16"
 
     def close(self) -> None:
+        """Closes the index and the current shard."""
         self.index.close()
         if self.shard:
             self.shard.close()
 
 
 def write_split(folder: Path, split: str, plans: Sequence[Plan], n_processes: int) -> None:
+    """Renders the plans and writes them as one split; prints progress on stderr."""
     writer = ShardWriter(folder, split)
     began, n_samples = time.monotonic(), 0
     for i, utterance in enumerate(render_parallel(plans, n_processes), start=1):

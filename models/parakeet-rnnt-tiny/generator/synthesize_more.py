@@ -2,8 +2,8 @@
 
     python synthesize_more.py --out DIR [--n-total 26400] [--processes 2]
 
-The test set keeps clear of the first training texts, and these keep clear of the test set and of
-the development set. Lines go to `more.jsonl`, in the form of `train.jsonl`.
+The test set has none of the first training texts. The texts of this script are neither in the test
+set nor in the development set. Lines go to `more.jsonl`, in the form of `train.jsonl`.
 """
 
 import argparse
@@ -17,7 +17,7 @@ N_TOTAL = 26400
 
 
 def plan_more(n_total: int) -> list[Plan]:
-    """Plans what follows the first N_TRAIN utterances, without the texts of the other sets."""
+    """Plans the utterances after the first N_TRAIN, without the texts of the other sets."""
     _, dev = plan_splits(SEED, N_TRAIN, N_DEV)
     singles, longs = plan_test()
     others = [*dev, *singles, *(plan for group in longs for plan in group)]

@@ -21,16 +21,16 @@ def train_tokenizer(texts: list[str], out: pathlib.Path) -> None:
         model_prefix=str(out / "tokenizer"),
         model_type="bpe",
         vocab_size=VOCABULARY_SIZE,
-        # No start or end of sequence: a transducer starts from blank and ends with the audio.
+        # A transducer starts from blank and ends with the audio: it needs neither piece.
         bos_id=-1,
         eos_id=-1,
         unk_id=0,
-        # One thread, because merges of equal count are taken in the order they are found.
+        # Merges of equal count apply in the order of discovery: only one thread is reproducible.
         num_threads=1,
         minloglevel=1,
     )
     processor = sentencepiece.SentencePieceProcessor(model_file=str(out / "tokenizer.model"))
-    # NeMo's vocab.txt: word-piece spelling ("##" joins to the left) without the unknown piece.
+    # NeMo's vocab.txt spells pieces as word pieces ("##" joins to the left), without the unknown.
     pieces = [processor.id_to_piece(i) for i in range(1, processor.get_piece_size())]
     lines = [piece[1:] if piece.startswith("\u2581") else f"##{piece}" for piece in pieces]
     (out / "vocab.txt").write_text("\n".join(line or "##\u2581" for line in lines) + "\n")

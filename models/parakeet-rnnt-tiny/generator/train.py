@@ -2,12 +2,13 @@
 
 Usage: python train.py --data DIR --tokenizer DIR --out FILE.nemo [--resume]
        python train.py --data DIR --start OTHER.nemo --out FILE.nemo
-The second takes a trained network through speech that is joined as in long recordings.
-Needs NeMo 2.7.3 and torch 2.11.0. About 0.22 s a step on two cores, and twice that without
+The second command continues a trained network on speech that is joined as in long recordings.
+Needs NeMo 2.7.3 and torch 2.11.0. A step takes about 0.22 s on two cores, and twice that without
     MALLOC_MMAP_THRESHOLD_=8589934592 MALLOC_TRIM_THRESHOLD_=8589934592
     ONEDNN_PRIMITIVE_CACHE_CAPACITY=20000
-in the environment: glibc would give every large tensor back to the system and have the next one
-paged in anew, and oneDNN would forget the kernels of one shape over those of the others.
+in the environment. By default glibc returns the memory of every large tensor to the system, and the
+next tensor faults its pages in again; and oneDNN's cache is too small for the kernels of all
+shapes.
 """
 
 import argparse
@@ -37,14 +38,16 @@ VALIDATE_EVERY = 500
 FREQUENCY_MASKS = 2
 FREQUENCY_MASK_MAX_BINS = 14
 TIME_MASKS = 2
-# 80 ms, so that no word is lost.
+# 80 ms: a longer mask could hide a whole word.
 TIME_MASK_MAX_FRAMES = 8
 
 
 @dataclasses.dataclass(frozen=True)
 class Course:
-    """splits: the parts of the training speech that are heard
-    joined_share: how many of its pieces are joined utterances
+    """The settings of one training run.
+
+    splits: the parts of the training speech
+    joined_share: the share of training items that are joined utterances
     """
 
     splits: tuple[str, ...]
@@ -55,7 +58,8 @@ class Course:
 
 FROM_NOTHING = Course(("train", "more"), 22_600, 2.5e-3, 0.07)
 FROM_TRAINED = Course(("train",), 3_600, 8e-4, 0.3)
-# How much of the weights that --start leads to is in those that are written.
+# Share of the weights trained with --start in the weights that are written; the rest is the
+# start's.
 OWN_SHARE = 0.6
 
 
@@ -70,7 +74,7 @@ def build_model(tokenizer_dir: pathlib.Path) -> EncDecRNNTBPEModel:
 
 
 def unpack_tokenizer(checkpoint: pathlib.Path, folder: pathlib.Path) -> None:
-    """Takes the tokenizer's files out of an archive, where each name begins with a hash."""
+    """Extracts the tokenizer's files from a checkpoint, where each name begins with a hash."""
     folder.mkdir(exist_ok=True)
     with tarfile.open(checkpoint) as archive:
         for member in archive:
@@ -82,10 +86,11 @@ def unpack_tokenizer(checkpoint: pathlib.Path, folder: pathlib.Path) -> None:
 def subsample(
     layers: Iterable[torch.nn.Module], features: torch.Tensor, lengths: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """What NeMo's MaskedConvSequential computes, in a third of its time on a CPU.
+    """Computes what NeMo's MaskedConvSequential computes, in a third of its time on a CPU.
 
-    It masks where a kernel could look past the end instead of before every layer, with the
-    channels last, in float32: oneDNN is slow at depthwise gradients in any other way.
+    NeMo masks before every layer; this function masks only before a kernel that reaches past the
+    end. Tensors are float32 with the channels last: oneDNN's depthwise gradients are slow in every
+    other form.
     """
     with torch.autocast("cpu", enabled=False):
         x = features.unsqueeze(1)
@@ -99,15 +104,15 @@ def subsample(
 
 
 def time_mask(x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-    """Returns (N, 1, T, 1) for (N, C, T, F): one inside each length, else zero."""
+    """Returns (N, 1, T, 1) for (N, C, T, F): 1 inside each length, else 0."""
     inside = torch.arange(x.shape[2]) < lengths[:, None]
     return inside[:, None, :, None].to(x.dtype)
 
 
 def mask_features(features: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """Blanks bands and moments of (N, n_mels, T) features, others for each utterance.
+    """Sets random bands and frames of (N, n_mels, T) features to 0, others for each utterance.
 
-    Park et al. 2019, "SpecAugment", with masks so short that every word stays audible.
+    Park et al. 2019, "SpecAugment", with masks so short that no word is hidden.
     """
     features = features.clone()
     _, n_mels, n_frames = features.shape
@@ -140,7 +145,7 @@ def batch_loss(model: EncDecRNNTBPEModel, batch: Batch, rng: np.random.Generator
         encoded, n_frames = model.encoder(audio_signal=features, length=n_feature_frames)
     encoded = encoded.float()
     n_tokens = [len(tokens) for tokens in batch.tokens]
-    # Eights, for the same reason that batches have few lengths.
+    # Rounded up to a multiple of 8: few shapes keep oneDNN's cache small, as with batches.
     targets = torch.zeros(len(n_tokens), -(-max(1, *n_tokens) // 8) * 8, dtype=torch.long)
     for row, tokens in enumerate(batch.tokens):
         targets[row, : len(tokens)] = torch.tensor(tokens, dtype=torch.long)
@@ -181,7 +186,7 @@ def validate(
 
 
 def learning_rate(step: int, course: Course) -> float:
-    """Linear warm-up, then half a cosine down to a hundredth of the peak."""
+    """Returns the rate: linear warm-up, then half a cosine down to a hundredth of the peak."""
     if step < WARM_UP_STEPS:
         return course.peak_learning_rate * (step + 1) / WARM_UP_STEPS
     progress = (step - WARM_UP_STEPS) / max(1, course.n_steps - WARM_UP_STEPS)
@@ -190,15 +195,15 @@ def learning_rate(step: int, course: Course) -> float:
 
 
 def save(model: EncDecRNNTBPEModel, path: pathlib.Path) -> None:
-    """Writes the checkpoint through NeMo, weights rounded to float16.
+    """Writes the checkpoint through NeMo, with weights rounded to float16.
 
-    The front end's tables stay float32: NeMo copies them over its own on restoring.
+    The front end's tables stay float32, because NeMo restores them without a cast.
     """
     state = model.state_dict()
     for name, tensor in state.items():
         if tensor.is_floating_point() and not name.startswith("preprocessor."):
             state[name] = tensor.half()
-    # The archive carries its tokenizer; where the files lay here is nobody's concern.
+    # The checkpoint holds the tokenizer's files; the path on this machine must not be stored.
     model.cfg.tokenizer.dir = "tokenizer"
     float32_state, model.state_dict = model.state_dict, lambda: state
     model.save_to(str(path))
@@ -207,10 +212,10 @@ def save(model: EncDecRNNTBPEModel, path: pathlib.Path) -> None:
 
 @torch.no_grad()
 def average(model: EncDecRNNTBPEModel, other: EncDecRNNTBPEModel, share: float) -> None:
-    """Makes the model's weights `share` of its own and the rest of the other's.
+    """Sets the model's weights to `share` of its own plus 1 - `share` of the other's.
 
-    Wortsman et al. 2022, "Robust fine-tuning of zero-shot models": what was learned last stays, and
-    what it cost elsewhere comes back.
+    Wortsman et al. 2022, "Robust fine-tuning of zero-shot models": the average keeps most of what
+    fine-tuning gained, and recovers most of what fine-tuning cost on the original data.
     """
     others = other.state_dict()
     for name, tensor in model.state_dict().items():

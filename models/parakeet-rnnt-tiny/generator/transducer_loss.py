@@ -1,11 +1,11 @@
-"""Alignment-restricted transducer loss: only paths near the known word times count.
+"""Alignment-restricted transducer loss: it counts only paths near the known word times.
 
-A transducer trained on the plain loss may emit a word anywhere after its encoder has heard it, and
-a full-context encoder hears everything on frame 0. So the loss sums over the paths that emit each
-token within a few frames of the place where the synthesiser said it (Mahadeokar et al. 2021,
+The plain loss lets a transducer emit a word on any frame whose encoding depends on that word, and a
+full-context encoder has the whole utterance on frame 0. So this loss sums over the paths that emit
+each token within a few frames of its place in the synthesised speech (Mahadeokar et al. 2021,
 "Alignment Restricted Streaming Recurrent Neural Network Transducer"). The restriction also makes
-the lattice a narrow band: N x T' x K cells instead of N x T' x (U+1), so the joint runs on the band
-alone.
+the lattice a narrow band of N x T' x K cells instead of N x T' x (U+1), and the joint runs on the
+band alone.
 
 Letters: N batch, T' encoder frames, U tokens, K width of the band.
 """
@@ -16,7 +16,7 @@ import numba
 import numpy as np
 import torch
 
-# Used instead of -inf inside the recursion: far below any path, and differences stay finite.
+# Replaces -inf inside the recursion: it is far below any path, and differences of two stay finite.
 IMPOSSIBLE = -1e30
 
 
@@ -36,7 +36,7 @@ class Band:
 
 
 def build_band(ranges: list[list[tuple[int, int]]], n_frames: list[int]) -> Band:
-    """Builds the band from the frames allowed to each token, made monotone and feasible."""
+    """Builds the band from the allowed frames of each token, after making them monotone."""
     n_batch, n_tokens = len(ranges), max(len(r) for r in ranges)
     lowest = np.zeros((n_batch, n_tokens), np.int64)
     highest = np.zeros((n_batch, n_tokens), np.int64)
@@ -49,8 +49,9 @@ def build_band(ranges: list[list[tuple[int, int]]], n_frames: list[int]) -> Band
         high = np.maximum(np.maximum.accumulate(pairs[:, 1]), low)
         lowest[row, : len(tokens)], highest[row, : len(tokens)] = low, high
         frames = np.arange(first.shape[1])
-        fewest = np.searchsorted(high, frames, side="left")  # tokens that had to come before t
-        most = np.searchsorted(low, frames, side="right")  # tokens that may have come by t
+        # Tokens that every path has emitted before frame t; tokens that some path has by frame t.
+        fewest = np.searchsorted(high, frames, side="left")
+        most = np.searchsorted(low, frames, side="right")
         first[row] = fewest
         width = max(width, int((most - fewest)[: n_frames[row]].max()) + 1)
     return Band(first, lowest, highest, width)
@@ -58,6 +59,7 @@ def build_band(ranges: list[list[tuple[int, int]]], n_frames: list[int]) -> Band
 
 @numba.njit(cache=True)
 def _log_add(a: float, b: float) -> float:
+    """Returns log(exp(a) + exp(b)); the larger exponent is factored out, so nothing overflows."""
     if a < b:
         a, b = b, a
     return a + np.log1p(np.exp(b - a))
@@ -81,7 +83,7 @@ def _occupancies(blank, emit, first, lowest, highest, n_frames, n_tokens, d_blan
             if u > n_tokens:
                 break
             if t > 0:
-                # Blank on t-1 keeps u, which must lie in that frame's band as well.
+                # Blank on frame t-1 keeps u, so u must lie in the band of t-1 as well.
                 before = u - first[t - 1]
                 if 0 <= before < width:
                     forward[t, k] = forward[t - 1, before] + blank[t - 1, before]

@@ -1,4 +1,4 @@
-"""Holds the banded loss against a plain recursion over every cell.
+"""Compares the banded loss with a plain recursion over every cell.
 
 Usage: python -m unittest transducer_loss_test   (in this folder)
 """
@@ -13,7 +13,7 @@ N_CLASSES = 6
 
 
 def plain_loss(log_probs: torch.Tensor, tokens: list[int], ranges: list[tuple[int, int]]):
-    """The loss of one utterance, cell by cell: log_probs (T', U+1, V), blank last."""
+    """Returns the loss of one utterance, cell by cell, from log_probs (T', U+1, V), blank last."""
     n_frames, n_tokens = log_probs.shape[0], len(tokens)
     forward: dict[tuple[int, int], torch.Tensor] = {(0, 0): torch.zeros(())}
     for t in range(n_frames):

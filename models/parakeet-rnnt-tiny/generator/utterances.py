@@ -1,6 +1,6 @@
 """Plans utterances from seeds and renders them to samples with true word times.
 
-A plan says everything that is random, so a plan renders to the same samples in any process.
+A plan holds every random choice, so a plan renders to the same samples in every process.
 """
 
 import math
@@ -12,18 +12,20 @@ from itertools import islice
 import numpy as np
 
 from sentences import is_held_out, sample_sentences
-from voices import SAMPLE_RATE_HZ, VOICES, Request, Speech, speak
+from speech import SAMPLE_RATE_HZ, Request, Speech
+from voices import VOICES, speak
 
-# A cut in the middle of a pause is faded over 5 ms, so that it does not click.
+# A cut in the middle of a pause is faded over 5 ms, because a step in the signal would click.
 N_FADE_SAMPLES = SAMPLE_RATE_HZ // 200
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One utterance to be.
+    """The description of one utterance before it is rendered.
 
-    `pauses` are (word, seconds of silence wanted after it); `rate` and `pitch` are factors; `lead`
-    and `tail` are seconds of silence around the words; `peak_db` is relative to full scale.
+    `pauses` are pairs of a word's index and the seconds of silence after that word. `rate` and
+    `pitch` are factors. `lead` and `tail` are seconds of silence before and after the words.
+    `peak_db` is relative to full scale.
     """
 
     kind: str
@@ -46,6 +48,7 @@ class Utterance:
     spans: list[tuple[int, int]]
 
     def list_words(self) -> list[dict[str, str | float]]:
+        """Returns the words with their times in seconds."""
         return [
             {
                 "word": word,
@@ -57,16 +60,16 @@ class Utterance:
 
 
 def plan_training(text_seed: int, manner_seed: int, n: int, excluded: set[str]) -> list[Plan]:
-    """Plans utterances whose texts are neither in `excluded` nor kept for the test set."""
+    """Plans utterances whose texts are neither in `excluded` nor reserved for the test set."""
     pairs = sample_sentences(text_seed, excluded)
     allowed = ((kind, text) for kind, text in pairs if not is_held_out(text))
     return plan_manner(list(islice(allowed, n)), manner_seed)
 
 
 def plan_manner(texts: Sequence[tuple[str, str]], manner_seed: int) -> list[Plan]:
-    """Gives each (kind, text) a voice, in turn, and a manner of speaking.
+    """Plans a voice, in turn, and a random manner of speaking for each (kind, text).
 
-    Kinds alternate, so the voice changes after every second sentence: each voice says both kinds.
+    Kinds alternate, so the voice changes after every second sentence: each voice speaks both kinds.
     """
     rng = random.Random(f"manner-{manner_seed}")
     plans = []
@@ -93,12 +96,12 @@ def plan_pauses(rng: random.Random, n_words: int) -> tuple[tuple[int, float], ..
         return ()
     n_pauses = min(rng.randint(1, 3), n_words // 3)
     places = sorted(rng.sample(range(n_words - 1), n_pauses))
-    # Even in logarithm, because short pauses are what speech is full of.
+    # Uniform in the logarithm, because most pauses of speech are short.
     return tuple((place, math.exp(rng.uniform(math.log(0.1), math.log(1.5)))) for place in places)
 
 
 def render_all(plans: Sequence[Plan]) -> Iterator[Utterance]:
-    """Renders plans of one voice, in order."""
+    """Renders plans, all of one voice, in order."""
     requests = [
         Request(plan.words, frozenset(i for i, _ in plan.pauses), plan.rate, plan.pitch)
         for plan in plans
@@ -115,7 +118,7 @@ def render_all(plans: Sequence[Plan]) -> Iterator[Utterance]:
 def lengthen_pause(speech: Speech, word: int, n_wanted: int) -> Speech:
     """Inserts zeros in the middle of the pause after `word` until it lasts `n_wanted` samples.
 
-    A pause that is long enough already stays as the voice made it.
+    A pause that already lasts `n_wanted` samples stays as the voice made it.
     """
     gap_start, gap_end = speech.spans[word][1], speech.spans[word + 1][0]
     n_extra = n_wanted - (gap_end - gap_start)
@@ -132,7 +135,7 @@ def lengthen_pause(speech: Speech, word: int, n_wanted: int) -> Speech:
 def trim(speech: Speech, n_lead: int, n_tail: int) -> Speech:
     """Leaves `n_lead` samples before the first word and `n_tail` after the last.
 
-    What the voice made there is kept as far as it reaches; zeros fill the rest.
+    The voice's own samples are kept as far as they reach; zeros fill the rest.
     """
     start, end = speech.spans[0][0], speech.spans[-1][1]
     first, last = max(0, start - n_lead), min(len(speech.samples), end + n_tail)

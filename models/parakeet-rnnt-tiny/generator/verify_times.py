@@ -2,16 +2,16 @@
 
     python verify_times.py --data DIR --split train --n-per-voice 50
 
-Three measures, heard minus claimed, so positive means that the sound comes after the claim; all in
-milliseconds, median [10th, 90th percentile] with the number of places:
+Three measures are measured minus claimed times, so positive values mean that the sound comes after
+the claim. Each is in milliseconds, median [10th, 90th percentile] with the number of places:
 - onset: start of energy against the claimed start, after silence (start of file or a long pause);
 - offset: end of energy against the claimed end, before silence;
 - sibilant: inside running speech, the place where energy above 4 kHz rises into a word that begins
-  with "s" and follows a voiced sound, against the claimed start. It needs no silence, so it catches
-  times that drift.
-Stops begin with a silent closure that belongs to the word, so onsets and offsets are taken at
-words that begin or end with a continuous sound. The last column is the loudest 5 ms frame in the
-middle half of the claimed long pauses, relative to the loud frames of the utterance.
+  with "s" and follows a voiced sound, against the claimed start. This measure needs no silence, so
+  it detects times that drift.
+A stop consonant begins with a silent closure that belongs to the word. So onsets and offsets are
+measured at words that begin or end with a continuous sound. The last column is the loudest 5 ms
+frame in the middle half of the claimed long pauses, relative to the loud frames of the utterance.
 """
 
 import argparse
@@ -24,10 +24,10 @@ import numpy as np
 RATE_HZ = 16_000
 HOP = RATE_HZ // 200
 MS_PER_FRAME = 1000 * HOP / RATE_HZ
-# 30 dB under the loud frames: above the synthesisers' breath, below their weakest vowel.
+# 30 dB below the loud frames: above the synthesisers' breath noise, below their weakest vowel.
 THRESHOLD_DB = -30.0
 MIN_SILENCE_S = 0.25
-# How far from the claim an edge is looked for.
+# Frames on either side of the claim in which an edge is searched.
 N_SEARCH_FRAMES = 40
 STARTS_SOFTLY = tuple("aeioulmnrwvy")
 ENDS_SOFTLY = tuple("aiounlmry")
@@ -61,6 +61,7 @@ def find_rise(values: np.ndarray, near: float, threshold: float) -> float | None
 
 
 def check_utterance(line: dict, samples: np.ndarray, found: dict[str, list[float]]) -> None:
+    """Measures one utterance, and appends the differences to the lists of `found`."""
     level, hiss, words = measure_levels(samples), measure_hiss(samples), line["words"]
     frames_per_s = RATE_HZ / HOP
     edges = [(0.0, words[0]["start"])]
@@ -71,14 +72,14 @@ def check_utterance(line: dict, samples: np.ndarray, found: dict[str, list[float
             continue
         if i < len(words) and words[i]["word"].startswith(STARTS_SOFTLY):
             near = silence_end * frames_per_s
-            heard = find_rise(level, near, THRESHOLD_DB)
-            if heard is not None:
-                found["onset"].append((heard - near) * MS_PER_FRAME)
+            measured = find_rise(level, near, THRESHOLD_DB)
+            if measured is not None:
+                found["onset"].append((measured - near) * MS_PER_FRAME)
         if i > 0 and words[i - 1]["word"].endswith(ENDS_SOFTLY):
             near = silence_start * frames_per_s
-            heard = find_rise(level[::-1], len(level) - near, THRESHOLD_DB)
-            if heard is not None:
-                found["offset"].append((len(level) - heard - near) * MS_PER_FRAME)
+            measured = find_rise(level[::-1], len(level) - near, THRESHOLD_DB)
+            if measured is not None:
+                found["offset"].append((len(level) - measured - near) * MS_PER_FRAME)
         quarter = (silence_end - silence_start) / 4
         if 0 < i < len(words):
             first = int((silence_start + quarter) * frames_per_s)
@@ -88,12 +89,13 @@ def check_utterance(line: dict, samples: np.ndarray, found: dict[str, list[float
         touches = word["start"] - before["end"] < 0.001
         if touches and word["word"].startswith("s") and before["word"].endswith(VOICED_END):
             near = word["start"] * frames_per_s
-            heard = find_rise(hiss, near, 0.4)
-            if heard is not None:
-                found["sibilant"].append((heard - near) * MS_PER_FRAME)
+            measured = find_rise(hiss, near, 0.4)
+            if measured is not None:
+                found["sibilant"].append((measured - near) * MS_PER_FRAME)
 
 
 def describe(values: list[float]) -> str:
+    """Formats the median, the 10th and 90th percentile and the number of values."""
     if not values:
         return "none"
     low, median, high = np.percentile(values, [10, 50, 90])

@@ -1,8 +1,8 @@
 """Speaks with espeak-ng through its C library; word times come from its events.
 
-espeak-ng reports the sample at which each word and each phoneme begins, and gives pauses as
-phonemes whose name starts with `_`. Only starts are reported, so the rule for the end is: a word
-ends where the next word begins, or where the first pause phoneme after its last sound begins.
+espeak-ng reports the sample at which each word and each phoneme begins. The names of pause phonemes
+start with `_`. espeak-ng reports no ends, so a rule defines them: a word ends where the next word
+begins, or where the first pause phoneme after the word's last sound begins.
 """
 
 import ctypes
@@ -13,7 +13,7 @@ from functools import cache
 import numpy as np
 from scipy.signal import resample_poly
 
-from voices import SAMPLE_RATE_HZ, Request, Speech, SpeechError, write_text
+from speech import SAMPLE_RATE_HZ, Request, Speech, SpeechError, write_text
 
 # Values of speak_lib.h.
 AUDIO_OUTPUT_SYNCHRONOUS, PHONEME_EVENTS, CHARS_UTF8, POSITION_CHARACTER = 2, 1, 1, 1
@@ -54,12 +54,12 @@ class Mark:
 
 @cache
 def load_synthesiser() -> "Synthesiser":
-    """Returns the process's only synthesiser: the library loses events after a second start."""
+    """Returns the process's only synthesiser: the library loses events if initialised twice."""
     return Synthesiser()
 
 
 class Synthesiser:
-    """Owns the library's callback, which must outlive every call."""
+    """Holds the library's callback, which must outlive every call into the library."""
 
     def __init__(self) -> None:
         self.library = ctypes.CDLL("libespeak-ng.so.1")
@@ -75,6 +75,7 @@ class Synthesiser:
         self.library.espeak_SetSynthCallback(self.callback)
 
     def _collect(self, wave, n_samples: int, events) -> int:
+        """Stores the samples and events of one callback. The 0 tells the library to go on."""
         if wave and n_samples:
             self.blocks.append(np.ctypeslib.as_array(wave, (n_samples,)).copy())
         i = 0
@@ -89,6 +90,7 @@ class Synthesiser:
         return 0
 
     def speak(self, handle: str, request: Request) -> Speech:
+        """Speaks one sentence; raises SpeechError if a word has no times."""
         self.blocks, self.marks = [], []
         self.library.espeak_SetVoiceByName(handle.encode())
         rate = round(WORDS_PER_MINUTE * request.rate)
@@ -110,6 +112,7 @@ class Synthesiser:
 
 
 def speak_all(handle: str, requests: Sequence[Request]) -> Iterator[Speech]:
+    """Speaks the requests in order with one voice."""
     synthesiser = load_synthesiser()
     for request in requests:
         yield synthesiser.speak(handle, request)
@@ -133,8 +136,8 @@ def find_spans(marks: list[Mark], request: Request, n_samples: int) -> list[tupl
 def find_word_starts(marks: list[Mark], request: Request) -> list[int]:
     """Returns the sample at which each word begins.
 
-    espeak-ng speaks pairs such as "in the" as one word with one event; the second word then begins
-    at its own first phoneme, which for "the" is the last `D` of the pair.
+    espeak-ng speaks pairs such as "in the" as one word with one event. The second word then begins
+    at its first phoneme, which for "the" is the last `D` of the pair.
     """
     events = {m.text_position - 1: m.sample for m in marks if m.phoneme is None}
     starts: list[int] = []

@@ -1,6 +1,6 @@
 """Speaks with festival in batch mode; word times come from the Token, Word and Segment relations.
 
-One Scheme script speaks many sentences, so that loading a voice is paid once per script.
+One Scheme script speaks many sentences, so that festival loads a voice once per script.
 """
 
 import subprocess
@@ -11,13 +11,13 @@ from pathlib import Path
 import soundfile
 from scipy.signal import resample_poly
 
-from voices import SAMPLE_RATE_HZ, Request, Speech, SpeechError, write_text
+from speech import SAMPLE_RATE_HZ, Request, Speech, SpeechError, write_text
 
 # Both diphone voices speak with this mean pitch in their own settings (int_lr_params).
 DIPHONE_PITCH_HZ = 105
 
-# Prints `TOKEN start end` in seconds for every word of ours: a token is what stands between spaces,
-# and its words are its daughters; punctuation is a word without phones.
+# Prints `TOKEN start end` in seconds for every word of a request. A festival token is a text
+# between spaces, and its words are the token's daughters. Punctuation is a word without phones.
 SCRIPT_HEAD = """
 (define (token_phones token)
   (apply append
@@ -45,6 +45,7 @@ SCRIPT_HEAD = """
 
 
 def speak_all(handle: str, requests: Sequence[Request]) -> Iterator[Speech]:
+    """Speaks the requests in order with one voice; raises SpeechError if word counts differ."""
     with tempfile.TemporaryDirectory() as folder:
         script = write_script(handle, requests, Path(folder))
         path = Path(folder) / "speak.scm"
@@ -62,6 +63,7 @@ def speak_all(handle: str, requests: Sequence[Request]) -> Iterator[Speech]:
 
 
 def write_script(handle: str, requests: Sequence[Request], folder: Path) -> str:
+    """Returns the Scheme script that speaks the requests into WAV files of the folder."""
     lines = [SCRIPT_HEAD, f"(voice_{handle})"]
     if handle.endswith("_hts"):
         lines.append("(set! voice_params hts_engine_params)")
@@ -74,7 +76,7 @@ def write_script(handle: str, requests: Sequence[Request], folder: Path) -> str:
 def write_settings(handle: str, request: Request) -> list[str]:
     """Returns the commands that set speed and pitch.
 
-    HMM voices have a speed of their own and no pitch: festival ignores their engine's `-fm`.
+    HMM voices have their own speed option and no pitch: festival ignores their engine's `-fm`.
     """
     if handle.endswith("_hts"):
         speed = f'(list (list "-r" {request.rate:.3f}))'
@@ -88,6 +90,7 @@ def write_settings(handle: str, request: Request) -> list[str]:
 
 
 def read_times(answer: str) -> list[list[tuple[float, float]]]:
+    """Parses the script's output: start and end in seconds of every word, per utterance."""
     times: list[list[tuple[float, float]]] = []
     for line in answer.splitlines():
         if line == "UTTERANCE":
@@ -99,4 +102,5 @@ def read_times(answer: str) -> list[list[tuple[float, float]]]:
 
 
 def wave_path(folder: Path, i: int) -> str:
+    """Returns the path of the i-th WAV file."""
     return str(folder / f"{i}.wav")

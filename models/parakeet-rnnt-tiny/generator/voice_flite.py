@@ -1,7 +1,8 @@
 """Speaks with flite through its C library; word times come from the Segment relation.
 
-flite gives every phone its end in seconds and ties it to its word and token. A word lasts from the
-end of the phone before it to the end of its own last phone; `pau` phones belong to no word.
+flite gives the end of every phone in seconds, and links the phone to its word and token. A word
+lasts from the end of the phone before the word to the end of its own last phone. `pau` phones
+belong to no word.
 """
 
 import ctypes
@@ -10,7 +11,7 @@ from functools import cache
 
 import numpy as np
 
-from voices import SAMPLE_RATE_HZ, Request, Speech, SpeechError, write_text
+from speech import SAMPLE_RATE_HZ, Request, Speech, SpeechError, write_text
 
 POINTER = ctypes.c_void_p
 
@@ -33,7 +34,7 @@ class _Voice(ctypes.Structure):
     _fields_ = [("name", ctypes.c_char_p), ("features", POINTER)]
 
 
-# Result and arguments of every function called; ctypes would cut 64-bit pointers to int.
+# Result and argument types of every called function; without them ctypes truncates pointers to int.
 SIGNATURES = {
     "flite_synth_text": (POINTER, [ctypes.c_char_p, ctypes.POINTER(_Voice)]),
     "utt_wave": (ctypes.POINTER(_Wave), [POINTER]),
@@ -63,6 +64,7 @@ def load_library() -> ctypes.CDLL:
 
 @cache
 def load_voice(handle: str) -> "ctypes._Pointer[_Voice]":
+    """Loads and registers a voice."""
     load_library()
     voice_library = ctypes.CDLL(f"libflite_cmu_us_{handle}.so.1", mode=ctypes.RTLD_GLOBAL)
     register = getattr(voice_library, f"register_cmu_us_{handle}")
@@ -71,6 +73,7 @@ def load_voice(handle: str) -> "ctypes._Pointer[_Voice]":
 
 
 def speak_all(handle: str, requests: Sequence[Request]) -> Iterator[Speech]:
+    """Speaks the requests in order with one voice; raises SpeechError if word counts differ."""
     flite, voice = load_library(), load_voice(handle)
     for request in requests:
         features = voice.contents.features
@@ -108,7 +111,8 @@ def read_spans(flite: ctypes.CDLL, utterance: int) -> list[tuple[int, int]]:
 def find_token(flite: ctypes.CDLL, segment: int) -> int | None:
     """Returns the token of a phone, or None for a pause.
 
-    A contraction may be two words ("it" and "'s") but is one token, and the token is our word.
+    A contraction may be two flite words ("it" and "'s") but is one token: a token is a word of the
+    request.
     """
     in_structure = flite.item_as(segment, b"SylStructure")
     syllable = in_structure and flite.item_parent(in_structure)

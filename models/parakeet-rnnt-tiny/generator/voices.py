@@ -1,20 +1,19 @@
-"""The synthetic voices, and one call that speaks a sentence and says when each word sounds.
+"""The synthetic voices, and one call that speaks sentences and gives the times of their words.
 
-Every backend reports the times that its own synthesiser used to make the sound, so they are true
-by construction and not an alignment: `voice_festival`, `voice_flite`, `voice_espeak`.
+The backends are `voice_festival`, `voice_flite` and `voice_espeak`. Each reports the times that its
+synthesiser used to make the sound. So the times are true by construction; no aligner estimates
+them.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-import numpy as np
-
-SAMPLE_RATE_HZ = 16_000
+from speech import Request, Speech
 
 
 @dataclass(frozen=True)
 class Voice:
-    """One voice: `engine` picks the backend, `handle` is the voice's name inside the engine."""
+    """One voice: `engine` selects the backend; `handle` names the voice inside the engine."""
 
     name: str
     engine: str
@@ -23,30 +22,8 @@ class Voice:
     licence: str
 
 
-@dataclass(frozen=True)
-class Request:
-    """What to say. `commas` are the words after which a comma goes; `rate` 1.2 is 20 % faster."""
-
-    words: tuple[str, ...]
-    commas: frozenset[int]
-    rate: float
-    pitch: float
-
-
-@dataclass
-class Speech:
-    """Samples, mono at SAMPLE_RATE_HZ in [-1, 1], and (start, end) in samples for each word."""
-
-    samples: np.ndarray
-    spans: list[tuple[int, int]] = field(default_factory=list)
-
-
-class SpeechError(Exception):
-    """The synthesiser did not speak the words one by one, so their times are not known."""
-
-
-# From /usr/share/doc/<package>/copyright of Debian 12. All allow use and redistribution of what is
-# made with them; the GPL covers espeak-ng itself and not the sound that it makes.
+# From /usr/share/doc/<package>/copyright of Debian 12. All licences allow use and redistribution of
+# the synthesised sound. The GPL covers the program espeak-ng and not its output.
 EDINBURGH = "Edinburgh/CMU permissive (MIT-like)"
 EDINBURGH_AND_BSD = "CMU permissive (EST-2000, EST-2003) and BSD-3-Clause"
 CMU = "CMU permissive (MIT-like)"
@@ -69,8 +46,8 @@ VOICES: tuple[Voice, ...] = (
 def speak(voice: Voice, requests: Sequence[Request]) -> Iterator[Speech]:
     """Speaks the requests in order with one voice.
 
-    Engines are imported here and not at the top because each loads its own shared library, and a
-    process needs one.
+    The backends are imported here and not at the top: each loads its own shared library, and a
+    process needs one backend.
 
     Raises SpeechError when a sentence was not spoken word by word.
     """
@@ -81,12 +58,3 @@ def speak(voice: Voice, requests: Sequence[Request]) -> Iterator[Speech]:
     else:
         from voice_espeak import speak_all
     return speak_all(voice.handle, requests)
-
-
-def write_text(request: Request) -> str:
-    """Returns the sentence with its commas and a full stop, one token per word."""
-    last = len(request.words) - 1
-    return " ".join(
-        word + ("." if i == last else "," if i in request.commas else "")
-        for i, word in enumerate(request.words)
-    )
