@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-# Per second of audio, in chunks of 30 s: what the encoder of a 0.6B has to multiply and add.
+# Operations of a 0.6B encoder per second of audio, in chunks of 30 s.
 FLOP_PER_AUDIO_S = 15.6e9
 MATRIX_ROWS = 2048
 OURS, NEMO, ONNX = "parakeet", "NeMo", "onnx-asr"
@@ -30,7 +30,7 @@ HEATS = [
     ],
     [(OURS, "bfloat16"), (OURS, "int8"), (NEMO, "int8"), (ONNX, "int8")],
 ]
-# On a CPU without instructions for bfloat16, which takes many times as long as float32 there.
+# Heats for a CPU without bfloat16 instructions, where bfloat16 takes many times as long as float32.
 HEATS_WITHOUT_BFLOAT16 = [
     [(OURS, "float32"), (OURS, "int8_float32"), (NEMO, "float32"), (ONNX, "float32")],
     [(OURS, "int8_float32"), (NEMO, "int8"), (ONNX, "int8")],
@@ -39,23 +39,23 @@ HEATS_WITHOUT_BFLOAT16 = [
 
 @dataclass
 class Contestant:
-    """A program that transcribes what it is told by line."""
+    """A program that reads requests from stdin, one per line, and writes an answer per line."""
 
     program: str
     kind: str
     command: list[str]
     log: Path
     process: Any = None
-    # By task: the answers of the counted rounds.
+    # The answers of the counted rounds, by the task's name.
     answers: dict[str, list[dict]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
-        """What it is called in the tables."""
+        """The contestant's name in the tables."""
         return f"{self.program} {self.kind}"
 
     def start(self) -> None:
-        """Starts it; it prints a line as soon as it is loaded."""
+        """Starts the program and waits for the line that it prints when it has loaded."""
         self.process = subprocess.Popen(
             self.command,
             stdin=subprocess.PIPE,
@@ -67,21 +67,21 @@ class Contestant:
         print(f"{self.name}: loaded in {loaded['load']:.1f} s", file=sys.stderr, flush=True)
 
     def stop(self) -> None:
-        """Ends it, and with it the memory it takes."""
+        """Ends the program, which frees its memory."""
         self.process.terminate()
         self.process.wait()
 
     def ask(self, question: Any) -> dict:
-        """Puts a question and waits for the answer."""
+        """Sends a request and waits for the answer."""
         try:
             self.process.stdin.write(json.dumps(question) + "\n")
             self.process.stdin.flush()
         except BrokenPipeError:
-            pass  # Reading says why.
+            pass  # `read` reports why the program ended.
         return self.read()
 
     def read(self) -> dict:
-        """The next line."""
+        """Returns the next answer; exits if the program has ended."""
         line = self.process.stdout.readline()
         if not line:
             code = self.process.wait()
@@ -100,7 +100,7 @@ class Task:
     n_rounds: int
 
     def files(self, work: Path) -> list[str]:
-        """Their paths."""
+        """Returns the paths of the recordings."""
         return [str(work / f"{self.seconds}.wav")] * self.n_files
 
 
@@ -126,7 +126,7 @@ def main() -> None:
 
 
 def has_bfloat16() -> bool:
-    """Whether the CPU multiplies it, as Linux says."""
+    """Whether Linux lists bfloat16 instructions of the CPU."""
     words = Path("/proc/cpuinfo").read_text().split()
     return "avx512_bf16" in words or "bf16" in words
 
@@ -134,7 +134,7 @@ def has_bfloat16() -> bool:
 def run_heat(
     contestants: list[Contestant], tasks: list[Task], arguments: argparse.Namespace
 ) -> dict:
-    """Runs the tasks with these contestants and prints their tables; all figures."""
+    """Runs the tasks with these contestants and prints their tables; returns all figures."""
     rates: dict[str, float] = {}
     for loaded in [[it] for it in contestants] if arguments.apart else [contestants]:
         for contestant in loaded:
@@ -151,7 +151,7 @@ def run_heat(
 
 
 def parse_arguments() -> argparse.Namespace:
-    """Reads the command line."""
+    """Parses the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--contestant", type=Path, required=True, help="our program")
     parser.add_argument("--nemo", type=Path, required=True, help="Python with NeMo")
@@ -174,14 +174,14 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def prepare(arguments: argparse.Namespace, seconds: list[int]) -> None:
-    """Has the model and the recordings made."""
+    """Runs `random_model.py`, which makes the model and the recordings."""
     maker = Path(__file__).parent / "peers/random_model.py"
     command = [arguments.nemo, "-W", "ignore", maker, arguments.work, "--seconds"]
     subprocess.run([*map(str, command), *map(str, seconds)], check=True, stdout=sys.stderr)
 
 
 def make_contestant(program: str, kind: str, arguments: argparse.Namespace) -> Contestant:
-    """One of ours or of the peers, not started yet."""
+    """Returns our program or a peer, not yet started."""
     peers, work = Path(__file__).parent / "peers", arguments.work
     commands = {
         OURS: [arguments.contestant, "--device", "cpu", "--model", work / "bundle"],
@@ -194,12 +194,12 @@ def make_contestant(program: str, kind: str, arguments: argparse.Namespace) -> C
 
 
 def is_wanted(name: tuple[str, str], only: list[str] | None) -> bool:
-    """Whether it is asked for; all are if none is named."""
+    """Whether the contestant is selected; without `only` all are."""
     return only is None or any(part in " ".join(name) for part in only)
 
 
 def run(task: Task, contestants: list[Contestant], arguments: argparse.Namespace) -> None:
-    """The rounds of a task. The first ones are not counted: kernels are built for new shapes."""
+    """Runs the rounds of a task. Warm-up rounds, which build kernels, are not counted."""
     for a_round in range(-arguments.warm_up, task.n_rounds):
         for contestant in contestants:
             answer = contestant.ask(task.files(arguments.work))
@@ -227,11 +227,11 @@ def report(task: Task, contestants: list[Contestant], rates: dict[str, float]) -
 
 
 def row(contestant: Contestant, task: Task, ours: list[Contestant], rates: dict[str, float]) -> str:
-    """A contestant's line: its figures, and how many times as long as ours it takes."""
+    """Returns a contestant's line: its figures, and its time relative to each of ours."""
     answers = contestant.answers[task.name]
     times = [it["seconds"] for it in answers]
     middle, audio = statistics.median(times), answers[0]["audio"]
-    # int8_float32 multiplies what int8 does.
+    # The matrix rate of int8 holds for int8_float32, which multiplies the same bytes.
     rate = rates.get(contestant.kind.removesuffix("_float32"))
 
     def part(name: str) -> str:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Proves the engine on a GPU, words first and speed second, in one call of some six minutes:
+# Checks the engine on a GPU, first its words and then its speed, in one call of some six minutes:
 #
 #   benches/gpu.sh [BINARIES] [SCRATCH]
 #
@@ -7,14 +7,14 @@
 # SCRATCH   where bundles, audio and outputs go, 12 GB (default: a temporary folder)
 #
 # Needs python3 with torch 2.11.0 (CUDA), PyYAML and sentencepiece, and no Rust: the binaries may come
-# from another machine. PYTHON names another interpreter, DEVICE=cpu proves the script itself on a
-# machine without a GPU, MODELS and NUMBERS_MODEL are other sizes.
+# from another machine. PYTHON names another interpreter. DEVICE=cpu checks the script itself on a
+# machine without a GPU. MODELS and NUMBERS_MODEL select other sizes.
 #
 # Words: the tiny model on the 300 test sentences, every compute type on the GPU against float32 on
 # the CPU. Numbers: every stage of a larger random model against the CPU. Speed: random weights of
-# true size, from samples in memory to words, as a share of the matrix rate measured
-# in the same run. The table is printed, and written to SCRATCH/gpu.json. What fails is said, and what
-# comes after it runs all the same; then the exit code is 1.
+# true size, from samples in memory to words, as a share of the matrix rate measured in the same run.
+# The table is printed, and written to SCRATCH/gpu.json. A failed part is reported and the other parts
+# still run; the exit code is then 1.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -33,7 +33,7 @@ done
 mkdir -p "$scratch"
 libraries=$("$python" -c 'import pathlib, torch; print(pathlib.Path(torch.__file__).parent / "lib")')
 export LD_LIBRARY_PATH=$libraries${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
-# Where the package exporter lies.
+# The folder of the package `exporter`.
 export PYTHONPATH=$PWD/xtask/python
 failed=0
 fails() { # WHAT
@@ -42,7 +42,7 @@ fails() { # WHAT
 }
 
 echo "== bundles"
-# Each in few threads: they run side by side.
+# Few threads each, since the exports run at the same time.
 export_model() {
     local log=$scratch/export-$BASHPID.log
     OMP_NUM_THREADS=3 "$python" -m exporter.export "$@" 2> "$log" || {
@@ -72,7 +72,7 @@ words() { # NAME FLAGS...
 words reference --device cpu --compute-type float32
 words gpu-float32 --device "$device" --compute-type float32
 words gpu-float32-alone --device "$device" --compute-type float32 --batch-size 1
-# Small enough that batches are encoded while others are searched.
+# Small batches, so that the worker encodes some batches while it searches others.
 words gpu-float32-eights --device "$device" --compute-type float32 --batch-size 8
 words gpu-bfloat16 --device "$device" --compute-type bfloat16
 words gpu-float16 --device "$device" --compute-type float16

@@ -3,9 +3,9 @@
 Numerator: 15.6 GFLOP per second of unpadded audio for the 0.6B encoder on 30 s chunks, 27.1 for
 1.1B.
 Denominator: the best of 20 products of two 8192 x 8192 matrices in the same type, after warm-up.
-Time: from samples in host memory to words, the median of 3 runs of `throughput`, of rnnt-0.6b in
-float16 and of other models one run, each after one that is not counted. Beside it the
-encoder alone, and the same graph run by Python; on a CPU that one does without packed weights.
+Time: from samples in host memory to words, the median of 3 runs of `throughput`. For rnnt-0.6b in
+float16 and for other models it is one run. An uncounted run comes before each. A second table has the
+time of the encoder alone, and of the same graph in eager PyTorch, which on a CPU packs no weights.
 """
 
 import argparse
@@ -57,7 +57,7 @@ def main() -> int:
         command = [arguments.throughput, "--model", str(arguments.bundles / model)]
         command += ["--device", arguments.device, "--compute-type", compute_type, *flags]
         run = subprocess.Popen([*command, str(recording)], stdout=subprocess.PIPE, text=True)
-        # Each as it comes: a run that is stopped has said what it knew.
+        # Rows are printed as they arrive, so that an interrupted run has printed its finished rows.
         for row in map(json.loads, run.stdout):
             gflop = next((it for size, it in GFLOP_PER_AUDIO_S.items() if size in model), 0.0)
             row["share"] = round(100 * row["rtfx"] * gflop / rates[compute_type], 1)
@@ -79,7 +79,7 @@ def main() -> int:
 
 
 def write_recording(path: pathlib.Path) -> pathlib.Path:
-    """Five minutes of the sounds on which random heads are balanced, so that they speak."""
+    """Writes five minutes of the sounds on which random heads are calibrated to emit tokens."""
     sounds = torch.cat([speech_like(seed).flatten() for seed in range(1, 17)])
     with wave.open(str(path), "wb") as out:
         out.setnchannels(1)
@@ -90,11 +90,11 @@ def write_recording(path: pathlib.Path) -> pathlib.Path:
 
 
 def plan(arguments: argparse.Namespace) -> list[tuple[str, str, list[str]]]:
-    """What is run: model, compute type and flags."""
+    """Returns the runs: model, compute type and flags."""
     if arguments.device == "cpu":
         small = ["--batch", "1,2", "--batches", "1", "--runs", "1"]
         return [(model, "bfloat16", small) for model in arguments.models.split()]
-    # As a worker does: four encoder batches are searched together.
+    # A worker searches four encoder batches together.
     full = ["--batches", "16", "--together", "4", "--batch"]
     runs = []
     for model in arguments.models.split():
@@ -108,7 +108,7 @@ def plan(arguments: argparse.Namespace) -> list[tuple[str, str, list[str]]]:
 
 
 def stages(arguments: argparse.Namespace) -> None:
-    """Milliseconds of the encoder's stages in one archive, and of the same graph run by Python."""
+    """Prints the milliseconds of the encoder's stages in an archive, and of eager PyTorch."""
     device, name = arguments.device, arguments.models.split()[0]
     bundle = arguments.bundles / name
     file = json.loads((bundle / "manifest.json").read_text())["archives"]["bfloat16"]["file"]
@@ -134,7 +134,7 @@ def stages(arguments: argparse.Namespace) -> None:
 
 
 def milliseconds(device: str, call) -> float:
-    """The median of 5, on a GPU between events on the device."""
+    """Returns the median of 5 calls after 2; on a GPU, events on the device measure the time."""
     times = []
     for _ in range(7):
         if device == "cuda":
@@ -152,21 +152,21 @@ def milliseconds(device: str, call) -> float:
 
 
 def matrix_rate(device: str, compute_type: str) -> float:
-    """Multiplications and additions per second, in units of 10^9."""
+    """Returns multiplications and additions per second, in units of 10^9."""
     size = 8192 if device == "cuda" else 1024
     a, b = (torch.randn(size, size, device=device).to(getattr(torch, compute_type)) for _ in "ab")
     return 2 * size**3 / best(device, lambda: torch.mm(a, b)) / 1e9
 
 
 def copy_rate(device: str) -> float:
-    """Bytes read and written per second by a large copy."""
+    """Returns the bytes per second that a large copy reads and writes."""
     a = torch.randn(2**28 if device == "cuda" else 2**24, device=device)
     b = torch.empty_like(a)
     return 2 * a.nbytes / best(device, lambda: b.copy_(a))
 
 
 def best(device: str, call) -> float:
-    """Seconds of the fastest of 20 calls, after 5."""
+    """Returns the seconds of the fastest of 20 calls, after 5 uncounted calls."""
     times = []
     for _ in range(25):
         if device == "cuda":

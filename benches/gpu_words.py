@@ -1,8 +1,8 @@
 """Compares transcripts of the test set with its truth and with a reference run.
 
 Usage: gpu_words.py TRUTH.jsonl OUTPUT.jsonl...
-One output must be called words-reference.jsonl. Exit code 1 if float32 loses against the limits of
-`LIMITS`, or any compute type is 0.3 points of word error rate worse than the reference.
+One output must be called words-reference.jsonl. Exit code 1 if float32 falls below the limits of
+`LIMITS`, or if any compute type is 0.3 points of word error rate worse than the reference.
 """
 
 import json
@@ -13,21 +13,21 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "models/parakeet-r
 
 from scoring import count_errors  # noqa: E402  (the folder is put on the path above)
 
-# Share of files whose tokens and frames must be the reference's. Another device adds in another
-# order, so a near tie may fall the other way.
+# Share of files whose tokens and frames must equal the reference's. Another device sums in another
+# order, so the order of two almost equal scores may change.
 LIMITS = {"gpu-float32": 0.99, "gpu-float32-alone": 0.99, "gpu-float32-eights": 0.99}
 WORD_ERROR_MARGIN = 0.3
 
 
 def read(path: pathlib.Path) -> dict[str, dict]:
-    """Outputs by the file's stem."""
+    """Returns the outputs by the stem of the audio file."""
     with open(path) as lines:
         outputs = [json.loads(line) for line in lines]
     return {pathlib.Path(output["file"]).stem: output for output in outputs}
 
 
 def word_error_rate(truth: dict[str, str], outputs: dict[str, dict]) -> float:
-    """In percent; a file without output counts all its words as lost."""
+    """Returns the rate in percent; all words of a file without output count as errors."""
     scores = [
         count_errors(text.split(), outputs.get(name, {"text": ""})["text"].split())
         for name, text in truth.items()
@@ -37,6 +37,7 @@ def word_error_rate(truth: dict[str, str], outputs: dict[str, dict]) -> float:
 
 
 def main() -> int:
+    """Prints a line per run. Exit code: 0, or 1 if a run passes a limit."""
     truth_file, *output_files = map(pathlib.Path, sys.argv[1:])
     with open(truth_file) as lines:
         truth = {item["id"]: item["text"] for item in map(json.loads, lines)}

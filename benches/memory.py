@@ -59,7 +59,7 @@ def main() -> int:
 
 
 def write_recording(folder: pathlib.Path, seconds: int) -> pathlib.Path:
-    """The shipped recordings, one after the other, over and over."""
+    """Writes the recordings of tests/data, one after the other, repeated up to this length."""
     once = b""
     for path in sorted(RECORDINGS.glob("*.wav")):
         with wave.open(str(path)) as recording:
@@ -78,14 +78,14 @@ def write_recording(folder: pathlib.Path, seconds: int) -> pathlib.Path:
 def run(
     worker: pathlib.Path, bundle: pathlib.Path, options: list[str], recording: pathlib.Path
 ) -> tuple[str, int, int]:
-    """The program's own word for the time to load, the bytes that it plans, and its peak."""
+    """Transcribes; returns the printed time to load, the planned bytes and the peak of memory."""
     command = [str(worker), "transcribe", "--model", str(bundle), "--device", "cpu", "--stats"]
     command += [*options, str(recording)]
-    with tempfile.TemporaryFile("w+") as said:
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said)
+    with tempfile.TemporaryFile("w+") as stats:
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=stats)
         _, status, usage = os.wait4(process.pid, 0)
-        said.seek(0)
-        text = said.read()
+        stats.seek(0)
+        text = stats.read()
     load = re.search(r"model load\s+(.+)", text)
     planned = re.search(r"planned memory\s+(\d+) MiB", text)
     if status != 0 or load is None or planned is None:

@@ -3,9 +3,9 @@
     cargo run -p e2e-tests --bin long_recording -- pauses 600 /tmp/pauses.wav
     .venv/bin/python benches/normalisation.py /tmp/pauses.wav...
 
-Prints the wrong words of each recording, heard by the tiny model in the chunks of the default rules.
-A word counts where it starts, so a chunk's words are those its heard frames give, as in the worker; at
-the rare hard cut the overlap is parted in its middle.
+Prints the number of wrong words of each recording. The tiny model transcribes the recording in the
+chunks of the default rules. A word belongs to the chunk in whose searched frames it starts, as in the
+worker. At a hard cut, which is rare, the middle of the overlap divides the two chunks.
 """
 
 import json
@@ -29,7 +29,7 @@ MAX_SYMBOLS = 10
 
 
 class Features(torch.nn.Module):
-    """Log-mel that is normalised over the row, or by what was measured before."""
+    """Log-mel, normalised over the row or by given statistics."""
 
     def __init__(self, log_mel: torch.nn.Module) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class Features(torch.nn.Module):
         self.statistics: tuple[torch.Tensor, torch.Tensor] | None = None
 
     def raw(self, audio: torch.Tensor) -> torch.Tensor:
-        """Log-mel (n_mels, T) before it is normalised, caught at the logarithm."""
+        """Returns log-mel (n_mels, T) before normalisation, by a patch of `torch.log`."""
         captured = []
         log = torch.log
         torch.log = lambda power: captured.append(log(power)) or captured[0]
@@ -48,7 +48,7 @@ class Features(torch.nn.Module):
         return captured[0][0]
 
     def forward(self, audio: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Features (1, n_mels, T) of one chunk and their number."""
+        """Returns the features (1, n_mels, T) of one chunk and their number."""
         n_samples = torch.tensor([len(audio)])
         features, n_frames = self.log_mel(audio[None], n_samples)
         if self.statistics is not None:
@@ -59,7 +59,7 @@ class Features(torch.nn.Module):
 
 
 def search(model: torch.nn.Module, encoded: torch.Tensor, first: int, last: int) -> list[int]:
-    """The greedy tokens of some frames of (1, T', J)."""
+    """Returns the greedy tokens of the frames `first` to `last` of (1, T', J)."""
     state = model.initial_state(1)
     tokens: list[int] = []
     frame, n_symbols = first, 0
@@ -77,12 +77,12 @@ def search(model: torch.nn.Module, encoded: torch.Tensor, first: int, last: int)
     return tokens
 
 
-def n_errors(spoken: list[str], heard: list[str]) -> int:
-    """Levenshtein's distance over words."""
-    row = list(range(len(heard) + 1))
+def n_errors(spoken: list[str], recognised: list[str]) -> int:
+    """Returns the Levenshtein distance of two lists of words."""
+    row = list(range(len(recognised) + 1))
     for s, word in enumerate(spoken, 1):
         above, row[0] = row[0], s
-        for h, other in enumerate(heard, 1):
+        for h, other in enumerate(recognised, 1):
             above, row[h] = row[h], min(above + (word != other), row[h] + 1, row[h - 1] + 1)
     return row[-1]
 
@@ -106,16 +106,16 @@ def main() -> None:
             for by in (None, statistics):
                 features.statistics = by
                 text, end = "", 0
-                for encoded_from, encoded_to, heard_from, heard_to in truth["chunks"]:
-                    heard_from += max(end - heard_from, 0) // 2
+                for encoded_from, encoded_to, searched_from, searched_to in truth["chunks"]:
+                    searched_from += max(end - searched_from, 0) // 2
                     encoded, _ = model.encoder(*features(audio[encoded_from:encoded_to]))
-                    first = (heard_from - encoded_from) // STRIDE
-                    last = min(-(-(heard_to - encoded_from) // STRIDE), encoded.size(1))
+                    first = (searched_from - encoded_from) // STRIDE
+                    last = min(-(-(searched_to - encoded_from) // STRIDE), encoded.size(1))
                     tokens = search(model, model.head.project(encoded), first, last)
                     text += "".join(checkpoint.pieces[token] for token in tokens)
-                    end = heard_to
-                heard = text.replace("\u2581", " ").split()
-                wrong.append(n_errors([word for word, _ in truth["words"]], heard))
+                    end = searched_to
+                recognised = text.replace("\u2581", " ").split()
+                wrong.append(n_errors([word for word, _ in truth["words"]], recognised))
             n_words = len(truth["words"])
             print(f"{path.stem}: of {n_words} words wrong by chunk {wrong[0]}, by file {wrong[1]}")
 

@@ -1,13 +1,13 @@
-"""NeMo 2.7.3 as a contestant of `cargo xtask bench`, on a CPU: loaded once, told by line what to
-hear.
+"""NeMo 2.7.3 as a contestant of `cargo xtask bench`, on a CPU.
 
-Reads lines, each a JSON list of 16 kHz recordings; a single number instead asks for the matrix rate
-of so many rows. Answers each with a line of JSON. Recordings are cut into pieces of 30 s, eight of
-which become a batch: in one pass over ten minutes NeMo needs more than seven minutes and 15 GB.
+The program loads the model once. Each input line is a JSON list of 16 kHz recordings to transcribe,
+or a number, which asks for the matrix rate with that many rows. Each answer is a line of JSON.
+Recordings are cut into pieces of 30 s, and eight pieces form a batch: in one pass over ten minutes
+NeMo needs more than seven minutes and 15 GB.
 
-Front end and search run in float32, as NeMo runs them; the encoder in the given type. int8 is
-PyTorch's dynamic quantisation of the encoder's linear layers. Words come without times or
-confidence, which NeMo would have to search for with more work.
+Front end and search run in float32, as in NeMo, and the encoder in the given type. int8 is PyTorch's
+dynamic quantisation of the encoder's linear layers. Words come without times or confidence, for which
+NeMo's search would do more work.
 """
 
 import argparse
@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--compute-type", choices=("float32", "bfloat16", "int8"), required=True)
     parser.add_argument("--threads", type=int, required=True)
     arguments = parser.parse_args()
-    # NeMo and its libraries print to standard output; the answers go there alone.
+    # NeMo and its libraries print to standard output, which must carry the answers alone.
     answers, sys.stdout = sys.stdout, sys.stderr
     logging.setLevel(logging.ERROR)
     torch.set_num_threads(arguments.threads)
@@ -56,18 +56,18 @@ def main() -> None:
 
 
 def load(checkpoint: Path, compute_type: str) -> Any:
-    """The checkpoint, with its encoder in this type."""
+    """Loads the checkpoint, and casts its encoder to this type."""
     model: Any = EncDecRNNTBPEModel.restore_from(str(checkpoint), map_location="cpu")
     model.eval().float()
     if compute_type == "bfloat16":
         model.encoder.bfloat16()
     if compute_type == "int8":
-        # The faster of both: without VNNI `x86` takes FBGEMM.
+        # The faster engine of the two: without VNNI, `x86` uses FBGEMM.
         torch.backends.quantized.engine = "onednn" if torch.cpu._is_vnni_supported() else "x86"
         model.encoder = torch.ao.quantization.quantize_dynamic(
             model.encoder, {torch.nn.Linear}, dtype=torch.qint8
         )
-    # Restoring leaves as much again behind, which others need.
+    # Restoring leaves garbage of the model's size; the other contestants need that memory.
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
     return model
@@ -75,7 +75,7 @@ def load(checkpoint: Path, compute_type: str) -> Any:
 
 @torch.inference_mode()
 def transcribe(model: Any, files: list[str], compute_type: str) -> dict:
-    """From files to words."""
+    """Transcribes files; returns texts and times."""
     begun = time.perf_counter()
     recordings = pieces(files)
     answer = {"texts": [], "encode": 0.0, "search": 0.0, "n_tokens": 0}
@@ -100,12 +100,12 @@ def transcribe(model: Any, files: list[str], compute_type: str) -> dict:
 
 
 def matrix_rate(size: int, compute_type: str) -> float:
-    """Operations per second of the best of some products of square matrices."""
+    """Returns operations per second of the fastest of `N_PRODUCTS` products of square matrices."""
     if compute_type == "int8":
         a = torch.randint(0, 256, (size, size), dtype=torch.uint8)
         b = torch.randint(-64, 65, (size, size), dtype=torch.int8)
         b = torch.ops.onednn.qlinear_prepack(b, None)
-        # As our layers multiply: `torch._int_mm` is a plain loop on a CPU without VNNI.
+        # The product of our int8 layers. `torch._int_mm` is a plain loop on a CPU without VNNI.
         zero_points = torch.zeros(size, dtype=torch.int32)
         multiply = partial(
             byte_product, scale=torch.ones(size), zero_points=zero_points, out_type=torch.float32

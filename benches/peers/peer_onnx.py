@@ -1,8 +1,8 @@
 """onnx-asr 0.12 on ONNX Runtime as a contestant of `cargo xtask bench`, on a CPU.
 
-Reads lines, each a JSON list of 16 kHz recordings, and answers each with a line of JSON.
-Recordings are cut into pieces of 30 s, eight of which become a batch. The model is NeMo's own ONNX
-export; int8 is ONNX Runtime's dynamic quantisation of it, made on the first call.
+Each input line is a JSON list of 16 kHz recordings, and each answer is a line of JSON. Recordings are
+cut into pieces of 30 s, and eight pieces form a batch. The model is NeMo's own ONNX export. int8 is
+ONNX Runtime's dynamic quantisation of this export, which the first run makes.
 """
 
 import argparse
@@ -48,8 +48,8 @@ def main() -> None:
 
 
 def quantise(folder: Path) -> None:
-    """Writes the int8 files beside the float32 ones, unless they are there."""
-    # It needs the package onnx, which loading does not.
+    """Writes the int8 files next to the float32 files, unless they exist."""
+    # Imported here because quantisation needs the package onnx, and loading does not.
     from onnxruntime.quantization import quantize_dynamic
 
     for name in ("encoder-model", "decoder_joint-model"):

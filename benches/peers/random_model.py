@@ -1,7 +1,8 @@
-"""Makes what `cargo xtask bench` compares on: a random rnnt-0.6b of true size that speaks, as NeMo
-checkpoint, as NeMo's ONNX export and as our bundle, and recordings of real and synthetic speech.
+"""Makes the model and the recordings of `cargo xtask bench`.
 
-Runs in the NeMo environment; 12 GB of memory, 11 GB of disk, two minutes.
+The model is a random rnnt-0.6b of true size that emits tokens at the rate of speech. It is written as
+a NeMo checkpoint, as NeMo's ONNX export and as our bundle. The recordings are real and synthetic
+speech. Runs in the NeMo environment; needs 12 GB of memory, 11 GB of disk and two minutes.
 """
 
 import argparse
@@ -27,15 +28,15 @@ from omegaconf import OmegaConf  # noqa: E402
 from parity.audio import SAMPLE_RATE_HZ, speech  # noqa: E402
 from parity.full_size import FULL_SHAPES  # noqa: E402
 from parity.nemo_config import config  # noqa: E402
-from parity.random_nemo import scatter, train_tokenizer  # noqa: E402
-from steady_speech import make_speak_steadily  # noqa: E402
+from parity.random_nemo import add_noise, train_tokenizer  # noqa: E402
+from alternating_nemo import make_alternate  # noqa: E402
 
 MODEL = "rnnt-0.6b"
 TYPES = "float32,bfloat16,int8,int8_float32"
 
 
 def main() -> None:
-    """Writes everything that is not there yet."""
+    """Writes everything that does not exist yet, and the bundle if the exporter is newer."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seconds", type=int, nargs="+", required=True)
@@ -56,7 +57,7 @@ def main() -> None:
 
 
 def make(path: Path, write_to: Any) -> None:
-    """Has something written that is not there, under its name only when it is whole."""
+    """Writes `path` unless it exists; the file gets its name only when it is whole."""
     if path.exists():
         return
     unfinished = path.with_name(f"unfinished-{path.name}")
@@ -73,20 +74,20 @@ def write_recording(seconds: int, path: Path) -> None:
 
 
 def write_checkpoint(path: Path) -> None:
-    """NeMo's own model with random weights that speak."""
+    """Writes NeMo's own model with random weights that emit tokens at the rate of speech."""
     torch.manual_seed(1)
     shape = FULL_SHAPES[MODEL]
     with tempfile.TemporaryDirectory() as folder:
         train_tokenizer(shape, Path(folder), seed=1)
         content = OmegaConf.create(config(shape, Path(folder)))
         model: Any = EncDecRNNTBPEModel(cfg=content).eval()
-        scatter(model)
-        make_speak_steadily(model, shape, speech(30))
+        add_noise(model)
+        make_alternate(model, shape, speech(30))
         model.save_to(str(path))
 
 
 def export_onnx(checkpoint: Path, folder: Path) -> None:
-    """NeMo's own export, with the files that onnx-asr reads beside it."""
+    """Writes NeMo's own ONNX export, with the other files that onnx-asr reads."""
     folder.mkdir()
     model: Any = EncDecRNNTBPEModel.restore_from(str(checkpoint), map_location="cpu")
     model.eval().float().export(str(folder / "model.onnx"))
@@ -98,7 +99,7 @@ def export_onnx(checkpoint: Path, folder: Path) -> None:
 
 
 def export_bundle(checkpoint: Path, folder: Path) -> None:
-    """Ours."""
+    """Writes our bundle."""
     command = [sys.executable, "-m", "exporter.export", str(checkpoint)]
     command += ["--out", str(folder), "--dtype", TYPES]
     subprocess.run(command, check=True, env=os.environ | {"PYTHONPATH": str(SOURCES)})
