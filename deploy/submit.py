@@ -3,9 +3,9 @@
 
     python3 deploy/submit.py [--json] [--model ID] [--engine ID] FILE
 
-Speaks the contracts m22 and m22-typed. Needs no package, and by default talks to the services of
-compose.yaml; REDIS_URL, DALSTON_S3_BUCKET, DALSTON_S3_ENDPOINT_URL, AWS_ACCESS_KEY_ID and
-AWS_SECRET_ACCESS_KEY name others. Exit code: 0 with a transcript, 1 if the task failed.
+The script follows the contracts m22 and m22-typed, and needs no package. By default it uses the
+services of compose.yaml; REDIS_URL, DALSTON_S3_BUCKET, DALSTON_S3_ENDPOINT_URL, AWS_ACCESS_KEY_ID and
+AWS_SECRET_ACCESS_KEY name other services. Exit code: 0 with a transcript, 1 if the task failed.
 """
 
 import argparse
@@ -22,19 +22,19 @@ import urllib.request
 import uuid
 from pathlib import Path
 
-# What Dalston gives a task's hash.
+# The lifetime that Dalston gives a task's hash.
 TASK_TTL_S = 86400
 
 
 def main() -> int:
-    """Reads the command line, submits, waits."""
+    """Parses the command line, submits the recording and waits for the end of its task."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("file", type=Path, help="audio of any format that the worker reads")
     parser.add_argument("--model", help="the id of a model that the worker has a bundle of")
     parser.add_argument("--engine", default="parakeet", help="the id of the engine to give it to")
     parser.add_argument("--json", action="store_true", help="print the whole output, not its text")
     arguments = parser.parse_args()
-    output = worked(arguments.file.read_bytes(), arguments.engine, arguments.model)
+    output = run_task(arguments.file.read_bytes(), arguments.engine, arguments.model)
     if output is None:
         return 1
     data = output["data"]
@@ -42,8 +42,8 @@ def main() -> int:
     return 0
 
 
-def worked(audio: bytes, engine_id: str, model: str | None) -> dict | None:
-    """The output of a task of its own; `None` if it failed, and then its reason is printed."""
+def run_task(audio: bytes, engine_id: str, model: str | None) -> dict | None:
+    """Submits a new task and returns its output; prints the error and returns `None` if it fails."""
     store = Store()
     job_id, task_id = str(uuid.uuid4()), str(uuid.uuid4())
     audio_key = f"jobs/{job_id}/audio/original"
@@ -57,9 +57,12 @@ def worked(audio: bytes, engine_id: str, model: str | None) -> dict | None:
     folder = f"jobs/{job_id}/tasks/{task_id}"
     store.request("PUT", audio_key, audio)
 
+    # The subscription comes before the task: an event that is published earlier would be lost. A
+    # connection that subscribes can send no other command, hence two connections.
     events, redis = Redis(), Redis()
     events.call("SUBSCRIBE", "dalston:events")
-    # In Dalston's order: the hash, the request, the message.
+    # In Dalston's order: the hash, the request, the task's id in the queue. A worker that takes the id
+    # then finds the other two.
     key = f"dalston:task:{task_id}"
     about = {"job_id": job_id, "stage": "transcribe", "engine_id": engine_id}
     redis.call("HSET", key, *(word for field in about.items() for word in field))
@@ -81,7 +84,7 @@ def worked(audio: bytes, engine_id: str, model: str | None) -> dict | None:
 
 
 class Redis:
-    """A connection, in as much of Redis's protocol as is spoken here."""
+    """A connection to Redis, with the part of the protocol that this script needs."""
 
     def __init__(self):
         """Connects to the server of REDIS_URL."""
@@ -100,7 +103,7 @@ class Redis:
             self.call("SELECT", url.path.strip("/"))
 
     def call(self, *words: str):
-        """Sends a command and reads its reply."""
+        """Sends a command and returns its reply."""
         encoded = [word.encode() for word in words]
         parts = [b"*%d\r\n" % len(encoded)]
         parts += [b"$%d\r\n%s\r\n" % (len(word), word) for word in encoded]
@@ -109,7 +112,7 @@ class Redis:
         return self.reply()
 
     def reply(self):
-        """Reads one reply."""
+        """Reads one reply; exits if Redis answers with an error."""
         line = self.stream.readline()
         if not line.endswith(b"\r\n"):
             sys.exit("error: Redis has closed the connection")
@@ -124,10 +127,10 @@ class Redis:
 
 
 class Store:
-    """An S3 server, with requests signed by AWS's version 4."""
+    """An S3 server; requests are signed with AWS Signature Version 4."""
 
     def __init__(self):
-        """Takes the settings of the environment."""
+        """Reads the settings from the environment."""
         self.bucket = os.environ.get("DALSTON_S3_BUCKET", "dalston-artifacts")
         self.endpoint = os.environ.get("DALSTON_S3_ENDPOINT_URL", "http://localhost:8333")
         self.region = os.environ.get("DALSTON_S3_REGION", "us-east-1")
@@ -135,19 +138,19 @@ class Store:
         self.secret = os.environ.get("AWS_SECRET_ACCESS_KEY", "dalston-secret")
 
     def request(self, method: str, key: str, body: bytes = b"") -> bytes:
-        """Puts or gets an object."""
+        """Puts or gets an object; returns the body of the response."""
         url = urllib.parse.urlsplit(f"{self.endpoint.rstrip('/')}/{self.bucket}/{key}")
         now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         digest = hashlib.sha256(body).hexdigest()
         headers = {"host": url.netloc, "x-amz-content-sha256": digest, "x-amz-date": now}
         names = ";".join(headers)
         lines = "".join(f"{name}:{value}\n" for name, value in headers.items())
-        asked = f"{method}\n{url.path}\n\n{lines}\n{names}\n{digest}"
+        canonical_request = f"{method}\n{url.path}\n\n{lines}\n{names}\n{digest}"
         scope = f"{now[:8]}/{self.region}/s3/aws4_request"
-        hashed = hashlib.sha256(asked.encode()).hexdigest()
-        signed = f"AWS4-HMAC-SHA256\n{now}\n{scope}\n{hashed}"
+        request_digest = hashlib.sha256(canonical_request.encode()).hexdigest()
+        string_to_sign = f"AWS4-HMAC-SHA256\n{now}\n{scope}\n{request_digest}"
         signature = f"AWS4{self.secret}".encode()
-        for part in [*scope.split("/"), signed]:
+        for part in [*scope.split("/"), string_to_sign]:
             signature = hmac.digest(signature, part.encode(), "sha256")
         headers["authorization"] = (
             f"AWS4-HMAC-SHA256 Credential={self.user}/{scope}, "

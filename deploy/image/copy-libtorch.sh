@@ -1,20 +1,20 @@
 #!/bin/sh
-# Copies what the worker loads of libtorch, and nothing else of a Python environment.
+# Copies the libraries of libtorch that the worker loads out of a Python environment.
 #
 #     copy-libtorch.sh cpu|cuda SITE_PACKAGES DESTINATION
 #
-# The loader itself is asked what each library needs, so the list follows the wheel: PyTorch's own build
-# for CPUs needs less than the one of the package index, whose libtorch_cpu.so wants two of CUDA's
-# libraries even where there is no GPU. The wheels' layout is kept, torch/lib beside nvidia/*/lib: the
-# libraries find each other by paths relative to their own. Their licences come along.
+# ldd lists the libraries that each library needs, so the copied files follow the wheel. PyTorch's own
+# build for CPUs needs fewer libraries than the wheel of the package index, whose libtorch_cpu.so needs
+# two of CUDA's libraries even without a GPU. The layout of the wheels stays, torch/lib beside
+# nvidia/*/lib: the libraries find each other by relative paths. Their licences are copied too.
 set -eu
 
 variant=$1
 site=$(cd "$2" && pwd -P)
 destination=$3
 
-# Opened by name at run time, where no loader sees it coming: CUDA's part of libtorch by the worker, the
-# linear algebra and the run-time compiler by libtorch, its engines by cuDNN.
+# Libraries that are opened by name at run time, which ldd cannot list. The worker opens CUDA's part of
+# libtorch, libtorch opens the linear algebra and the run-time compiler, and cuDNN opens its engines.
 opened_by_name() {
     case $variant in
     cpu) ;;
@@ -35,7 +35,8 @@ opened_by_name() {
 
 roots=$(opened_by_name)
 for library in "$site/torch/lib/libtorch_cpu.so" $roots; do
-    # From the machine comes what glibc and the compiler's run time bring, and libcuda from the driver.
+    # Libraries outside of the environment are not copied: glibc and the compiler's run time come with
+    # the base image, and libcuda with the driver.
     needed=$(ldd "$library" | awk '$2 == "=>" && $3 ~ /^\// { print $3 }')
     for file in "$library" $needed; do
         file=$(cd "$(dirname "$file")" && pwd -P)/$(basename "$file")

@@ -8,17 +8,17 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def text(path: str) -> str:
-    """The text of a file of the repository."""
+    """Returns the text of a file of the repository."""
     return (ROOT / path).read_text()
 
 
 def documents(path: str) -> list[dict]:
-    """The documents of a YAML file; a key that stands twice is an error."""
+    """Returns the documents of a YAML file; a repeated key is an error."""
     return list(yaml.load_all(text(path), Loader=_StrictLoader))
 
 
 def tables(path: str) -> list[list[str]]:
-    """The rows of every table of a Markdown file, headings too, as cells without quotes."""
+    """Returns the rows of every table of a Markdown file, headings included, without backticks."""
     lines = [line for line in text(path).splitlines() if line.startswith("|")]
     rows = [
         [cell.strip().replace("`", "") for cell in line.strip("|").split("|")] for line in lines
@@ -27,9 +27,10 @@ def tables(path: str) -> list[list[str]]:
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """PyYAML without its silent rule that the last of two equal keys wins."""
+    """PyYAML, but a repeated key is an error; PyYAML itself silently keeps the last value."""
 
     def construct_mapping(self, node, deep=False):
+        """Constructs a mapping after a check of its keys."""
         keys = [self.construct_object(key, deep=deep) for key, _ in node.value]
         twice = {key for key in keys if keys.count(key) > 1}
         if twice:

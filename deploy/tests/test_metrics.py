@@ -1,4 +1,4 @@
-"""Holds the table of metrics, the alerts and the dashboard to the SDK's metrics."""
+"""Compares the table of metrics, the alerts and the dashboard with the SDK's metrics."""
 
 import json
 import re
@@ -11,7 +11,7 @@ LABELS = "crates/dalston-engine-sdk/src/metrics/labels.rs"
 DASHBOARD = "deploy/grafana/parakeet.json"
 ALERTS = "deploy/prometheus/alerts.yaml"
 
-# How the source registers a metric: the ending of its name, and its kind.
+# The functions with which the source registers a metric: the suffix of the name, and the kind.
 KINDS = {
     "counter": ("total", "counter"),
     "times": ("seconds", "histogram"),
@@ -19,12 +19,12 @@ KINDS = {
     "time": ("seconds_total", "counter"),
     "bytes": ("bytes", "gauge"),
 }
-# A metric in a query, with what is asked of its labels.
+# A metric in a query, with the conditions on its labels.
 QUERIED = re.compile(r"(dalston_engine_\w+)(?:\{(.*?)\})?")
 
 
 def metrics() -> list[list[str]]:
-    """Name, kind, labels and meaning of every metric, in the order in which they are registered."""
+    """Returns name, kind, labels and meaning of every metric, in the order of registration."""
     source = repository.text(SOURCE)
     struct = r"^pub\(super\) struct (\w+) \{\n(.*?)^\}"
     structs = dict(re.findall(struct, repository.text(LABELS), re.DOTALL | re.MULTILINE))
@@ -41,7 +41,7 @@ def metrics() -> list[list[str]]:
 
 
 class Metrics(unittest.TestCase):
-    """What is said of metrics, and what is asked of them."""
+    """The documentation of metrics, and the queries for metrics."""
 
     def setUp(self):
         """Reads the source."""
@@ -63,7 +63,7 @@ class Metrics(unittest.TestCase):
 
     def test_queries_ask_for_metrics_and_labels_that_there_are(self):
         for path in (ALERTS, DASHBOARD):
-            # In JSON the quotes within a query are escaped.
+            # The dashboard is JSON, which escapes the quotes inside a query.
             queried = QUERIED.findall(repository.text(path).replace('\\"', '"'))
             self.assertTrue(queried, path)
             for name, conditions in queried:

@@ -1,4 +1,4 @@
-"""Holds the model cards to Dalston's form and to the table of docs/models.md."""
+"""Checks the model cards against Dalston's form and the table of docs/models.md."""
 
 import re
 import unittest
@@ -7,10 +7,10 @@ import repository
 
 
 class ModelCards(unittest.TestCase):
-    """What the cards say."""
+    """The content of the cards."""
 
     def setUp(self):
-        """Reads the cards, and the table that they follow."""
+        """Reads the cards and the table."""
         files = sorted((repository.ROOT / "models/cards").glob("*.yaml"))
         self.cards = {file.stem: repository.documents(f"{file}")[0] for file in files}
         known = [

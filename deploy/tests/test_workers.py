@@ -1,11 +1,11 @@
-"""Holds the files that run a worker to each other and to the program that they run."""
+"""Checks that the files that run a worker agree with each other and with the worker."""
 
 import re
 import unittest
 
 import repository
 
-# What the Redis of a scaler and the queue of a worker are called; crates/dalston-engine-sdk.
+# A scaler's trigger type, and the Redis key of the worker's queue (crates/dalston-engine-sdk).
 QUEUES = {"redis": "dalston:queue:parakeet", "redis-streams": "dalston:stream:parakeet"}
 
 
@@ -20,8 +20,8 @@ class Kubernetes(unittest.TestCase):
 
     def test_a_worker_is_killed_only_after_its_grace_period_and_a_last_batch(self):
         settings = {variable["name"]: variable.get("value") for variable in self.container["env"]}
-        patience = self.pod["spec"]["terminationGracePeriodSeconds"]
-        self.assertGreater(patience, int(settings["DALSTON_GRACE_S"]) + 30)
+        grace_s = self.pod["spec"]["terminationGracePeriodSeconds"]
+        self.assertGreater(grace_s, int(settings["DALSTON_GRACE_S"]) + 30)
 
     def test_the_budget_and_the_deployment_select_the_pods_they_make(self):
         labels = self.pod["metadata"]["labels"].items()
@@ -51,7 +51,7 @@ class Kubernetes(unittest.TestCase):
 
 
 class Everywhere(unittest.TestCase):
-    """What the image, compose and Kubernetes have in common."""
+    """The settings that image, compose and Kubernetes share."""
 
     def test_a_variable_that_a_file_sets_is_one_that_the_worker_reads(self):
         known = {name for row in repository.tables("docs/settings.md") for name in row[0].split()}
@@ -90,8 +90,8 @@ class Everywhere(unittest.TestCase):
         (compose,) = repository.documents("compose.yaml")
         worker = compose["services"]["stt-batch-transcribe-parakeet"]
         deployment, _ = repository.documents("deploy/kubernetes/worker.yaml")
-        patience = deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
-        self.assertEqual(worker["stop_grace_period"], f"{patience}s")
+        grace_s = deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
+        self.assertEqual(worker["stop_grace_period"], f"{grace_s}s")
 
 
 if __name__ == "__main__":
