@@ -1,7 +1,8 @@
-//! Tokens, durations, words and confidence of every head are NeMo's.
+//! Tokens, durations, words and confidence of every head are those of NeMo.
 //!
-//! `tests/data/goldens/random` holds a checkpoint of random weights per head, shaped to emit on a
-//! third of its frames, and what NeMo hears with it. `cargo xtask parity --write-goldens` writes them.
+//! `tests/data/goldens/random` holds a checkpoint of random weights for each head, shaped to emit on a third
+//! of its frames, and the tokens and words that NeMo finds with it. `cargo xtask parity --write-goldens`
+//! writes them.
 
 #![allow(
     clippy::disallowed_methods,
@@ -25,7 +26,7 @@ const CONFIDENCE_TOLERANCE: f64 = 1e-4;
 /// Seconds: times are whole encoder frames, or the end of the audio.
 const TIME_TOLERANCE: f64 = 1e-6;
 
-/// What NeMo hears in one recording; see `xtask/python/parity/goldens.py`.
+/// NeMo's result for one recording; see `xtask/python/parity/goldens.py`.
 #[derive(Deserialize)]
 struct Golden {
     file: String,
@@ -35,7 +36,7 @@ struct Golden {
     durations: Vec<u32>,
     confidences: Vec<f64>,
     words: Vec<GoldenWord>,
-    /// CTC's words by NeMo's own rule.
+    /// CTC: the words by NeMo's own rule.
     touching_words: Vec<GoldenWord>,
     near_ties: Vec<serde_json::Value>,
 }
@@ -69,7 +70,7 @@ fn check(name: &str, head: Head) {
     let model = ParakeetModel::load(&export(name), Device::Cpu, ComputeType::Float32)
         .expect("the bundle is whole");
     assert_eq!(model.manifest().head, head);
-    // A near tie may come out in the other order on another processor.
+    // Another processor may order a near tie the other way.
     let mut goldens = goldens(name);
     goldens.retain(|golden| golden.near_ties.is_empty());
     let n_tokens: usize = goldens.iter().map(|golden| golden.tokens.len()).sum();
@@ -168,9 +169,11 @@ fn goldens(name: &str) -> Vec<Golden> {
         .collect()
 }
 
-/// Exports the checkpoint; the bundle's folder.
+/// Exports the checkpoint, and returns the bundle's folder.
 ///
-/// Panics if the exporter cannot: a test that cannot run must not look as if it had passed.
+/// # Panics
+///
+/// If the exporter fails: a test that cannot run must not look as if it had passed.
 fn export(name: &str) -> PathBuf {
     let bundle = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let mut exporter = Command::new(root().join(".venv/bin/python"));

@@ -1,4 +1,4 @@
-//! The store of loaded models, with models that are plain text.
+//! The store of loaded models, with texts in place of models.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -22,7 +22,7 @@ fn store(max_bytes: u64, max_models: usize) -> Store {
     })
 }
 
-/// Asks for a model of 10 bytes; whether it had to be loaded.
+/// Asks for a model of 10 bytes; returns the model, and whether the store had to load it.
 #[track_caller]
 fn ask(store: &Store, key: &'static str) -> (Arc<String>, bool) {
     let loaded = Cell::new(false);
@@ -35,7 +35,7 @@ fn ask(store: &Store, key: &'static str) -> (Arc<String>, bool) {
     (model, loaded.get())
 }
 
-/// Asks for each in turn, and lets go at once; those that had to be loaded.
+/// Asks for each model in turn and drops it at once; returns the keys that the store had to load.
 #[track_caller]
 fn loads(store: &Store, keys: &[&'static str]) -> Vec<&'static str> {
     let needed_load = |key: &&'static str| ask(store, key).1;
@@ -53,7 +53,7 @@ fn a_model_is_loaded_once() {
 #[test]
 fn the_one_unused_for_longest_makes_room() {
     for store in [store(25, 9), store(1000, 2)] {
-        // b is used after a, then a again: c takes b's place, and b takes a's.
+        // a is used again after b, so c takes the place of b. Then b takes the place of a.
         assert_eq!(loads(&store, &["a", "b", "a", "c", "a"]), ["a", "b", "c"]);
         assert_eq!(loads(&store, &["b", "a", "c"]), ["b", "c"]);
     }
@@ -96,7 +96,7 @@ fn a_model_larger_than_the_limit_is_refused() {
     }
 }
 
-/// Lets all of `n` threads ask for one model at once; what they got.
+/// Lets `n` threads ask for one model at the same time; returns the result of each.
 fn ask_together(
     store: &Store,
     n: usize,
@@ -106,7 +106,7 @@ fn ask_together(
     let ask = || {
         start.wait();
         store.get_or_load(&"a", 10, || {
-            // Long enough for all others to find it under way.
+            // Long enough for all other threads to find this load under way.
             thread::sleep(Duration::from_millis(100));
             load(attempts.fetch_add(1, Ordering::SeqCst))
         })
@@ -167,7 +167,7 @@ fn those_who_waited_for_a_load_that_panicked_load_it_themselves() {
 fn different_models_are_loaded_side_by_side() {
     let (store, both) = (store(20, 2), Barrier::new(2));
     let load = |key: &'static str| {
-        // Passed only if the other load is under way too.
+        // A load gets past the barrier only if the other load is under way, too.
         store.get_or_load(&key, 10, || {
             both.wait();
             Ok(key.to_owned())
@@ -183,7 +183,7 @@ fn different_models_are_loaded_side_by_side() {
 #[test]
 fn the_limits_hold_at_every_moment_of_a_busy_store() {
     const KEYS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
-    /// A model that counts itself.
+    /// A model that lowers a count when it is dropped.
     struct Counted<'a>(&'a AtomicUsize);
     impl Drop for Counted<'_> {
         fn drop(&mut self) {
@@ -204,7 +204,7 @@ fn the_limits_hold_at_every_moment_of_a_busy_store() {
                 assert!(n_alive_now <= 3, "{n_alive_now} models at once");
                 Ok(Counted(&n_alive))
             });
-            // With three threads that hold one each, there is always room.
+            // There is always room, because three threads hold one model each at most.
             drop(model.unwrap_or_else(|why| panic!("{why}")));
         }
     };

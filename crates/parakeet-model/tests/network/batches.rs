@@ -1,11 +1,11 @@
-//! An utterance alone gives what it gives in any batch: the relation that holds without a golden.
+//! An utterance alone gives the same tokens as in any batch: a relation that needs no golden.
 
-use crate::tiny::{MODEL, archive, hear, recordings};
+use crate::tiny::{MODEL, archive, recognize, recordings};
 use parakeet_model::ParakeetModel;
 use rnnt_decode::{Hypothesis, SearchRules, Window, search};
 use tch::{CModule, IValue, Tensor};
 
-/// Float noise of a log-probability; other shapes make libtorch sum in another order.
+/// Float noise of a log-probability: libtorch sums in another order for other shapes.
 const LOG_PROB_TOLERANCE: f32 = 1e-3;
 
 pub(crate) fn slices(recordings: &[Vec<f32>]) -> Vec<&[f32]> {
@@ -13,8 +13,8 @@ pub(crate) fn slices(recordings: &[Vec<f32>]) -> Vec<&[f32]> {
 }
 
 fn alone(recordings: &[&[f32]]) -> Vec<Hypothesis> {
-    let hear_one = |&samples: &&[f32]| hear(&[samples], Window::default()).remove(0);
-    recordings.iter().map(hear_one).collect()
+    let recognize_one = |&samples: &&[f32]| recognize(&[samples], Window::default()).remove(0);
+    recordings.iter().map(recognize_one).collect()
 }
 
 #[track_caller]
@@ -26,7 +26,7 @@ fn check_same(actual: &[Hypothesis], expected: &[Hypothesis]) {
         .sum();
     assert!(
         n_tokens > 0,
-        "nothing is heard at all, so nothing is compared"
+        "nothing is recognized at all, so nothing is compared"
     );
     for (utterance, (actual, expected)) in actual.iter().zip(expected).enumerate() {
         let steps =
@@ -49,11 +49,11 @@ fn check_same(actual: &[Hypothesis], expected: &[Hypothesis]) {
     }
 }
 
-/// Draws 20 batches of 2 to 6 of the recordings, in any order; each recording must give the tokens,
-/// frames and durations that it gives alone.
+/// Draws 20 batches of 2 to 6 of the recordings, in any order. In each of them a recording must give the same
+/// tokens, frames and durations as alone.
 #[track_caller]
 pub(crate) fn check_same_in_random_batches(model: &ParakeetModel, recordings: &[&[f32]]) {
-    let hear = |batch: &[&[f32]]| -> Vec<Vec<_>> {
+    let recognize = |batch: &[&[f32]]| -> Vec<Vec<_>> {
         let mut utterances = model.encode(batch).expect("the batch is encoded");
         let found = search(&mut utterances, &SearchRules::default()).expect("it is searched");
         let steps = |it: &Hypothesis| {
@@ -64,12 +64,15 @@ pub(crate) fn check_same_in_random_batches(model: &ParakeetModel, recordings: &[
     };
     let expected: Vec<_> = recordings
         .iter()
-        .map(|&samples| hear(&[samples]).remove(0))
+        .map(|&samples| recognize(&[samples]).remove(0))
         .collect();
     let n_tokens: usize = expected.iter().map(Vec::len).sum();
-    assert!(n_tokens > recordings.len(), "{n_tokens} tokens are heard");
+    assert!(
+        n_tokens > recordings.len(),
+        "{n_tokens} tokens are recognized"
+    );
 
-    // Numerical Recipes' quick generator: the same batches on every machine.
+    // The quick generator of Numerical Recipes, so that every machine draws the same batches.
     let mut state = 1_u32;
     let mut below = |limit: usize| {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -79,8 +82,11 @@ pub(crate) fn check_same_in_random_batches(model: &ParakeetModel, recordings: &[
         let size = 2 + below(5);
         let batch: Vec<_> = (0..size).map(|_| below(recordings.len())).collect();
         let samples: Vec<_> = batch.iter().map(|&at| recordings[at]).collect();
-        for (&at, heard) in batch.iter().zip(hear(&samples)) {
-            assert_eq!(heard, expected[at], "recording {at} in the batch {batch:?}");
+        for (&at, recognized) in batch.iter().zip(recognize(&samples)) {
+            assert_eq!(
+                recognized, expected[at],
+                "recording {at} in the batch {batch:?}"
+            );
         }
     }
 }
@@ -93,7 +99,7 @@ fn an_utterance_decodes_alone_as_in_a_batch_of_7_and_of_32() {
     for size in [7, 32] {
         let batches = recordings
             .chunks(size)
-            .flat_map(|batch| hear(batch, Window::default()));
+            .flat_map(|batch| recognize(batch, Window::default()));
         check_same(&batches.collect::<Vec<_>>(), &expected);
     }
 }
@@ -102,9 +108,9 @@ fn an_utterance_decodes_alone_as_in_a_batch_of_7_and_of_32() {
 fn the_order_of_a_batch_does_not_matter() {
     let recordings = recordings(6);
     let mut recordings = slices(&recordings);
-    let expected = hear(&recordings, Window::default());
+    let expected = recognize(&recordings, Window::default());
     recordings.reverse();
-    let mut reversed = hear(&recordings, Window::default());
+    let mut reversed = recognize(&recordings, Window::default());
     reversed.reverse();
     check_same(&reversed, &expected);
 }
@@ -116,25 +122,28 @@ fn a_loud_neighbour_changes_nothing() {
         .iter()
         .map(|sample| (sample * 50.0).clamp(-1.0, 1.0))
         .collect();
-    let heard = hear(&[&recordings[0], &loud], Window::default());
-    check_same(&heard[..1], &alone(&[&recordings[0]]));
+    let recognized = recognize(&[&recordings[0], &loud], Window::default());
+    check_same(&recognized[..1], &alone(&[&recordings[0]]));
 }
 
 #[test]
 fn empty_and_tiny_neighbours_have_no_words_and_change_nothing() {
     let recordings = recordings(1);
-    // Shorter than one feature frame, none at all, and one feature frame.
-    let heard = hear(
+    // The neighbours are: no samples, less than one feature frame, and one feature frame.
+    let recognized = recognize(
         &[&[], &recordings[0], &[0.5; 159], &[0.5; 160]],
         Window::default(),
     );
-    check_same(&heard[1..2], &alone(&[&recordings[0]]));
-    assert_eq!(heard[0].tokens, []);
-    assert_eq!(heard[2].tokens, []);
-    assert_eq!(hear(&[&[]], Window::default()), [Hypothesis::default()]);
+    check_same(&recognized[1..2], &alone(&[&recordings[0]]));
+    assert_eq!(recognized[0].tokens, []);
+    assert_eq!(recognized[2].tokens, []);
+    assert_eq!(
+        recognize(&[&[]], Window::default()),
+        [Hypothesis::default()]
+    );
 }
 
-/// Encoder output of a batch, (N, T', D), and the valid frames of each row.
+/// The encoder output of a batch, (N, T', D), and the valid frames of each row.
 fn encoder_output(network: &CModule, batch: &[&[f32]]) -> (Tensor, Vec<i64>) {
     let rows: Vec<_> = batch
         .iter()

@@ -1,5 +1,5 @@
-//! Bundles that are damaged, of another release, or lack what is asked for: each has its own error,
-//! and none is found out by loading weights.
+//! Bundles that are damaged, written by another release, or without the requested compute type. Each case has
+//! an error of its own, found before weights are loaded.
 
 use std::error::Error as _;
 use std::fs;
@@ -33,7 +33,7 @@ fn load(dir: &Path) -> Result<ParakeetModel, Error> {
     ParakeetModel::load(dir, Device::Cpu, ComputeType::Auto)
 }
 
-/// The error's text, with the temporary folder written as `DIR`.
+/// The text of the error and its cause, with the temporary folder written as `DIR`.
 #[track_caller]
 fn refusal(bundle: &tempfile::TempDir) -> String {
     let why = load(bundle.path()).err().expect("the bundle is bad");
@@ -68,7 +68,7 @@ fn a_folder_without_a_manifest_is_no_bundle() {
 
 #[test]
 fn an_unknown_format_version_is_told_from_a_damaged_manifest() {
-    // What else such a manifest holds is not looked at.
+    // The version is checked first: the manifest lacks every other field, and that is not the error.
     let bundle = bundle_with(|manifest| *manifest = json!({"format_version": 3}));
     assert_eq!(
         refusal(&bundle),

@@ -1,4 +1,4 @@
-//! Every compute type answers numbers to whatever it is given; those of bytes the same ones in any batch.
+//! No sound makes a compute type overflow. Compute types of bytes give the same tokens in any batch.
 
 use parakeet_model::{ComputeType, ParakeetModel};
 use rnnt_decode::{Hypothesis, SearchRules, search};
@@ -7,9 +7,9 @@ use crate::batches::{check_same_in_random_batches, slices};
 use crate::exported::{TYPES, load_typed};
 use crate::tiny::recordings;
 
-/// A score that is no number is an error of the search, so what comes back is numbers.
+/// The hypotheses of a batch. A score that is not finite would be an error, so all scores are finite.
 #[track_caller]
-fn hear(model: &ParakeetModel, batch: &[&[f32]]) -> Vec<Hypothesis> {
+fn recognize(model: &ParakeetModel, batch: &[&[f32]]) -> Vec<Hypothesis> {
     let mut utterances = model.encode(batch).expect("the batch is encoded");
     let found = search(&mut utterances, &SearchRules::default());
     let compute_type = model.compute_type();
@@ -29,7 +29,8 @@ fn no_sound_makes_a_compute_type_overflow_or_fall_silent() {
     let changed = |change: &dyn Fn(f32) -> f32| -> Vec<f32> {
         speech.iter().map(|&sample| change(sample)).collect()
     };
-    // With the tokens that are heard at least and at most, in relation to those of the clean speech.
+    // Name, samples, and the least and the most tokens that are expected, relative to those of the clean
+    // speech.
     let sounds = [
         ("as it is", changed(&|it| it), 0.9, 1.1),
         ("as loud as can be", changed(&|it| it / peak), 0.8, 1.2),
@@ -59,24 +60,24 @@ fn no_sound_makes_a_compute_type_overflow_or_fall_silent() {
     ];
     for model in TYPES.into_iter().filter_map(load_typed) {
         let compute_type = model.compute_type();
-        let clean = n_tokens(&hear(&model, &[speech])[0]) as f64;
+        let clean = n_tokens(&recognize(&model, &[speech])[0]) as f64;
         assert!(
             clean > 5.0,
             "{compute_type}: {clean} tokens in clean speech"
         );
         for (name, samples, least, most) in &sounds {
-            let heard = n_tokens(&hear(&model, &[samples])[0]) as f64 / clean;
-            println!("{compute_type}, {name}: {heard:.2} of the clean speech's tokens");
+            let recognized = n_tokens(&recognize(&model, &[samples])[0]) as f64 / clean;
+            println!("{compute_type}, {name}: {recognized:.2} of the clean speech's tokens");
             assert!(
-                (*least..=*most).contains(&heard),
-                "{compute_type}, {name}: {heard:.2} of the clean speech's tokens, expected {least} to \
+                (*least..=*most).contains(&recognized),
+                "{compute_type}, {name}: {recognized:.2} of the clean speech's tokens, expected {least} to \
                  {most}"
             );
         }
     }
 }
 
-/// A square wave of full scale that turns after `half_period` samples.
+/// A square wave of full scale whose sign changes after every `half_period` samples.
 fn square(n_samples: usize, half_period: usize) -> Vec<f32> {
     let sign = |sample: usize| {
         if (sample / half_period).is_multiple_of(2) {

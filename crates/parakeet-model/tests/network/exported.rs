@@ -1,4 +1,4 @@
-//! Bundles that the exporter makes while the tests run: every compute type, every head.
+//! Bundles that the exporter writes while the tests run: one for every compute type and every head.
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use parakeet_model::{ComputeType, Device, Error, ParakeetModel, set_threads};
 
 use crate::tiny::project;
 
-/// What the exporter offers for the tiny model.
+/// The compute types that the exporter offers for the tiny model.
 pub(crate) const TYPES: [ComputeType; 5] = [
     ComputeType::Float32,
     ComputeType::Bfloat16,
@@ -25,8 +25,8 @@ static ALL_TYPES: LazyLock<PathBuf> = LazyLock::new(|| {
     export("all-types", &[checkpoint, "--dtype", &types.join(",")])
 });
 
-/// The tiny model in one compute type; `None`, and a line that says so, where the CPU lacks the
-/// instructions for it.
+/// The tiny model in one compute type. If the CPU lacks the instructions for the type, this prints a line
+/// that says so and returns `None`.
 pub(crate) fn load_typed(compute_type: ComputeType) -> Option<ParakeetModel> {
     match load(&ALL_TYPES, compute_type) {
         Ok(model) => Some(model),
@@ -38,7 +38,7 @@ pub(crate) fn load_typed(compute_type: ComputeType) -> Option<ParakeetModel> {
     }
 }
 
-/// A model of random weights, float32: it hears something in every sound, and no words.
+/// A float32 model of random weights: it finds tokens in every sound, and no words.
 pub(crate) fn load_random(head: &str) -> ParakeetModel {
     let arguments = ["--random-init", "tdt_ctc-tiny", "--head", head];
     load(&export(head, &arguments), ComputeType::Float32).expect("it was exported just now")
@@ -49,11 +49,11 @@ fn load(bundle: &Path, compute_type: ComputeType) -> Result<ParakeetModel, Error
     ParakeetModel::load(bundle, Device::Cpu, compute_type)
 }
 
-/// Exports a bundle; its folder.
+/// Exports a bundle, and returns the bundle's folder.
 ///
 /// # Panics
 ///
-/// If the exporter cannot: a test that cannot run must not look as if it had passed.
+/// If the exporter fails: a test that cannot run must not look as if it had passed.
 fn export(name: &str, arguments: &[&str]) -> PathBuf {
     let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let mut exporter = Command::new(project().join(".venv/bin/python"));

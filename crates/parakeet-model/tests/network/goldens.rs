@@ -1,4 +1,4 @@
-//! Log-mel and encoder output are NeMo's.
+//! Log-mel and encoder output are those of NeMo.
 //!
 //! `tests/data/goldens/activations.npz` holds `FILE.features` (n_mels, T) and `FILE.encoded` (T', D)
 //! of a few recordings; `cargo xtask parity --write-goldens` writes it.
@@ -9,7 +9,7 @@ use tch::{CModule, IValue, Tensor};
 
 use crate::tiny::{archive, load, project};
 
-/// The limit, for both. Values of either are around 1.
+/// The largest difference for features and encoder output, whose values are around 1.
 const TOLERANCE: f64 = 1e-3;
 
 #[test]
@@ -38,7 +38,7 @@ fn log_mel_and_encoder_output_are_nemos() {
     );
 }
 
-/// The valid frames of one recording.
+/// The valid frames of one recording, from a method of the archive.
 fn run(network: &CModule, method: &str, samples: &[f32]) -> Tensor {
     let audio = Tensor::from_slice(samples).unsqueeze(0);
     let lengths = Tensor::from_slice(&[samples.len() as i64]);

@@ -1,4 +1,4 @@
-//! Every head: the seam with the search, and batches.
+//! Batches, and the seam with the search, for every head.
 
 use std::num::NonZeroUsize;
 use std::sync::LazyLock;
@@ -36,17 +36,21 @@ fn batches_that_are_joined_are_searched_as_they_are_alone() {
     let recordings = recordings(7);
     let three = NonZeroUsize::new(3).expect("3 is not 0");
     for (head, model) in models() {
-        let hear = |mut utterances: Utterances| {
+        let recognize = |mut utterances: Utterances| {
             let found = search(&mut utterances, &SearchRules::default()).expect("it is searched");
             found.hypotheses
         };
         let encode = |batch: &[Vec<f32>]| model.encode(&slices(batch)).expect("it is encoded");
-        let expected: Vec<_> = recordings.chunks(3).map(encode).flat_map(hear).collect();
+        let expected: Vec<_> = recordings
+            .chunks(3)
+            .map(encode)
+            .flat_map(recognize)
+            .collect();
         let encoding = model.begin_encoding(&slices(&recordings), three);
         let (joined, _) = encoding.expect("it is begun").wait();
         let joined = joined.expect("it is encoded");
         assert_eq!(joined.n_encoder_frames().len(), recordings.len());
-        let actual = hear(joined);
+        let actual = recognize(joined);
         let steps = |it: &[Hypothesis]| -> Vec<Vec<_>> {
             let tokens = it.iter().map(|it| it.tokens.iter());
             tokens
@@ -65,7 +69,7 @@ fn every_window_finds_the_same() {
     let recordings = recordings(4);
     let batch = slices(&recordings);
     for (head, model) in models() {
-        let heard = |window| {
+        let recognized = |window| {
             let rules = SearchRules {
                 window,
                 ..SearchRules::default()
@@ -78,10 +82,14 @@ fn every_window_finds_the_same() {
             };
             found.hypotheses.into_iter().map(steps).collect::<Vec<_>>()
         };
-        let expected = heard(Window::Fixed(NonZeroUsize::MIN));
+        let expected = recognized(Window::Fixed(NonZeroUsize::MIN));
         assert!(expected.iter().any(|tokens| !tokens.is_empty()), "{head:?}");
         for window in [3, 64, 1000].map(|n| NonZeroUsize::new(n).expect("not 0")) {
-            assert_eq!(heard(Window::Fixed(window)), expected, "{head:?}, {window}");
+            assert_eq!(
+                recognized(Window::Fixed(window)),
+                expected,
+                "{head:?}, {window}"
+            );
         }
     }
 }

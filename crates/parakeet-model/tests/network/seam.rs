@@ -1,8 +1,8 @@
-//! The seam of `rnnt-decode` on a real network: a scripted one cannot mix its lanes up.
+//! The seam with `rnnt-decode` on a real network, which could mix lanes up where a scripted network cannot.
 
 use std::num::NonZeroUsize;
 
-use crate::tiny::{MODEL, hear, recordings};
+use crate::tiny::{MODEL, recognize, recordings};
 use parakeet_model::{Error, Utterances};
 use rnnt_decode::{Emission, Lane, Transducer as _, Window};
 
@@ -24,7 +24,7 @@ fn lane(utterance: usize, frame: usize) -> Lane {
     Lane { utterance, frame }
 }
 
-/// Same symbol, and the same log-probability up to float noise.
+/// Asserts the same tokens and durations, and the same log-probabilities up to float noise.
 #[track_caller]
 fn check_same(actual: &[Emission], expected: &[Emission]) {
     assert_eq!(actual.len(), expected.len());
@@ -44,8 +44,8 @@ fn a_window_of_1_finds_what_a_window_of_64_finds() {
     let batch: Vec<_> = recordings.iter().map(Vec::as_slice).collect();
     let fixed = |window| Window::Fixed(NonZeroUsize::new(window).expect("not 0"));
     let steps = |window| -> Vec<Vec<_>> {
-        let heard = hear(&batch, window);
-        heard
+        let recognized = recognize(&batch, window);
+        recognized
             .iter()
             .map(|it| it.tokens.iter().map(|t| (t.id, t.frame)).collect())
             .collect()
@@ -53,7 +53,7 @@ fn a_window_of_1_finds_what_a_window_of_64_finds() {
     let expected = steps(fixed(1));
     assert!(
         expected.iter().any(|tokens| !tokens.is_empty()),
-        "nothing is heard at all"
+        "nothing is recognized at all"
     );
     for window in [fixed(2), fixed(7), fixed(64), Window::default()] {
         assert_eq!(steps(window), expected, "{window:?}");

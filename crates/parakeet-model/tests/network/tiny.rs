@@ -1,4 +1,4 @@
-//! The tiny model and the recordings it is tested on.
+//! The tiny model, and the recordings of its tests.
 
 use std::fs;
 use std::num::NonZeroUsize;
@@ -12,14 +12,14 @@ use tch::CModule;
 
 /// The tiny model in float32, loaded once per test program.
 pub(crate) static MODEL: LazyLock<ParakeetModel> = LazyLock::new(|| {
-    // Tests run side by side, each on its own thread.
+    // Tests run at the same time, each on a thread of its own.
     set_threads(NonZeroUsize::new(1));
     ParakeetModel::load(&bundle(), Device::Cpu, ComputeType::Float32).expect("the bundle is whole")
 });
 
-/// The archive itself, for methods that are there for numeric tests alone.
+/// The archive itself, for methods that only numeric tests call.
 pub(crate) fn archive() -> CModule {
-    // Loading a model makes the operators known that the archive names.
+    // Loading a model registers the operators that the archive names.
     LazyLock::force(&MODEL);
     CModule::load(bundle().join("model.float32.pt")).expect("the bundle is whole")
 }
@@ -28,7 +28,7 @@ pub(crate) fn archive() -> CModule {
 ///
 /// # Panics
 ///
-/// If there is none: a test that cannot run must not look as if it had passed.
+/// If the bundle is missing: a test that cannot run must not look as if it had passed.
 pub(crate) fn bundle() -> PathBuf {
     let dir = project().join("models/parakeet-rnnt-tiny");
     assert!(
@@ -46,7 +46,7 @@ pub(crate) fn project() -> &'static Path {
     root.expect("the crate lies two folders below the root")
 }
 
-/// `n` recordings of the test set, evenly spread over it, so that some are long; 16 kHz mono.
+/// `n` recordings of the test set, 16 kHz mono, evenly spread over the set so that some are long.
 pub(crate) fn recordings(n: usize) -> Vec<Vec<f32>> {
     let folder = project().join("tests/data/tiny-300");
     let entries = fs::read_dir(&folder).expect("the test set is part of the repository");
@@ -75,8 +75,8 @@ pub(crate) fn load(path: &Path) -> Vec<f32> {
         .samples
 }
 
-/// What the tiny model hears in a batch.
-pub(crate) fn hear(batch: &[&[f32]], window: Window) -> Vec<Hypothesis> {
+/// The tiny model's hypotheses of a batch.
+pub(crate) fn recognize(batch: &[&[f32]], window: Window) -> Vec<Hypothesis> {
     let mut utterances = MODEL.encode(batch).expect("the batch is encoded");
     let rules = SearchRules {
         window,
