@@ -1,4 +1,4 @@
-//! Compiles the C++ shims over what tch does not bind: libtorch's accelerator, and its operators.
+//! Compiles the C++ shims over the parts of libtorch that tch does not bind.
 
 #![allow(
     clippy::disallowed_methods,
@@ -6,33 +6,40 @@
 )]
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+/// The folder of the shims, in which each has a Rust file that declares its functions.
+const SHIMS: &str = "src/libtorch";
 
 fn main() {
-    println!("cargo:rerun-if-changed=src/libtorch/accelerator.cpp");
-    println!("cargo:rerun-if-changed=src/libtorch/guarded.h");
-    println!("cargo:rerun-if-changed=src/libtorch/streams.cpp");
-    println!("cargo:rerun-if-changed=src/libtorch/gemm_ops.cpp");
-    println!("cargo:rerun-if-changed=src/libtorch/tiles.h");
+    println!("cargo:rerun-if-changed={SHIMS}/guarded.h");
     println!("cargo:rerun-if-env-changed=LIBTORCH");
     let libtorch = env::var_os("LIBTORCH").map(PathBuf::from);
     let libtorch = libtorch.expect("LIBTORCH is set by .cargo/config.toml, or by hand");
+    let system = env::var("CARGO_CFG_TARGET_OS").expect("cargo says which system it builds for");
+
     let mut build = cc::Build::new();
     build
         .cpp(true)
         .std("c++17")
-        // Their headers are not ours to mend.
+        // libtorch's headers cause warnings that this project cannot fix.
         .warnings(false)
-        .include(libtorch.join("include"))
-        .file("src/libtorch/accelerator.cpp")
-        .file("src/libtorch/streams.cpp")
-        .file("src/libtorch/gemm_ops.cpp");
-    let system = env::var("CARGO_CFG_TARGET_OS").expect("cargo says which system it builds for");
+        .include(libtorch.join("include"));
+    for shim in [
+        "accelerator.cpp",
+        "gemm_ops.cpp",
+        "streams.cpp",
+        "tensors.cpp",
+    ] {
+        let path = Path::new(SHIMS).join(shim);
+        println!("cargo:rerun-if-changed={}", path.display());
+        build.file(path);
+    }
     if system == "linux" {
-        // libtorch's threads are OpenMP's there, out of the library that it brings.
+        // `at::parallel_for` is a template over OpenMP, which libtorch for Linux brings as libgomp.
         build.flag("-fopenmp");
     }
-    build.compile("parakeet_accelerator");
+    build.compile("parakeet_shims");
     if system == "linux" {
         println!("cargo:rustc-link-lib=dylib=gomp");
     }

@@ -1,17 +1,19 @@
-//! The number format a network computes in, fixed when its archive was exported.
+//! The number format that a network computes in; the export fixes it for each archive.
 
 use std::fmt;
 use std::str::FromStr;
 
+use crate::names::named;
+
 /// The number format of an archive's matrix products. The front end is float32 in all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum ComputeType {
-    /// The fastest one in the bundle that keeps the words on the device at hand.
+    /// The fastest compute type of the bundle that loses no words on the device.
     #[default]
     Auto,
     /// IEEE 754 single precision: the reference.
     Float32,
-    /// Eight bits of exponent, eight of significand: float32's range, so that nothing overflows.
+    /// Eight bits of exponent and eight of significand. It has float32's range, so nothing overflows.
     Bfloat16,
     /// IEEE 754 half precision.
     Float16,
@@ -50,7 +52,7 @@ impl ComputeType {
         matches!(self, Self::Int8 | Self::Int8Float32)
     }
 
-    /// Why this type cannot be had on a device, whatever the bundle holds.
+    /// Why a device cannot compute in this type, whatever the bundle holds; `None` if it can.
     pub(crate) fn obstacle(self, device: tch::Device) -> Option<&'static str> {
         match self {
             Self::Int8 | Self::Int8Float32 if device.is_cuda() => {
@@ -59,7 +61,8 @@ impl ComputeType {
             Self::Int8 | Self::Int8Float32 if !cpu_multiplies_bytes() => {
                 Some("the CPU has no instructions for it (AVX2)")
             }
-            // Nor has it any for the bfloat16 of the rest: float32 would be faster.
+            // A CPU without VNNI has no instructions for the bfloat16 of the other layers either, and float32
+            // would be faster.
             Self::Int8 if !cpu_has_vnni() => {
                 Some("the CPU has no instructions for it (VNNI); int8_float32 can do without")
             }
@@ -67,12 +70,12 @@ impl ComputeType {
         }
     }
 
-    /// What [`ComputeType::Auto`] tries on a device, best first.
+    /// The types that [`ComputeType::Auto`] looks for in the bundle, best first.
     ///
     /// On CUDA bfloat16 comes before the equally fast float16, which can overflow. On a CPU float16
-    /// runs at a tenth of float32's rate and is never chosen; bfloat16, and int8 around it, are faster
-    /// than float32 where the CPU has instructions for bfloat16, and slower where it has none. Bytes
-    /// with float32 around them are faster than float32 wherever a CPU multiplies bytes.
+    /// runs at a tenth of float32's rate and is never chosen. Bfloat16 and int8 with bfloat16 are faster
+    /// than float32 if the CPU has instructions for bfloat16, and slower if it has none. Int8 with float32
+    /// is faster than float32 on every CPU that multiplies bytes.
     pub(crate) fn preferences(device: tch::Device) -> Vec<Self> {
         if device.is_cuda() {
             return vec![Self::Bfloat16, Self::Float16, Self::Float32];
@@ -102,11 +105,11 @@ impl FromStr for ComputeType {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        crate::named(&Self::ALL, Self::name, name)
+        named(&Self::ALL, Self::name, name)
     }
 }
 
-/// Products of bytes that are summed in 32 bits: AVX-512 VNNI or its 256-bit twin.
+/// Whether the CPU sums products of bytes in 32 bits: AVX-512 VNNI, or AVX-VNNI with 256 bits.
 fn cpu_has_vnni() -> bool {
     #[cfg(target_arch = "x86_64")]
     return std::arch::is_x86_feature_detected!("avx512vnni")
@@ -115,8 +118,9 @@ fn cpu_has_vnni() -> bool {
     return false;
 }
 
-/// Products of bytes at all. Without VNNI pairs of them are summed in 16 bits, for which the archive's
-/// weights are made smaller when they are loaded (`xtask/python/exporter/int8.py`).
+/// Whether the CPU multiplies bytes at all. Without VNNI it sums pairs of products in 16 bits. The archive
+/// makes its weights smaller at the first call, so that these sums do not overflow
+/// (`xtask/python/exporter/int8.py`).
 fn cpu_multiplies_bytes() -> bool {
     #[cfg(target_arch = "x86_64")]
     return std::arch::is_x86_feature_detected!("avx2");
@@ -124,7 +128,8 @@ fn cpu_multiplies_bytes() -> bool {
     return false;
 }
 
-/// Every x86 CPU with bfloat16 tiles (AMX) has the AVX-512 instructions as well.
+/// Whether the CPU multiplies bfloat16. Every x86 CPU with bfloat16 tiles (AMX) also has the AVX-512
+/// instructions that are asked for here.
 fn cpu_has_bfloat16() -> bool {
     #[cfg(target_arch = "x86_64")]
     return std::arch::is_x86_feature_detected!("avx512bf16");

@@ -1,23 +1,23 @@
-//! Why a model could not be loaded, or could not answer.
+//! Why a model cannot be loaded, and why an encoding or a search fails.
 
 use std::path::PathBuf;
 
-use crate::ComputeType;
+use crate::compute_type::ComputeType;
 
-/// A cause of another library's type, kept out of our API.
+/// The error of another library. Its type is erased, so that no other library is part of our API.
 pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why a bundle could not be loaded, or a network could not answer.
+/// Why a bundle cannot be loaded, or why an encoding or a search fails.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The folder is not a bundle, or not a whole one.
+    /// The folder is no bundle, or a file of the bundle is missing.
     #[error(
         "{} is missing from the model bundle; `cargo xtask export-model` writes whole bundles",
         path.display()
     )]
     MissingFile {
-        /// The file that should be there.
+        /// The missing file.
         path: PathBuf,
     },
 
@@ -26,7 +26,7 @@ pub enum Error {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         source: std::io::Error,
     },
 
@@ -48,9 +48,9 @@ pub enum Error {
     UnknownFormatVersion {
         /// The manifest.
         path: PathBuf,
-        /// The version it says.
+        /// The version in the manifest.
         actual: u64,
-        /// The version this program reads.
+        /// The version that this program reads.
         expected: u64,
     },
 
@@ -59,27 +59,27 @@ pub enum Error {
     Inconsistent {
         /// The manifest.
         path: PathBuf,
-        /// What does not fit, with the numbers.
+        /// The contradiction, with its numbers.
         problem: String,
     },
 
-    /// A file of the bundle is cut off, or not the one that was exported.
+    /// A file of the bundle is cut off, or differs from the exported file.
     #[error("{} has {actual} bytes, expected {expected}; copy or export the bundle again", path.display())]
     WrongSize {
         /// The file.
         path: PathBuf,
-        /// Its size.
+        /// The size of the file.
         actual: u64,
         /// The size in the manifest.
         expected: u64,
     },
 
-    /// A file of the bundle is damaged, or not the one that was exported.
+    /// A file of the bundle is damaged, or differs from the exported file.
     #[error("{} has SHA-256 {actual}, expected {expected}; copy or export the bundle again", path.display())]
     WrongDigest {
         /// The file.
         path: PathBuf,
-        /// Its digest, in hexadecimal.
+        /// The digest of the file, in hexadecimal.
         actual: String,
         /// The digest in the manifest.
         expected: String,
@@ -93,9 +93,9 @@ pub enum Error {
         format!("{available},{asked}").replace(' ', "")
     )]
     ComputeTypeNotInBundle {
-        /// The compute type that is missing.
+        /// The missing compute type.
         asked: ComputeType,
-        /// Those that are there, with commas between.
+        /// The compute types in the bundle, separated by commas.
         available: String,
         /// The model's id.
         model_id: String,
@@ -103,7 +103,7 @@ pub enum Error {
         dir: PathBuf,
     },
 
-    /// The device cannot compute in this type: ask for another, or for `auto`.
+    /// The device cannot compute in this type: ask for another one, or for `auto`.
     #[error("compute type {asked} cannot be had here: {obstacle}")]
     ComputeTypeUnsupported {
         /// The compute type.
@@ -112,25 +112,25 @@ pub enum Error {
         obstacle: &'static str,
     },
 
-    /// CUDA was asked for and cannot be had.
+    /// CUDA was asked for, and this machine does not offer it.
     #[error("device cuda is not available: {reason}")]
     CudaUnavailable {
-        /// The step that failed.
+        /// Why CUDA cannot be opened.
         reason: String,
     },
 
-    /// The archive cannot be read by libtorch, although its digest is right.
+    /// libtorch cannot read the archive, although the archive's digest is right.
     #[error("cannot load the network from {}{hint}", path.display())]
     Load {
         /// The archive.
         path: PathBuf,
-        /// What to do about it, where that is known.
+        /// A known cause and its remedy, as the end of the sentence; empty if the cause is not known.
         hint: &'static str,
-        /// What libtorch says.
+        /// The error of libtorch.
         source: Cause,
     },
 
-    /// A batch without utterances.
+    /// The batch holds no utterances.
     #[error("a batch holds no utterance, expected at least one")]
     EmptyBatch,
 
@@ -139,9 +139,9 @@ pub enum Error {
         "utterance {utterance} of the batch has {n_samples} samples, expected at most {max_samples}"
     )]
     TooLong {
-        /// Its row in the batch.
+        /// The utterance's row in the batch.
         utterance: usize,
-        /// Its length.
+        /// The utterance's length.
         n_samples: usize,
         /// [`crate::ModelManifest::max_samples`].
         max_samples: usize,
@@ -152,41 +152,41 @@ pub enum Error {
     OutOfMemory {
         /// The network's method.
         method: &'static str,
-        /// Shapes of its arguments.
+        /// Shapes of the method's arguments.
         arguments: String,
-        /// What libtorch says.
+        /// The error of libtorch.
         source: Cause,
     },
 
-    /// The device is lost to this process: whatever is asked of it from now on fails. Another process may
-    /// have it again.
+    /// The GPU is lost to this process: every later call on it fails. A new process may be able to use it
+    /// again.
     #[error("the GPU was lost in {method}({arguments})")]
     DeviceLost {
         /// The network's method.
         method: &'static str,
-        /// Shapes of its arguments.
+        /// Shapes of the method's arguments.
         arguments: String,
-        /// What libtorch says.
+        /// The error of libtorch.
         source: Cause,
     },
 
-    /// The network refused its input or answered something else than agreed.
+    /// The network refused its arguments, or its result has another type or shape than agreed.
     #[error("the network failed in {method}({arguments})")]
     Network {
         /// The network's method.
         method: &'static str,
-        /// Shapes of its arguments.
+        /// Shapes of the method's arguments.
         arguments: String,
-        /// What libtorch says.
+        /// The error of libtorch.
         source: Cause,
     },
 
-    /// The network's scores are not numbers: its compute type overflows on this input.
+    /// A score of the network is not finite: the compute type overflows on this input.
     #[error(
         "the network scored frame {frame} of utterance {utterance} as {log_prob}, expected a finite number"
     )]
     NotFinite {
-        /// Row of the batch.
+        /// The utterance's row in the batch.
         utterance: usize,
         /// Encoder frame.
         frame: usize,

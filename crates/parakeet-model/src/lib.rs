@@ -1,12 +1,13 @@
-//! Loads a Parakeet bundle through libtorch, encodes utterances and scores transducer steps.
+//! Loads a Parakeet bundle through libtorch, encodes utterances, and scores their encoder frames for the
+//! search.
 //!
-//! A bundle is a folder that `cargo xtask export-model` wrote: `manifest.json`, `vocabulary.json` and
+//! A bundle is a folder that `cargo xtask export-model` writes: `manifest.json`, `vocabulary.json` and
 //! a frozen TorchScript archive per compute type. [`ParakeetModel::encode`] turns a batch of samples
 //! into [`Utterances`], which [`rnnt_decode::search`] searches. This crate alone knows libtorch; no
-//! tensor crosses its border, and the scores over the vocabulary never leave the device.
+//! tensor is part of its API, and the scores over the vocabulary never leave the device.
 //!
-//! A program that serves models by name turns the name into a [`ModelId`], finds its folder in
-//! [`Bundles`], and keeps what it loads in a [`ParakeetStore`].
+//! A program that serves models by name parses the name as a [`ModelId`], finds the bundle's folder in
+//! [`Bundles`], and keeps the loaded models in a [`ParakeetStore`].
 //!
 //! ```no_run,standalone_crate
 //! use std::path::Path;
@@ -28,7 +29,9 @@ mod compute_type;
 mod error;
 mod libtorch;
 mod model;
+mod names;
 mod network;
+mod pending_encoding;
 mod store;
 mod transducer;
 mod utterances;
@@ -41,15 +44,6 @@ pub use error::Error;
 pub use libtorch::device::{Device, DeviceMemory};
 pub use libtorch::threads::set_threads;
 pub use model::{ParakeetModel, ParakeetStore};
-pub use network::encoder_thread::PendingEncoding;
+pub use pending_encoding::PendingEncoding;
 pub use store::{ModelStore, StoreError, StoreLimits};
 pub use utterances::Utterances;
-
-/// The one of `all` with this name, or a sentence with the names there are.
-fn named<T: Copy>(all: &[T], name_of: fn(T) -> &'static str, name: &str) -> Result<T, String> {
-    let found = all.iter().copied().find(|&one| name_of(one) == name);
-    found.ok_or_else(|| {
-        let names: Vec<_> = all.iter().copied().map(name_of).collect();
-        format!("`{name}` is unknown, expected one of {}", names.join(", "))
-    })
-}

@@ -9,15 +9,17 @@ use std::time::Instant;
 use rnnt_decode::{Lane, Transducer as _, Vocabulary, Window};
 
 use crate::bundle::digest;
-use crate::bundle::manifest::FileRecord;
-use crate::libtorch::device;
+use crate::bundle::file_record::FileRecord;
+use crate::bundle::manifest::ModelManifest;
+use crate::compute_type::ComputeType;
+use crate::error::Error;
+use crate::libtorch::device::{self, Device, DeviceMemory};
 use crate::network::Network;
-use crate::network::encoder_thread;
-use crate::network::encoder_thread::{Encoded, EncoderThread, Pending};
-use crate::{
-    ComputeType, Device, DeviceMemory, Error, ModelManifest, ModelStore, PendingEncoding,
-    StoreError, Utterances,
-};
+use crate::network::encoder_thread::{EncoderThread, Pending};
+use crate::network::passes::passes;
+use crate::pending_encoding::PendingEncoding;
+use crate::store::{ModelStore, StoreError};
+use crate::utterances::Utterances;
 
 /// A Parakeet network, loaded and ready.
 pub struct ParakeetModel {
@@ -26,8 +28,9 @@ pub struct ParakeetModel {
     compute_type: ComputeType,
     archive_bytes: u64,
     on_cuda: bool,
+    /// Shared with the encoder's thread, which ends when the model is dropped.
     network: Arc<Network>,
-    /// On a GPU.
+    /// `None` on a CPU, where the caller's thread encodes.
     encoder: Option<EncoderThread>,
 }
 
@@ -40,60 +43,68 @@ impl ParakeetModel {
     /// # Errors
     ///
     /// Those of [`ModelManifest::read`]; [`Error::MissingFile`], [`Error::WrongSize`] and
-    /// [`Error::WrongDigest`] for files that are not the exported ones;
-    /// [`Error::ComputeTypeNotInBundle`], which names the command that adds it;
-    /// [`Error::ComputeTypeUnsupported`] and [`Error::CudaUnavailable`] for what this machine lacks; [`Error::Load`] if libtorch cannot read the archive.
+    /// [`Error::WrongDigest`] for files that differ from the exported ones;
+    /// [`Error::ComputeTypeNotInBundle`], which names the command that adds the compute type;
+    /// [`Error::ComputeTypeUnsupported`] and [`Error::CudaUnavailable`] for what this machine lacks;
+    /// [`Error::Load`] if libtorch cannot read the archive.
     pub fn load(dir: &Path, device: Device, compute_type: ComputeType) -> Result<Self, Error> {
         ChosenArchive::choose(dir, device, compute_type)?.load()
     }
 
     /// Encodes a batch of utterances.
     ///
-    /// Each slice is mono, 16 kHz, in [-1, 1]; lengths may differ. Internally the batch is padded to
-    /// (N, S), turned into log-mel (N, n_mels, T) and encoded to T' = ceil(T / subsampling) frames.
-    /// Padding changes no result: an utterance encodes alone as in a batch, to within the noise of its
-    /// compute type; with linear layers of bytes exactly, since there one is encoded after the other. An
-    /// utterance shorter than one hop, even an empty one, has no encoder frames and decodes to nothing. On
-    /// a CPU utterances share a pass of at most [`pass_samples`](Self::pass_samples): what it gains from a
-    /// batch is the search of several.
+    /// Each slice is mono, 16 kHz, in [-1, 1]; lengths may differ. Internally the batch is padded to (N, S),
+    /// turned into log-mel (N, n_mels, T) and encoded to T' = ceil(T / subsampling) frames. Padding changes
+    /// no result: an utterance encodes alone as in a batch, to within the float noise of its compute type.
+    /// With linear layers of bytes the result is exactly the same, because the utterances of a batch are
+    /// encoded one after another. An utterance shorter than one hop, even an empty one, has no encoder frames
+    /// and decodes to nothing. On a CPU utterances share a pass of at most
+    /// [`pass_samples`](Self::pass_samples): a larger batch only makes the search faster.
     ///
     /// # Errors
     ///
-    /// [`Error::TooLong`] if a slice exceeds [`ModelManifest::max_samples`]: cut it with
-    /// `segmenter::plan_chunks`. [`Error::OutOfMemory`] is worth one retry with a smaller batch.
+    /// [`Error::EmptyBatch`] for no slices; [`Error::TooLong`] if a slice exceeds
+    /// [`ModelManifest::max_samples`]: cut it with `segmenter::plan_chunks`. [`Error::OutOfMemory`] is worth
+    /// one retry with a smaller batch.
     pub fn encode(&self, utterances: &[&[f32]]) -> Result<Utterances<'_>, Error> {
         let all = NonZeroUsize::new(utterances.len()).ok_or(Error::EmptyBatch)?;
         self.begin_encoding(utterances, all)?.wait().0
     }
 
-    /// Begins to [`encode`](Self::encode) utterances, `batch_size` of them at a time, as one batch for the
-    /// search. On a CPU they are encoded when it returns; on a GPU they are on their way there, and are
-    /// encoded after those of any call before, beside whatever is searched meanwhile.
+    /// Begins to [`encode`](Self::encode) utterances as one batch of the search, `batch_size` of them at a
+    /// time.
+    ///
+    /// On a CPU the batch is encoded when this returns. On a GPU only the uploads are queued when this
+    /// returns; the encoder's thread encodes the batch after those of earlier calls, while this thread may
+    /// search.
     ///
     /// # Errors
     ///
-    /// [`Error::EmptyBatch`], [`Error::TooLong`] and [`Error::OutOfMemory`] as of
-    /// [`encode`](Self::encode); what fails later, [`PendingEncoding::wait`] says.
+    /// [`Error::EmptyBatch`], [`Error::TooLong`] and [`Error::OutOfMemory`] as of [`encode`](Self::encode).
+    /// On a GPU those are errors of the arguments and the uploads, and nothing of the batch stays in memory;
+    /// [`PendingEncoding::wait`] returns the errors of the encoding.
     pub fn begin_encoding(
         &self,
         utterances: &[&[f32]],
         batch_size: NonZeroUsize,
     ) -> Result<PendingEncoding<'_>, Error> {
         self.check(utterances)?;
-        let (at_least, limit) = (self.manifest.stride_samples(), self.pass_samples());
+        let (min_samples, limit) = (self.manifest.stride_samples(), self.pass_samples());
         let batches = utterances.chunks(batch_size.get());
-        let passes = batches.flat_map(|batch| encoder_thread::passes(batch, at_least, limit));
-        let audio = passes.map(|pass| self.network.upload_audio(pass, at_least));
+        let passes = batches.flat_map(|batch| passes(batch, min_samples, limit));
+        let audio = passes.map(|pass| self.network.upload_audio(pass, min_samples));
         let pending = match &self.encoder {
             Some(encoder) => {
-                let (order, pending) = encoder.order();
+                let (sender, pending) = encoder.submit();
                 for audio in audio {
-                    match audio.map(|audio| order.send(audio)) {
+                    match audio.map(|audio| sender.send(audio)) {
                         Ok(Ok(())) => {}
-                        // It takes no more of them once one has failed, and says so in the end.
+                        // The thread takes no more passes once one has failed; the outcome holds the error.
                         Ok(Err(_)) => break,
                         Err(why) => {
-                            drop(order);
+                            // The order matters: `cancel` waits for the outcome, and the thread sends none
+                            // before the sender is dropped.
+                            drop(sender);
                             pending.cancel();
                             return Err(why);
                         }
@@ -103,12 +114,14 @@ impl ParakeetModel {
             }
             None => {
                 let begun = Instant::now();
-                let encoded = encoder_thread::encode(&self.network, audio);
-                Pending::Encoded((encoded, begun.elapsed()))
+                let encoded = self.network.encode_passes(audio);
+                Pending::Done((encoded, begun.elapsed()))
             }
         };
         Ok(PendingEncoding {
-            model: self,
+            network: &self.network,
+            head: self.manifest.head,
+            blank: self.vocabulary.blank(),
             pending,
         })
     }
@@ -131,21 +144,19 @@ impl ParakeetModel {
         Ok(())
     }
 
-    pub(crate) fn utterances(&self, encoded: Encoded) -> Utterances<'_> {
-        let (head, blank) = (self.manifest.head, self.vocabulary.blank());
-        Utterances::new(&self.network, head, blank, encoded)
-    }
-
-    /// How many samples, padding included, go through the encoder at once; a longer utterance goes alone.
+    /// The most samples, padding included, that share a pass through the encoder. An utterance that is longer
+    /// has a pass of its own.
     pub fn pass_samples(&self) -> usize {
         if self.on_cuda {
             usize::MAX
         } else if self.compute_type.multiplies_bytes() {
-            // The products of bytes are the same in any batch, what is around them is not.
+            // One utterance per pass. Products of bytes are the same in any batch, but the operations between
+            // them are not.
             0
         } else {
-            // 45 s, two chunks of a long recording: each pass reads all weights, and with more of them what a
-            // layer hands to the next leaves a CPU's caches; see docs/decisions/0004-encoder-on-a-cpu.md.
+            // 45 s, two chunks of a long recording. Each pass reads all weights, so a pass should be long;
+            // but in a longer one the activations between two layers outgrow a CPU's caches. See
+            // docs/decisions/0004-encoder-on-a-cpu.md.
             720_000
         }
     }
@@ -155,19 +166,21 @@ impl ParakeetModel {
         self.on_cuda.then(device::memory).flatten()
     }
 
-    /// Gives memory that libtorch keeps for later back to the GPU; does nothing on a CPU. Worth a try
-    /// after [`Error::OutOfMemory`]: what is kept is in pieces, and the wrong ones perhaps.
+    /// Returns the memory that libtorch caches to the GPU; does nothing on a CPU.
+    ///
+    /// Worth a try after [`Error::OutOfMemory`]: the cached blocks may have sizes that the failed call cannot
+    /// use.
     pub fn release_memory(&self) {
         if self.on_cuda {
             device::release_cache();
         }
     }
 
-    /// What one call of the search costs here, as [`Window::Adaptive`] counts.
+    /// What one call of the search costs on this device, for [`Window::Adaptive`].
     ///
-    /// On an H100 a call takes as long as the joint needs for some 15000 frames of one lane, on a
-    /// card of a tenth of its matrix rate a tenth of that; on a CPU's tiles 60 us, and a frame 2; on
-    /// other CPUs, see [`Window::default`].
+    /// On an H100 a call takes as long as the joint's work on some 15000 frames of one lane; on a GPU with a
+    /// tenth of its matrix rate, on a tenth of these frames. On a CPU's tiles a call takes 60 us and a frame
+    /// 2 us. For other CPUs see [`Window::default`].
     pub fn window(&self) -> Window {
         if self.on_cuda {
             Window::Adaptive { call_cost: 6000 }
@@ -178,21 +191,25 @@ impl ParakeetModel {
         }
     }
 
-    /// Does once what costs time once, so that no task waits for it.
+    /// Encodes and searches silence, so that the first task does not pay for what a network does only once.
     ///
-    /// On a CPU the first call of each layer lays its weights out, which changes the network: it is made
-    /// while nobody else has it.
+    /// On a CPU each layer packs its weights at its first call. That writes to the network, and two threads
+    /// must not do it at the same time: here no other thread has the network yet. On a GPU CUDA loads each
+    /// kernel when it is first used, and the network compiles a plan for each convolution and each length of
+    /// slab.
     fn warm_up(&self) -> Result<(), Error> {
         if !self.on_cuda {
             return self.warm_up_with(1, 0);
         }
-        // Kernels are loaded as they are met, and for each convolution and length of slab a plan is compiled:
-        // between them these two batches have all, if the memory holds them (`xtask/python/exporter/slabs.py`).
+        // Between them a batch of 1 and a batch of 36 utterances of 28 s meet every kernel and every plan
+        // (`xtask/python/exporter/slabs.py`).
         let n_samples = self.manifest.max_samples.min(28 * 16_000);
         self.warm_up_with(1, n_samples)?;
         let mut n = 36;
         loop {
             match self.warm_up_with(n, n_samples) {
+                // A GPU that cannot hold the large batch gets none later either, so half of it is warm-up
+                // enough.
                 Err(Error::OutOfMemory { .. }) if n > 1 => {
                     self.release_memory();
                     n /= 2;
@@ -214,7 +231,7 @@ impl ParakeetModel {
         utterances.score(&lanes, 8, &mut Vec::new())
     }
 
-    /// What the bundle says of itself.
+    /// The bundle's manifest.
     pub fn manifest(&self) -> &ModelManifest {
         &self.manifest
     }
@@ -229,13 +246,13 @@ impl ParakeetModel {
         self.compute_type
     }
 
-    /// What its weights take of memory, to within the words around them: the loaded archive, and on a CPU the
-    /// search's own.
+    /// Memory of the weights, approximately: the size of the loaded archive, and on a CPU also the weights
+    /// that the search has packed for itself.
     pub fn weight_bytes(&self) -> u64 {
-        self.archive_bytes + self.network.n_bytes_beside()
+        self.archive_bytes + self.network.n_native_bytes()
     }
 
-    /// Where the network runs, never [`Device::Auto`].
+    /// The device that the network runs on, never [`Device::Auto`].
     pub fn device(&self) -> Device {
         if self.on_cuda {
             Device::Cuda
@@ -248,8 +265,8 @@ impl ParakeetModel {
 /// Loaded Parakeets, by bundle and compute type.
 pub type ParakeetStore = ModelStore<ParakeetKey, ParakeetModel, Error>;
 
-/// Which loaded Parakeet is meant: spellings of one model, and [`ComputeType::Auto`] and what it is
-/// settled to, give one key.
+/// Identifies a loaded Parakeet. Two spellings of one folder give one key, and so do [`ComputeType::Auto`]
+/// and the compute type that it stands for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ParakeetKey {
     dir: PathBuf,
@@ -258,8 +275,8 @@ pub struct ParakeetKey {
 }
 
 impl ParakeetStore {
-    /// The model of the bundle in `dir`, loaded as [`ParakeetModel::load`] does if it is not there
-    /// yet. Its size is that of its archive.
+    /// The model of the bundle in `dir`. If the store does not hold it, it is loaded as by
+    /// [`ParakeetModel::load`]. The store counts the size of the archive as the model's size.
     ///
     /// # Errors
     ///
@@ -273,7 +290,8 @@ impl ParakeetStore {
         let archive = ChosenArchive::choose(dir, device, compute_type);
         let archive = archive.map_err(|why| StoreError::Load(Arc::new(why)))?;
         let key = ParakeetKey {
-            // Two ways to write one folder are one bundle; a folder that has no such name fails below.
+            // A folder that cannot be made canonical keeps its spelling: loading it fails below with the
+            // reason.
             dir: fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned()),
             compute_type: archive.compute_type,
             on_cuda: archive.device.is_cuda(),
@@ -282,7 +300,7 @@ impl ParakeetStore {
     }
 }
 
-/// An archive that was chosen and not loaded yet.
+/// The archive of a bundle that fits device and compute type, chosen and not loaded yet.
 struct ChosenArchive<'a> {
     dir: &'a Path,
     manifest: ModelManifest,
@@ -310,13 +328,13 @@ impl<'a> ChosenArchive<'a> {
     fn load(self) -> Result<ParakeetModel, Error> {
         let vocabulary = self.manifest.read_vocabulary(self.dir)?;
         let path = digest::verify(self.dir, &self.record)?;
-        let in_bytes = self.compute_type.multiplies_bytes();
-        let network = Arc::new(Network::load(&path, self.device, in_bytes)?);
+        let predicts_in_int8 = self.compute_type.multiplies_bytes();
+        let network = Arc::new(Network::load(&path, self.device, predicts_in_int8)?);
         let on_cuda = self.device.is_cuda();
         let model = ParakeetModel {
             encoder: on_cuda.then(|| {
                 let network = Arc::clone(&network);
-                EncoderThread::start(move |passes| encoder_thread::encode(&network, passes.map(Ok)))
+                EncoderThread::start(move |passes| network.encode_passes(passes.map(Ok)))
             }),
             vocabulary,
             compute_type: self.compute_type,

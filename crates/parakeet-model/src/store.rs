@@ -1,4 +1,4 @@
-//! Keeps loaded models within limits: each is loaded once, and the one unused for longest goes first.
+//! Keeps loaded models within limits: loads each model once, and drops the least recently used one first.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -6,17 +6,17 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// Loaded models by key, shared by any number of threads.
 ///
-/// A model is in use as long as somebody holds an [`Arc`] that [`ModelStore::get_or_load`] gave out,
-/// and is not dropped while it is. What keys and models are is the caller's choice;
-/// [`crate::ParakeetStore`] is the choice for bundles.
+/// A model is in use as long as a caller holds an [`Arc`] from [`ModelStore::get_or_load`], and a model in
+/// use is not dropped. The types of keys and models are the caller's choice; [`crate::ParakeetStore`] is the
+/// choice for bundles.
 pub struct ModelStore<K, M, E> {
     limits: StoreLimits,
-    state: Mutex<State<K, M, E>>,
-    /// Some load has ended, well or badly.
+    entries: Mutex<Entries<K, M, E>>,
+    /// Notified whenever a load has ended, by success, error or panic.
     ended: Condvar,
 }
 
-/// How much a [`ModelStore`] may hold, what is being loaded included.
+/// How much a [`ModelStore`] may hold, models that are being loaded included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoreLimits {
     /// Sum of the models' sizes.
@@ -29,13 +29,12 @@ pub struct StoreLimits {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError<E> {
-    /// Loading failed. Everybody who waited for this load gets the same error; the next call tries
-    /// again.
+    /// Loading failed. Every caller that waited for this load gets the same error; the next call loads again.
     #[error(transparent)]
     Load(Arc<E>),
 
-    /// The model does not fit beside those in use: try again when one of them is let go. If none is,
-    /// the limits are too low for this model.
+    /// The model does not fit into the limits together with the models in use. Try again when a caller has
+    /// dropped one of those; if no model is in use, the limits are too low for this model.
     #[error(
         "no room for a model of {needed} bytes beside the {in_use} bytes of {n_in_use} models in use; \
          the limits are {} bytes and {} models",
@@ -47,7 +46,7 @@ pub enum StoreError<E> {
         needed: u64,
         /// Sizes of the models that are in use or being loaded, summed.
         in_use: u64,
-        /// How many those are.
+        /// Number of the models that are in use or being loaded.
         n_in_use: usize,
         /// The store's limits.
         limits: StoreLimits,
@@ -59,60 +58,63 @@ impl<K: Clone + Eq + Hash, M, E> ModelStore<K, M, E> {
     pub fn new(limits: StoreLimits) -> Self {
         Self {
             limits,
-            state: Mutex::new(State {
-                slots: HashMap::new(),
+            entries: Mutex::new(Entries {
+                by_key: HashMap::new(),
                 n_calls: 0,
             }),
             ended: Condvar::new(),
         }
     }
 
-    /// The model of this key; loads it with `load` if it is not there.
+    /// The model of this key; calls `load` if the store does not hold it.
     ///
-    /// Whoever asks while another thread loads the same model waits for that load. Before a load,
-    /// models that nobody uses are dropped, the one unused for longest first, until the new one with
-    /// its `bytes` is within the limits. `load` must not ask this store for the same key.
+    /// A caller that asks while another thread loads the same model waits for that load. Before a load the
+    /// store drops idle models, the least recently used one first, until a model of `bytes` fits the limits.
+    /// `load` must not ask this store for the same key: it would wait for itself.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Load`] if loading fails here or in the thread that was waited for;
-    /// [`StoreError::Full`] if models in use leave too little room.
+    /// [`StoreError::Load`] if loading fails, here or in the thread that this call waited for;
+    /// [`StoreError::Full`] if the models in use leave too little room.
     pub fn get_or_load(
         &self,
         key: &K,
         bytes: u64,
         load: impl FnOnce() -> Result<M, E>,
     ) -> Result<Arc<M>, StoreError<E>> {
-        let mut state = self.lock();
-        state.n_calls += 1;
-        let now = state.n_calls;
-        while let Some(slot) = state.slots.get_mut(key) {
-            match &slot.content {
+        let mut entries = self.lock();
+        entries.n_calls += 1;
+        let now = entries.n_calls;
+        while let Some(entry) = entries.by_key.get_mut(key) {
+            match &entry.content {
                 Content::Loaded(model) => {
-                    slot.last_used = now;
+                    entry.last_used = now;
                     return Ok(Arc::clone(model));
                 }
                 Content::Loading(ending) => {
                     let ending = Arc::clone(ending);
-                    let waited = self.ended.wait_while(state, |_| ending.get().is_none());
-                    state = waited.unwrap_or_else(PoisonError::into_inner);
+                    let waited = self.ended.wait_while(entries, |_| ending.get().is_none());
+                    entries = waited.unwrap_or_else(PoisonError::into_inner);
                     if let Some(Some(outcome)) = ending.get() {
                         return outcome.clone().map_err(StoreError::Load);
                     }
-                    // That load panicked. Its own thread tells why; this one tries anew.
+                    // That load panicked, in its own thread. Its entry is gone, so the loop ends unless a
+                    // third thread has begun to load meanwhile.
                 }
             }
         }
-        state.make_room(bytes, self.limits)?;
+        entries.make_room(bytes, self.limits)?;
+        // From here on other callers of this key find the entry and wait. `load` runs without the lock, so
+        // that different models load at the same time.
         let ending = Arc::new(OnceLock::new());
         let content = Content::Loading(Arc::clone(&ending));
-        let slot = Slot {
+        let entry = Entry {
             bytes,
             last_used: now,
             content,
         };
-        state.slots.insert(key.clone(), slot);
-        drop(state);
+        entries.by_key.insert(key.clone(), entry);
+        drop(entries);
 
         let mut loading = Loading {
             store: self,
@@ -126,21 +128,21 @@ impl<K: Clone + Eq + Hash, M, E> ModelStore<K, M, E> {
         outcome.map_err(StoreError::Load)
     }
 
-    /// Nothing that holds the lock can leave the state half changed, so a poisoned lock is as good as
-    /// any.
-    fn lock(&self) -> MutexGuard<'_, State<K, M, E>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// No code that holds the lock can leave the entries half changed, so the entries behind a poisoned lock
+    /// are whole.
+    fn lock(&self) -> MutexGuard<'_, Entries<K, M, E>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-struct State<K, M, E> {
-    slots: HashMap<K, Slot<M, E>>,
+struct Entries<K, M, E> {
+    by_key: HashMap<K, Entry<M, E>>,
     n_calls: u64,
 }
 
-struct Slot<M, E> {
+struct Entry<M, E> {
     bytes: u64,
-    /// Number of the call that asked for it last.
+    /// Number of the last call that asked for this model.
     last_used: u64,
     content: Content<M, E>,
 }
@@ -150,32 +152,33 @@ enum Content<M, E> {
     Loading(Arc<Ending<M, E>>),
 }
 
-/// How a load ended, once it has: `None` is a panic.
+/// The end of a load, once there is one; `None` stands for a panic.
 type Ending<M, E> = OnceLock<Option<Result<Arc<M>, Arc<E>>>>;
 
-impl<M, E> Slot<M, E> {
-    /// References are given out under the lock alone, so that an idle model stays idle as long as it
-    /// is held.
+impl<M, E> Entry<M, E> {
+    /// Whether only the store holds the model. The store clones the [`Arc`] under the lock alone, so an idle
+    /// model stays idle while the caller of this holds the lock.
     fn is_idle(&self) -> bool {
         matches!(&self.content, Content::Loaded(model) if Arc::strong_count(model) == 1)
     }
 }
 
-impl<K: Clone + Eq + Hash, M, E> State<K, M, E> {
-    /// Drops idle models until one of `bytes` is within the limits; none if that is not enough.
+impl<K: Clone + Eq + Hash, M, E> Entries<K, M, E> {
+    /// Drops idle models until a model of `bytes` fits the limits. If it would not fit without all of them,
+    /// none is dropped.
     fn make_room(&mut self, bytes: u64, limits: StoreLimits) -> Result<(), StoreError<E>> {
         let fits = |held: u64, n_held: usize| {
             held.saturating_add(bytes) <= limits.max_bytes && n_held < limits.max_models
         };
         let mut idle = Vec::new();
-        let (mut held, mut n_held) = (0_u64, self.slots.len());
+        let (mut held, mut n_held) = (0_u64, self.by_key.len());
         let (mut in_use, mut n_in_use) = (0, 0);
-        for (key, slot) in &self.slots {
-            held += slot.bytes;
-            if slot.is_idle() {
-                idle.push((slot.last_used, slot.bytes, key.clone()));
+        for (key, entry) in &self.by_key {
+            held += entry.bytes;
+            if entry.is_idle() {
+                idle.push((entry.last_used, entry.bytes, key.clone()));
             } else {
-                (in_use, n_in_use) = (in_use + slot.bytes, n_in_use + 1);
+                (in_use, n_in_use) = (in_use + entry.bytes, n_in_use + 1);
             }
         }
         if !fits(in_use, n_in_use) {
@@ -191,14 +194,15 @@ impl<K: Clone + Eq + Hash, M, E> State<K, M, E> {
             if fits(held, n_held) {
                 break;
             }
-            self.slots.remove(&key);
+            self.by_key.remove(&key);
             (held, n_held) = (held - bytes, n_held - 1);
         }
         Ok(())
     }
 }
 
-/// A load under way. However it ends, by a panic too, those who wait for it are woken.
+/// A load under way. Dropping it ends the load and wakes every caller that waits for it: also after a panic
+/// of `load`, whose outcome stays `None`.
 struct Loading<'a, K: Clone + Eq + Hash, M, E> {
     store: &'a ModelStore<K, M, E>,
     key: &'a K,
@@ -208,18 +212,19 @@ struct Loading<'a, K: Clone + Eq + Hash, M, E> {
 
 impl<K: Clone + Eq + Hash, M, E> Drop for Loading<'_, K, M, E> {
     fn drop(&mut self) {
-        let mut state = self.store.lock();
+        let mut entries = self.store.lock();
         match &self.outcome {
             Some(Ok(model)) => {
-                if let Some(slot) = state.slots.get_mut(self.key) {
-                    slot.content = Content::Loaded(Arc::clone(model));
+                if let Some(entry) = entries.by_key.get_mut(self.key) {
+                    entry.content = Content::Loaded(Arc::clone(model));
                 }
             }
             _ => {
-                state.slots.remove(self.key);
+                entries.by_key.remove(self.key);
             }
         }
-        // Set here and nowhere else, so that it cannot be set already.
+        // Only this line sets the ending, once, so setting it cannot fail. It is set under the lock, because
+        // a caller looks at it under the lock before it sleeps: none misses the notification.
         let _ = self.ending.set(self.outcome.take());
         self.store.ended.notify_all();
     }

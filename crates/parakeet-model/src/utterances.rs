@@ -1,36 +1,36 @@
-//! A batch of encoded utterances: what the search asks, the network answers.
+//! A batch of encoded utterances, which the search scores and feeds.
 
 use std::mem;
 
 use rnnt_decode::{Emission, Head, Lane, TokenId, Transducer};
 use tch::Tensor;
 
-use crate::Error;
+use crate::error::Error;
 use crate::libtorch::streams::StreamEvent;
-use crate::network::Network;
-use crate::network::encoder_thread::Encoded;
+use crate::network::{Encoded, Network};
 use crate::transducer::{EMISSION_LEN, PredictorStates};
 
 /// Encoded utterances and their predictor states, on the model's device.
 ///
-/// Made by [`crate::ParakeetModel::encode`]. Scores over the vocabulary stay on the device. RNNT and
-/// TDT: on a GPU one call of [`Transducer::score`] sends the lanes there and fetches three numbers per frame.
-/// CTC, whose emissions depend on the frame alone: the first call fetches all of them.
+/// Made by [`crate::ParakeetModel::encode`]. Scores over the vocabulary stay on the device. RNNT and TDT: on
+/// a GPU one call of [`Transducer::score`] sends the lanes there and fetches three numbers per frame. CTC,
+/// whose emissions depend on the frame alone: the first call fetches the emissions of all frames.
 pub struct Utterances<'model> {
     network: &'model Network,
     head: Head,
     blank: TokenId,
     n_encoder_frames: Vec<usize>,
-    /// The joint's projection of the encoder's output, (N, T', J), until the search begins, or CTC's emissions,
-    /// (N, T', 3).
+    /// RNNT and TDT: the joint's projection of the encoder's output, (N, T', J), until the search begins.
+    /// CTC: the emissions, (N, T', 3).
     encoded: Tensor,
-    /// On a GPU, until the search begins: when `encoded` is there.
+    /// On a GPU, until the search begins: the end of the encoder's work on `encoded`.
     ready: Option<StreamEvent>,
-    /// RNNT and TDT: made when first asked for, so that encoding waits for nothing.
-    state: Option<Box<dyn PredictorStates + 'model>>,
-    /// CTC: token, duration and log-probability of every frame, once they are fetched.
+    /// RNNT and TDT: made by the first call of the search, because making them on a GPU waits for the
+    /// encoder.
+    states: Option<Box<dyn PredictorStates + 'model>>,
+    /// CTC: token, duration and log-probability of every frame, fetched by the first call of the search.
     table: Vec<f32>,
-    /// Token, duration and log-probability of each frame of each lane.
+    /// Token, duration and log-probability of each frame of each lane, reused from call to call.
     scores: Vec<f32>,
 }
 
@@ -48,7 +48,7 @@ impl<'model> Utterances<'model> {
             n_encoder_frames: encoded.n_frames,
             encoded: encoded.frames,
             ready: encoded.ready,
-            state: None,
+            states: None,
             table: Vec::new(),
             scores: Vec::new(),
         }
@@ -61,7 +61,7 @@ impl<'model> Utterances<'model> {
         }
         let n_columns = self.table.len() / (self.n_encoder_frames.len() * EMISSION_LEN);
         for lane in lanes {
-            // Past the last column, its emission again: frames that the search does not use.
+            // Past the last column the last emission is repeated: the search does not use such frames.
             for column in (lane.frame..lane.frame + window).map(|it| it.min(n_columns - 1)) {
                 let at = (lane.utterance * n_columns + column) * EMISSION_LEN;
                 self.scores.extend(&self.table[at..at + EMISSION_LEN]);
@@ -70,18 +70,18 @@ impl<'model> Utterances<'model> {
         Ok(())
     }
 
-    /// RNNT and TDT: the predictor states, after the start of sequence if there were none.
-    fn state(&mut self) -> Result<&mut (dyn PredictorStates + 'model), Error> {
-        let state = match self.state.take() {
-            Some(state) => state,
+    /// RNNT and TDT: the predictor states; the first call makes them.
+    fn states(&mut self) -> Result<&mut (dyn PredictorStates + 'model), Error> {
+        let states = match self.states.take() {
+            Some(states) => states,
             None => {
-                // It may fail, and be asked again.
-                let state = self.network.initial_state(self.encoded.shallow_clone())?;
+                // `encoded` is given up only after success, so that a caller may ask again after an error.
+                let states = self.network.initial_states(self.encoded.shallow_clone())?;
                 self.encoded = Tensor::new();
-                state
+                states
             }
         };
-        Ok(self.state.insert(state).as_mut())
+        Ok(self.states.insert(states).as_mut())
     }
 }
 
@@ -102,7 +102,7 @@ impl Transducer for Utterances<'_> {
 
     /// # Errors
     ///
-    /// [`Error::NotFinite`] if a valid frame's score is no number: the compute type overflows.
+    /// [`Error::NotFinite`] if the score of a valid frame is not finite: the compute type overflows.
     fn score(
         &mut self,
         lanes: &[Lane],
@@ -110,6 +110,7 @@ impl Transducer for Utterances<'_> {
         emissions: &mut Vec<Emission>,
     ) -> Result<(), Error> {
         if let Some(ready) = self.ready.take() {
+            // Once for the batch: work that the search's stream is given later runs later.
             self.network.search_after(&ready)?;
         }
         self.scores.clear();
@@ -118,7 +119,7 @@ impl Transducer for Utterances<'_> {
         } else {
             let mut scores = mem::take(&mut self.scores);
             scores.resize(lanes.len() * window * EMISSION_LEN, 0.0);
-            self.state()?.score(lanes, window, &mut scores)?;
+            self.states()?.score(lanes, window, &mut scores)?;
             self.scores = scores;
         }
 
@@ -126,9 +127,10 @@ impl Transducer for Utterances<'_> {
         let per_lane = self.scores.chunks_exact(window * EMISSION_LEN);
         for (lane, scores) in lanes.iter().zip(per_lane) {
             for (ahead, score) in scores.chunks_exact(EMISSION_LEN).enumerate() {
-                // Whole numbers below 2^24 are exact in a float32.
+                // A float32 holds whole numbers below 2^24 exactly, so the casts below lose nothing.
                 let [token, duration, log_prob] = [score[0], score[1], score[2]];
                 let (utterance, frame) = (lane.utterance, lane.frame + ahead);
+                // Frames past an utterance's end are padding, whose score may be anything.
                 if !log_prob.is_finite() && frame < self.n_encoder_frames[utterance] {
                     return Err(Error::NotFinite {
                         utterance,
@@ -151,6 +153,6 @@ impl Transducer for Utterances<'_> {
         if self.head == Head::Ctc {
             return Ok(());
         }
-        self.state()?.advance(emitted)
+        self.states()?.advance(emitted)
     }
 }

@@ -1,8 +1,8 @@
-//! Checks the files of a bundle against its manifest: there, of the right size, of the right digest.
+//! Checks the files of a bundle against its manifest: each file exists and has the right size and digest.
 //!
-//! A digest over gigabytes takes seconds, so it is computed once per file, size and time stamp: what
-//! was found right is noted in [`NOTES`] beside the files. Where the folder cannot be written, every
-//! load computes it anew.
+//! The digest of a file of gigabytes takes seconds. It is computed once per file, size and time stamp: the
+//! file [`NOTES`] in the bundle's folder lists the files that were found right. If the folder cannot be
+//! written, every load computes the digests again.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
@@ -11,13 +11,13 @@ use std::time::UNIX_EPOCH;
 
 use sha2::{Digest, Sha256};
 
-use crate::Error;
-use crate::bundle::manifest::FileRecord;
+use crate::bundle::file_record::FileRecord;
+use crate::error::Error;
 
-/// One line per file found right: `SHA-256 size time-stamp name`.
+/// One line for each file that was found right: `SHA-256 size time-stamp name`.
 const NOTES: &str = ".verified";
 
-/// Returns the path of a file of the bundle in `dir` after checking it against its record.
+/// Checks a file of the bundle in `dir` against its record, and returns the file's path.
 pub(crate) fn verify(dir: &Path, record: &FileRecord) -> Result<PathBuf, Error> {
     let path = dir.join(&record.file);
     let metadata = match fs::metadata(&path) {
@@ -56,7 +56,7 @@ pub(crate) fn verify(dir: &Path, record: &FileRecord) -> Result<PathBuf, Error> 
     Ok(path)
 }
 
-/// The line that says a file was found right; none where the file system keeps no time stamps.
+/// The line for a file that was found right; `None` if the file system keeps no time stamps.
 fn note(record: &FileRecord, metadata: &Metadata) -> Option<String> {
     let modified = metadata.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
     let FileRecord {
@@ -67,14 +67,14 @@ fn note(record: &FileRecord, metadata: &Metadata) -> Option<String> {
     Some(format!("{sha256} {bytes} {} {file}", modified.as_nanos()))
 }
 
-/// Adds a line in place of the file's old one. Notes save time and nothing else, so a folder that
-/// cannot be written is no error.
+/// Replaces the line of a file. The notes only save time, so it is no error if the folder cannot be written.
 fn add_note(dir: &Path, notes: &str, line: &str, file: &str) {
     let others = notes
         .lines()
         .filter(|noted| !noted.ends_with(&format!(" {file}")));
     let lines: String = others.chain([line]).flat_map(|line| [line, "\n"]).collect();
-    // Written aside and renamed: another process sees the old notes or the new ones, never a half.
+    // Written to another file and renamed: another process sees the old notes or the new ones, never a part.
+    // The name holds the process's id, so that two processes that load at once do not write to the same file.
     let aside = dir.join(format!("{NOTES}.{}", std::process::id()));
     if fs::write(&aside, lines)
         .and_then(|()| fs::rename(&aside, dir.join(NOTES)))
@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn a_folder_that_cannot_be_noted_in_is_no_error() {
         let (dir, record) = bundle_of("abc");
-        // A folder in the notes' place: neither read nor replaced, whoever runs the test.
+        // A folder in the place of the notes can be neither read nor replaced, not even by root.
         fs::create_dir(dir.path().join(NOTES)).expect("it can be made");
         for _ in 0..2 {
             verify(dir.path(), &record).expect("right");

@@ -1,22 +1,24 @@
 //! Finds the bundle of a model among the folders that hold bundles.
 //!
-//! Bundles lie side by side, one folder per canonical id with `/` written `--`:
+//! Each bundle has a folder, named by the model's canonical id with `/` written `--`:
 //! `models/nvidia--parakeet-rnnt-0.6b`.
 
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::{ModelId, ModelManifest};
+use crate::bundle::manifest::ModelManifest;
+use crate::bundle::model_id::ModelId;
 
-/// The folders in which bundles are looked for, first come first served.
+/// The folders that hold bundles. If two of them hold a bundle of one model, the first wins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bundles {
     roots: Vec<PathBuf>,
 }
 
 impl Bundles {
-    /// Bundles in `root` alone; without one in `/models`, then in `models` in the working directory.
+    /// Bundles in `root` alone; without a root, bundles in `/models`, then those in `models` in the working
+    /// directory.
     pub fn new(root: Option<PathBuf>) -> Self {
         let roots = root.map_or_else(
             || vec!["/models".into(), "models".into()],
@@ -25,11 +27,11 @@ impl Bundles {
         Self { roots }
     }
 
-    /// The folder of a model's bundle. Its content is not looked at: [`ModelManifest::read`] does.
+    /// The folder of a model's bundle. The manifest must exist, but [`ModelManifest::read`] is what reads it.
     ///
     /// # Errors
     ///
-    /// [`UnknownModel`], which lists the models there are and says how to get this one.
+    /// [`UnknownModel`], which lists the models that exist and names the command that makes this one.
     pub fn find(&self, id: &ModelId) -> Result<PathBuf, UnknownModel> {
         let mut folders = self.roots.iter().map(|root| root.join(id.folder()));
         folders
@@ -41,7 +43,7 @@ impl Bundles {
             })
     }
 
-    /// Every model that [`Bundles::find`] finds, in the order of the alphabet.
+    /// Every model that [`Bundles::find`] finds, in alphabetical order.
     pub fn ids(&self) -> Vec<ModelId> {
         let entries = self.roots.iter().filter_map(|root| fs::read_dir(root).ok());
         let mut ids: Vec<_> = entries
@@ -56,14 +58,14 @@ impl Bundles {
     }
 }
 
-/// There is no bundle of this model.
+/// None of the folders holds a bundle of this model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnknownModel {
-    /// What was asked for.
+    /// The model that was asked for.
     pub id: ModelId,
-    /// Where it was looked for.
+    /// The folders that were searched.
     pub roots: Vec<PathBuf>,
-    /// The models that are there.
+    /// The models that have a bundle in them.
     pub known: Vec<ModelId>,
 }
 
@@ -119,7 +121,7 @@ mod tests {
         name.parse().expect("it is a name")
     }
 
-    /// The answer's text, with the root written as `models`.
+    /// The text of the error, with the root written as `models`.
     fn refusal(root: &tempfile::TempDir, name: &str) -> String {
         let why = Bundles::new(Some(root.path().to_owned())).find(&id(name));
         let why = why.expect_err("it is not there").to_string();

@@ -1,4 +1,4 @@
-//! `manifest.json`: what a bundle holds, read and checked before any weight is.
+//! `manifest.json`, the description of a bundle. It is read and checked before any weight is loaded.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,51 +9,42 @@ use rnnt_decode::{Head, Vocabulary};
 use serde::Deserialize;
 
 use crate::bundle::digest;
-use crate::{ComputeType, Error};
+use crate::bundle::file_record::FileRecord;
+use crate::compute_type::ComputeType;
+use crate::error::Error;
 
-/// The only bundle format there is; `xtask/python/exporter/manifest.py` writes it.
+/// The bundle format of this release; `xtask/python/exporter/manifest.py` writes it.
 const FORMAT_VERSION: u64 = 2;
 
-/// Samples per second of every utterance given to a network.
+/// Samples per second of every utterance that a network encodes.
 const SAMPLE_RATE_HZ: u32 = 16_000;
 
-/// What a bundle says of itself. `docs/model-export.md` describes the file.
+/// The description of a bundle. `docs/model-export.md` describes the file.
 #[derive(Debug, Clone, Deserialize)]
 #[non_exhaustive]
 pub struct ModelManifest {
     /// The canonical id, `nvidia/parakeet-rnnt-0.6b`.
     pub model_id: String,
-    /// What a transcript is labelled with: a code of two letters, or `und` where the network hears
-    /// several languages and does not say which.
+    /// The language that a transcript is labelled with: a code of two letters, or `und` if the network
+    /// recognises several languages and does not say which one is spoken.
     pub language: String,
-    /// Codes of the languages that the network hears.
+    /// Codes of the languages that the network recognises.
     pub languages: Vec<String>,
-    /// The rule by which emissions are walked.
+    /// The head, which decides how the search walks the emissions.
     #[serde(with = "HeadName")]
     pub head: Head,
-    /// Samples from one feature frame to the next: 160, 10 ms.
+    /// Samples from one feature frame to the next: 160, which is 10 ms.
     pub hop_samples: usize,
-    /// Feature frames to one encoder frame: 8.
+    /// Feature frames per encoder frame: 8.
     pub subsampling: usize,
-    /// Length of the longest utterance that the network takes, in samples.
+    /// Samples of the longest utterance that the network encodes.
     pub max_samples: usize,
-    /// Pieces without blank.
+    /// Pieces of the vocabulary, without blank.
     pub vocabulary_size: usize,
     sample_rate_hz: u32,
     blank_id: usize,
     archives: BTreeMap<String, FileRecord>,
     files: Files,
-}
-
-/// A file of the bundle as it was exported.
-#[derive(Debug, Clone, Deserialize)]
-pub(crate) struct FileRecord {
-    /// Name in the bundle's folder.
-    pub(crate) file: String,
-    /// Size.
-    pub(crate) bytes: u64,
-    /// Digest in lower-case hexadecimal.
-    pub(crate) sha256: String,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -70,15 +61,16 @@ enum HeadName {
 }
 
 impl ModelManifest {
-    /// Name of the file in a bundle's folder.
+    /// The name of the manifest in a bundle's folder.
     pub const FILE: &'static str = "manifest.json";
 
     /// Reads and checks the manifest of the bundle in `dir`.
     ///
     /// # Errors
     ///
-    /// [`Error::MissingFile`] if `dir` is no bundle, [`Error::UnknownFormatVersion`] if it is one of
-    /// another release, [`Error::Malformed`] or [`Error::Inconsistent`] if the file is damaged.
+    /// [`Error::MissingFile`] if `dir` is no bundle, [`Error::UnknownFormatVersion`] if another release wrote
+    /// the bundle, [`Error::Malformed`] or [`Error::Inconsistent`] if the manifest is damaged, [`Error::Io`]
+    /// if it cannot be read.
     pub fn read(dir: &Path) -> Result<Self, Error> {
         let path = dir.join(Self::FILE);
         match fs::read_to_string(&path) {
@@ -88,13 +80,13 @@ impl ModelManifest {
         }
     }
 
-    /// The same for the text of a manifest; errors name `path` as its file.
+    /// Parses and checks the text of a manifest; errors name `path` as its file.
     ///
     /// # Errors
     ///
-    /// As [`read`](Self::read).
+    /// Those of [`read`](Self::read) that do not come from reading the file.
     pub fn parse(text: &str, path: &Path) -> Result<Self, Error> {
-        /// Read first, since another version may have none of the other fields.
+        /// Read first, because a manifest of another version may lack every other field.
         #[derive(Deserialize)]
         struct Version {
             format_version: u64,
@@ -129,12 +121,12 @@ impl ModelManifest {
         }
     }
 
-    /// Samples from one encoder frame to the next: 1280, 80 ms.
+    /// Samples from one encoder frame to the next: 1280, which is 80 ms.
     pub fn stride_samples(&self) -> usize {
         self.hop_samples * self.subsampling
     }
 
-    /// Names of the compute types in the bundle, with commas between.
+    /// The names of the compute types in the bundle, separated by commas.
     pub fn compute_types(&self) -> String {
         self.archives
             .keys()
@@ -143,7 +135,13 @@ impl ModelManifest {
             .join(", ")
     }
 
-    /// Settles [`ComputeType::Auto`] for a device; the archive's record.
+    /// Settles [`ComputeType::Auto`] for a device, and returns the compute type with the record of its
+    /// archive.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ComputeTypeUnsupported`] if the device cannot compute in the type, and
+    /// [`Error::ComputeTypeNotInBundle`] if the bundle has no archive for it.
     pub(crate) fn choose(
         &self,
         asked: ComputeType,
@@ -205,12 +203,13 @@ impl ModelManifest {
         })
     }
 
-    /// [`stride_samples`](Self::stride_samples) of a manifest that is not checked yet.
+    /// [`stride_samples`](Self::stride_samples) of a manifest that is not checked yet, whose product may
+    /// overflow.
     fn checked_stride(&self) -> Option<usize> {
         self.hop_samples.checked_mul(self.subsampling)
     }
 
-    /// What contradicts itself in a manifest that could be parsed.
+    /// A contradiction in a manifest that could be parsed.
     fn problem(&self) -> Option<String> {
         let records = self.archives.values().chain([&self.files.vocabulary]);
         let outside = records
@@ -245,7 +244,7 @@ impl ModelManifest {
     }
 }
 
-/// A manifest must not lead out of its folder.
+/// Whether a name is that of a file in the bundle's folder. A manifest must not point to files outside it.
 fn is_file_name(file: &str) -> bool {
     let mut components = Path::new(file).components();
     matches!(

@@ -1,4 +1,4 @@
-//! Names of models: many spellings in, one canonical id out.
+//! The canonical id of a model, read from any of its spellings.
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,22 +19,22 @@ const KNOWN: [&str; 9] = [
     "parakeet-tdt_ctc-1.1b",
 ];
 
-/// Short names that Dalston's gateway hands out, and the models it means by them.
+/// Short names that Dalston's gateway uses, and the models that they stand for.
 const ALIASES: [(&str, &str); 3] = [
     ("parakeet-0.6b", "parakeet-rnnt-0.6b"),
     ("parakeet-1.1b", "parakeet-rnnt-1.1b"),
     ("parakeet-110m", "parakeet-tdt_ctc-110m"),
 ];
 
-/// The longest name that becomes a folder's name on every file system.
+/// The longest name that every file system takes as the name of a folder.
 const MAX_BYTES: usize = 96;
 
 /// A model's canonical id: `nvidia/parakeet-rnnt-0.6b`, or `parakeet-rnnt-tiny` for a model of no
 /// organisation.
 ///
-/// Read with [`str::parse`] from the hub's name, from the bare name of a published model
-/// (`parakeet-rnnt-0.6b`), or from Dalston's alias (`parakeet-0.6b`). Two spellings of one model are
-/// one id, so make it canonical once, where the name comes in.
+/// [`str::parse`] reads it from the hub's name, from the bare name of a published model
+/// (`parakeet-rnnt-0.6b`), or from Dalston's alias (`parakeet-0.6b`). Two spellings of one model give one id:
+/// parse a name once, where it enters the program.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ModelId(String);
 
@@ -44,19 +44,19 @@ impl ModelId {
         &self.0
     }
 
-    /// The name of its bundle's folder: the id with `/` written `--`.
+    /// The name of the bundle's folder: the id with `/` written `--`.
     pub fn folder(&self) -> String {
         self.0.replace('/', "--")
     }
 
-    /// The id whose bundle lies in a folder of this name; `None` for a name that no id gives.
+    /// The id whose bundle lies in a folder of this name; `None` for a name that is no id's folder.
     pub(crate) fn of_folder(name: &str) -> Option<Self> {
         let id: Self = name.replacen("--", "/", 1).parse().ok()?;
-        // An alias is no folder: its bundle would never be found.
+        // The folder of an alias would never be found, because its id has another folder.
         (id.folder() == name).then_some(id)
     }
 
-    /// Whether the exporter knows where to fetch it: it names an organisation on the hub.
+    /// Whether the exporter can fetch the model: its id names an organisation on the hub.
     pub(crate) fn is_on_a_hub(&self) -> bool {
         self.0.contains('/')
     }
@@ -81,8 +81,8 @@ impl FromStr for ModelId {
 
     /// # Errors
     ///
-    /// [`InvalidModelId`] for anything that is not one or two names. What is accepted names a folder
-    /// beside the other bundles, and leads nowhere else.
+    /// [`InvalidModelId`] for anything but one or two names. An accepted name cannot point out of the folder
+    /// that holds the bundles.
     fn from_str(name: &str) -> Result<Self, InvalidModelId> {
         let n_parts = name.split('/').count();
         if n_parts > 2 || name.len() > MAX_BYTES || !name.split('/').all(is_name) {
@@ -98,7 +98,8 @@ impl FromStr for ModelId {
     }
 }
 
-/// The hub's own rule: no `--`, which stands for `/` in folders, and letters or digits at both ends.
+/// Whether a part of an id follows the hub's rule: letters or digits at both ends and no `--`, which stands
+/// for `/` in folders.
 fn is_name(part: &str) -> bool {
     let inside = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     let at_edge = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);

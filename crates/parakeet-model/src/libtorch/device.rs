@@ -1,24 +1,26 @@
-//! Finds the device, and opens the CUDA library when there is one.
+//! Chooses the device, opens the CUDA library if there is one, and reads the GPU's memory.
 //!
-//! One binary serves machines with and without a GPU. It links libtorch's CPU library alone;
-//! `libtorch_cuda.so` registers its kernels when it is opened, so it is opened at run time, before
-//! anything else of libtorch is touched, and only where an NVIDIA driver is found.
+//! One binary serves machines with and without a GPU. It links libtorch's CPU library alone.
+//! `libtorch_cuda.so` registers its kernels when it is opened. It is opened at run time, before any other
+//! function of libtorch is called, and only on a machine with an NVIDIA driver.
 
 use std::ffi::c_char;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::Error;
+use crate::error::Error;
+use crate::libtorch::shim_error::checked;
+use crate::names::named;
 
-/// Where a network is to run.
+/// The device that a network runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Device {
-    /// The first CUDA GPU, or the CPU where there is none.
+    /// The first CUDA GPU, or the CPU if there is none.
     #[default]
     Auto,
     /// The CPU.
     Cpu,
-    /// The first CUDA GPU that the process may see.
+    /// The first CUDA GPU that is visible to the process.
     Cuda,
 }
 
@@ -35,15 +37,15 @@ impl Device {
         }
     }
 
-    /// Whether work on it is queued, and done beside the host's.
+    /// Whether the device is a GPU: its work is queued, and runs while the host goes on.
     pub fn is_gpu(self) -> bool {
         self == Self::Cuda
     }
 
-    /// Settles [`Device::Auto`], and opens the CUDA library if it is going to be used.
+    /// Settles [`Device::Auto`], and opens the CUDA library if the network is to run on a GPU.
     ///
-    /// Call it before any other function of libtorch: libtorch looks for CUDA once, and remembers
-    /// that there was none.
+    /// Call this before any other function of libtorch: libtorch looks for CUDA only once, and remembers if
+    /// there was none.
     pub(crate) fn resolve(self) -> Result<tch::Device, Error> {
         match self {
             Self::Cpu => Ok(tch::Device::Cpu),
@@ -63,32 +65,33 @@ impl FromStr for Device {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        crate::named(&Self::ALL, Self::name, name)
+        named(&Self::ALL, Self::name, name)
     }
 }
 
 /// Memory of a GPU, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeviceMemory {
-    /// What nobody has taken; what libtorch keeps for later counts as taken.
+    /// Memory that no process has taken. Memory that libtorch caches counts as taken.
     pub free: u64,
-    /// All there is.
+    /// Memory of the whole device.
     pub total: u64,
-    /// What libtorch keeps for later: tensors can have it.
+    /// Memory that libtorch caches; new tensors can use it.
     pub kept: u64,
-    /// The most that tensors held at once since this was last asked.
+    /// The most memory that tensors held at once since the last call.
     pub peak: u64,
-    /// What tensors hold now.
+    /// Memory that tensors hold now.
     pub held: u64,
 }
 
-/// The memory of the GPU that [`Device::resolve`] opened; `None` if libtorch does not say.
+/// Memory of the GPU that [`Device::resolve`] opened; `None` if libtorch gives no numbers.
 #[expect(unsafe_code, reason = "tch binds no call for memory")]
 pub(crate) fn memory() -> Option<DeviceMemory> {
     let [mut free, mut total, mut kept, mut peak, mut held] = [0; 5];
     // SAFETY: the five pointers are valid for writes, and the call catches every exception.
-    let said = unsafe { parakeet_memory(&mut free, &mut total, &mut kept, &mut peak, &mut held) };
-    said.is_null().then_some(DeviceMemory {
+    let read =
+        checked(unsafe { parakeet_memory(&mut free, &mut total, &mut kept, &mut peak, &mut held) });
+    read.is_ok().then_some(DeviceMemory {
         free,
         total,
         kept,
@@ -97,11 +100,11 @@ pub(crate) fn memory() -> Option<DeviceMemory> {
     })
 }
 
-/// Gives what libtorch keeps for later back to the GPU.
+/// Returns the memory that libtorch caches to the GPU.
 #[expect(unsafe_code, reason = "tch binds no call for the cache")]
 pub(crate) fn release_cache() {
-    // SAFETY: takes nothing, and catches every exception. That it may fail changes nothing here: what
-    // needs the memory asks for it again, and says so.
+    // SAFETY: the call takes no arguments and catches every exception. Its error is dropped: the next call
+    // that needs the memory runs out of it again, and reports that.
     unsafe { parakeet_release_cache() };
 }
 
@@ -117,7 +120,8 @@ unsafe extern "C" {
     fn parakeet_release_cache() -> *const c_char;
 }
 
-/// Opens the driver first: without one, the large CUDA library would be loaded for nothing.
+/// Opens the driver, then libtorch's CUDA library. Without a driver that large library would be loaded in
+/// vain.
 fn open_cuda() -> Result<tch::Device, String> {
     open_library(c"libcuda.so.1").map_err(|why| format!("no NVIDIA driver is found ({why})"))?;
     open_library(c"libtorch_cuda.so")

@@ -1,21 +1,23 @@
-// What shims do with libtorch's exceptions when Rust calls them: none may cross into it.
+// Keeps C++ exceptions out of Rust: unwinding across the language border is undefined behaviour.
 
 #pragma once
 
 #include <exception>
 #include <string>
 
-// Null, or what libtorch said, which holds until this thread's next call.
-using Said = const char*;
+// Null if the call succeeded, otherwise libtorch's error text. The text stays valid until this thread's next
+// call of a shim; shim_error.rs copies it at once.
+using ErrorText = const char*;
 
+// Runs `call` and turns an exception into its text.
 template <typename Call>
-Said guarded(Call call) noexcept {
+ErrorText guarded(Call call) noexcept {
   static thread_local std::string text;
   try {
     call();
     return nullptr;
-  } catch (const std::exception& why) {
-    text = why.what();
+  } catch (const std::exception& error) {
+    text = error.what();
   } catch (...) {
     text = "an exception without a text";
   }

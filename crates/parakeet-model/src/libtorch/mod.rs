@@ -1,8 +1,14 @@
-//! What tch does not bind of libtorch: devices, streams, threads and operators.
+//! Everything that this crate does with libtorch beyond what tch offers.
 //!
-//! This folder alone holds `unsafe` and C++. No tensor of it crosses the border of the crate.
+//! [`module`] calls the methods of a loaded archive, [`failure`] sorts libtorch's errors. The other files
+//! bind what tch leaves out: devices, streams, threads, padded tensors on the host, and operators of our own.
+//! This folder alone holds `unsafe` code and C++.
 
 pub(crate) mod device;
-pub(crate) mod gemm_ops;
+pub(crate) mod failure;
+mod gemm_ops;
+pub(crate) mod module;
+mod shim_error;
 pub(crate) mod streams;
+pub(crate) mod tensors;
 pub(crate) mod threads;

@@ -1,73 +1,86 @@
-//! Queues of work on a GPU: uploads and the search run beside the encoder, not behind it.
+//! Streams of a GPU, so that uploads and the search run at the same time as the encoder.
 //!
-//! The encoder works on the default stream. Work on different streams is in no order but that of [`StreamEvent`]s,
-//! and memory is given out again for work on the stream it was taken on, so a tensor that another one reads
-//! is either [`used_here`], or dropped only after the host has seen the end of what reads it.
+//! A stream is a queue of work that runs in order; the streams of a GPU run at the same time. The encoder
+//! works on the default stream. Two rules follow:
+//!
+//! - Work of different streams has no order but that of [`StreamEvent`]s. A stream that reads what another
+//!   one writes waits for an event that the other has recorded behind the writing.
+//! - libtorch's allocator ties a tensor's memory to the stream that was current when the tensor was made.
+//!   When the tensor is dropped, the allocator gives the memory to later work of that stream at once,
+//!   although another stream may still read it. A tensor that another stream reads is therefore either passed
+//!   to [`record_stream`], or dropped only after the host has waited for the end of the reading.
 
-use std::ffi::{CStr, c_char, c_void};
+use std::ffi::{c_char, c_void};
 use std::ptr;
 use std::sync::OnceLock;
 
 use tch::{TchError, Tensor};
 
-/// The streams beside the default one. All networks share them, since CUDA's libraries keep memory for each
-/// stream that they have worked on.
+use crate::libtorch::shim_error::checked;
+
+/// The streams that are not the default one.
 pub(crate) struct Streams {
-    /// Brings audio while the encoder works.
+    /// Copies audio to the GPU while the encoder works.
     pub(crate) upload: Stream,
-    /// Its kernels are small, and what the encoder has queued would keep each waiting: they go first.
+    /// Runs the search's kernels. They are small, and each would wait for what the encoder has queued: this
+    /// stream has high priority.
     pub(crate) search: Stream,
 }
 
 impl Streams {
-    pub(crate) fn get() -> Result<&'static Self, TchError> {
+    /// The streams of this process. All networks share them, because CUDA's libraries keep a work space for
+    /// each stream that they have worked on.
+    pub(crate) fn shared() -> Result<&'static Self, TchError> {
         static STREAMS: OnceLock<Streams> = OnceLock::new();
         if let Some(streams) = STREAMS.get() {
             return Ok(streams);
         }
+        // Two threads may both come here. The pair of the slower one is dropped, which costs nothing:
+        // libtorch's pool owns the streams.
         let (upload, search) = (Stream::new(false)?, Stream::new(true)?);
         Ok(STREAMS.get_or_init(|| Self { upload, search }))
     }
 }
 
-/// A queue of work; what it holds runs in order.
+/// A queue of work on the GPU, which runs in order.
 pub(crate) struct Stream {
     id: i64,
 }
 
 impl Stream {
     #[expect(unsafe_code, reason = "tch binds no stream")]
-    fn new(goes_first: bool) -> Result<Self, TchError> {
+    fn new(has_high_priority: bool) -> Result<Self, TchError> {
         let mut id = 0;
         // SAFETY: the pointer is valid for a write, and the call catches every exception.
-        checked(unsafe { parakeet_stream(goes_first, &mut id) })?;
+        checked(unsafe { parakeet_stream(has_high_priority, &mut id) })?;
         Ok(Self { id })
     }
 
-    /// Queues here what `work` gives to the GPU on this thread.
+    /// Runs `work` on this thread with this stream as the current one: what `work` gives to the GPU is queued
+    /// here. The stream that was current before is current again afterwards, even if `work` panics.
     pub(crate) fn queue<T>(&self, work: impl FnOnce() -> T) -> T {
         struct Restore(i64);
         impl Drop for Restore {
             fn drop(&mut self) {
-                exchange(self.0);
+                exchange_current(self.0);
             }
         }
-        let _restore = Restore(exchange(self.id));
+        let _restore = Restore(exchange_current(self.id));
         work()
     }
 }
 
-/// Makes a stream this thread's current one; the one before.
+/// Makes a stream this thread's current one, and returns the stream that was current before.
 #[expect(unsafe_code, reason = "tch binds no stream")]
-fn exchange(id: i64) -> i64 {
+fn exchange_current(id: i64) -> i64 {
     let mut before = id;
-    // SAFETY: the pointer is valid for a write, and the call catches every exception. It fails only where there
-    // is no GPU, and then there is no `Stream`.
+    // SAFETY: the pointer is valid for a write, and the call catches every exception. The call fails only
+    // where there is no GPU, and then there is no `Stream`.
     unsafe { parakeet_exchange_stream(id, &mut before) };
     before
 }
 
-/// A point in the work of a stream that others can wait for.
+/// A point in the work of a stream that other streams and the host can wait for.
 pub(crate) struct StreamEvent {
     event: *mut c_void,
 }
@@ -77,102 +90,54 @@ pub(crate) struct StreamEvent {
 unsafe impl Send for StreamEvent {}
 
 impl StreamEvent {
-    /// Behind all that the current stream holds by now.
+    /// Records an event behind all work that the current stream holds.
     #[expect(unsafe_code, reason = "tch binds no event")]
-    pub(crate) fn new() -> Result<Self, TchError> {
+    pub(crate) fn record() -> Result<Self, TchError> {
         let mut event = ptr::null_mut();
         // SAFETY: the pointer is valid for a write, and the call catches every exception.
-        checked(unsafe { parakeet_mark(&mut event) })?;
+        checked(unsafe { parakeet_record_event(&mut event) })?;
         Ok(Self { event })
     }
 
-    /// Has the current stream wait for it; the host does not.
+    /// Makes later work of the current stream wait for the event; the host does not wait.
     #[expect(unsafe_code, reason = "tch binds no event")]
-    pub(crate) fn wait(&self) -> Result<(), TchError> {
-        // SAFETY: the event is one that `parakeet_mark` made, and is freed by `drop` alone.
-        checked(unsafe { parakeet_wait(self.event) })
+    pub(crate) fn block_current_stream(&self) -> Result<(), TchError> {
+        // SAFETY: `record` made the event, and only `drop` frees it.
+        checked(unsafe { parakeet_block_on_event(self.event) })
     }
 
-    /// Has the host wait for it.
+    /// Makes the host wait for the event.
     #[expect(unsafe_code, reason = "tch binds no event")]
-    pub(crate) fn wait_on_host(&self) -> Result<(), TchError> {
-        // SAFETY: as in `wait`.
-        checked(unsafe { parakeet_wait_on_host(self.event) })
+    pub(crate) fn synchronize(&self) -> Result<(), TchError> {
+        // SAFETY: as in `block_current_stream`.
+        checked(unsafe { parakeet_synchronize_event(self.event) })
     }
 }
 
 impl Drop for StreamEvent {
     #[expect(unsafe_code, reason = "tch binds no event")]
     fn drop(&mut self) {
-        // SAFETY: the event is one that `parakeet_mark` made, and this is the only place that frees it.
-        unsafe { parakeet_free_mark(self.event) };
+        // SAFETY: `record` made the event, and this is the only place that frees it. A stream that waits for
+        // the event goes on waiting for the point that was recorded.
+        unsafe { parakeet_free_event(self.event) };
     }
 }
 
-/// Says that the current stream works with a tensor of another one, whose memory is then kept until what is
-/// queued here is done.
+/// Notes that the current stream reads a tensor that was made on another stream: when the tensor is dropped,
+/// its memory is kept until the work that this stream holds by then is done.
 #[expect(unsafe_code, reason = "tch binds no stream")]
-pub(crate) fn used_here(tensor: &Tensor) -> Result<(), TchError> {
+pub(crate) fn record_stream(tensor: &Tensor) -> Result<(), TchError> {
     // SAFETY: the pointer is a tensor's that lives until this returns.
-    checked(unsafe { parakeet_used_here(tensor.as_ptr().cast()) })
-}
-
-/// Rows of float32 (N, columns) on the host, each filled with zeros behind what it is given; in pinned
-/// memory, a GPU reads it by itself.
-#[expect(
-    unsafe_code,
-    reason = "tch fills no tensor row by row, and pins none but by a copy"
-)]
-pub(crate) fn on_host(
-    rows: &[&[f32]],
-    n_columns: usize,
-    is_pinned: bool,
-) -> Result<Tensor, TchError> {
-    assert!(rows.iter().all(|row| row.len() <= n_columns));
-    let mut tensor = ptr::null_mut();
-    // SAFETY: the pointer is valid for a write, and the call catches every exception.
-    checked(unsafe {
-        parakeet_on_host(rows.len() as i64, n_columns as i64, is_pinned, &mut tensor)
-    })?;
-    // SAFETY: the call made a tensor and gave it away.
-    let tensor = unsafe { Tensor::from_ptr(tensor.cast()) };
-    let mut at = tensor.data_ptr().cast::<f32>();
-    for row in rows {
-        // SAFETY: the tensor has as many rows of `n_columns` contiguous float32 as there are in `rows`, nobody
-        // else knows it yet, and no row is longer than one of its own.
-        unsafe {
-            ptr::copy_nonoverlapping(row.as_ptr(), at, row.len());
-            ptr::write_bytes(at.add(row.len()), 0, n_columns - row.len());
-            at = at.add(n_columns);
-        }
-    }
-    Ok(tensor)
-}
-
-/// What libtorch said, if it did.
-#[expect(unsafe_code, reason = "the text is C++'s")]
-fn checked(said: *const c_char) -> Result<(), TchError> {
-    if said.is_null() {
-        return Ok(());
-    }
-    // SAFETY: what is not null is a C string, which stays until this thread's next call.
-    let said = unsafe { CStr::from_ptr(said) };
-    Err(TchError::Torch(said.to_string_lossy().into_owned()))
+    checked(unsafe { parakeet_record_stream(tensor.as_ptr().cast()) })
 }
 
 #[expect(unsafe_code, reason = "the C++ shim, src/libtorch/streams.cpp")]
 unsafe extern "C" {
-    fn parakeet_stream(goes_first: bool, id: *mut i64) -> *const c_char;
+    fn parakeet_stream(has_high_priority: bool, id: *mut i64) -> *const c_char;
     fn parakeet_exchange_stream(id: i64, before: *mut i64) -> *const c_char;
-    fn parakeet_mark(event: *mut *mut c_void) -> *const c_char;
-    fn parakeet_wait(event: *mut c_void) -> *const c_char;
-    fn parakeet_wait_on_host(event: *mut c_void) -> *const c_char;
-    fn parakeet_free_mark(event: *mut c_void);
-    fn parakeet_used_here(tensor: *const c_void) -> *const c_char;
-    fn parakeet_on_host(
-        n_rows: i64,
-        n_columns: i64,
-        is_pinned: bool,
-        tensor: *mut *mut c_void,
-    ) -> *const c_char;
+    fn parakeet_record_event(event: *mut *mut c_void) -> *const c_char;
+    fn parakeet_block_on_event(event: *mut c_void) -> *const c_char;
+    fn parakeet_synchronize_event(event: *mut c_void) -> *const c_char;
+    fn parakeet_free_event(event: *mut c_void);
+    fn parakeet_record_stream(tensor: *const c_void) -> *const c_char;
 }

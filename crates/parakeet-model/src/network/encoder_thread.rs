@@ -1,9 +1,18 @@
-//! Encodes utterances: at once on a CPU, on a GPU from a thread that does nothing else.
+//! The thread that encodes on a GPU, so that the search of one batch and the encoding of the next overlap.
 //!
-//! A GPU holds a thousand calls that wait, fewer than one pass through the encoder makes, and stops whoever
-//! makes more. So the search of one batch and the calls that encode the next come from different threads,
-//! and no pass is queued before the one ahead of it is through. It is one thread for as long as the model is
-//! loaded, since cuDNN's plans, a tenth of a second each, are kept by thread.
+//! A GPU's queue holds about a thousand calls, fewer than one pass through the encoder makes. A thread that
+//! queues more of them is stopped until the GPU has caught up. If the thread of the search queued the next
+//! batch's encoding, it would be stopped in the middle and could not search. The encoder therefore has a
+//! thread of its own, and that thread queues a pass only when the pass before is through, which leaves room
+//! in the queue for the calls of the search.
+//!
+//! There is one such thread for as long as the model is loaded, because cuDNN keeps its plans by thread and
+//! makes each in a tenth of a second.
+//!
+//! Who wakes whom: the caller submits an [`EncodeJob`] and then sends its passes, which have their upload
+//! queued already. The encoder's thread sleeps until a job comes, and within the job until a pass comes. When
+//! the caller has dropped the sender of the passes, the thread sends the job's [`Outcome`], which wakes the
+//! caller in [`Pending::wait`].
 
 use std::iter;
 use std::sync::Arc;
@@ -12,184 +21,121 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use tch::Tensor;
+use super::{Audio, Encoded};
+use crate::error::Error;
 
-use crate::libtorch::streams::StreamEvent;
-use crate::network::{Audio, Network};
-use crate::{Error, ParakeetModel, Utterances};
+/// The result of encoding a batch, and how long the encoder took.
+pub(crate) type Outcome = (Result<Encoded, Error>, Duration);
 
-/// Utterances that are being encoded; see [`ParakeetModel::begin_encoding`].
-pub struct PendingEncoding<'model> {
-    pub(crate) model: &'model ParakeetModel,
-    pub(crate) pending: Pending,
-}
-
-impl<'model> PendingEncoding<'model> {
-    /// Waits until all are encoded; what became of them, and how long the encoder took.
-    ///
-    /// # Errors
-    ///
-    /// In the first place of the answer: those of [`ParakeetModel::encode`].
-    ///
-    /// # Panics
-    ///
-    /// If the encoder did.
-    pub fn wait(self) -> (Result<Utterances<'model>, Error>, Duration) {
-        let (encoded, took) = self.pending.wait();
-        (encoded.map(|it| self.model.utterances(it)), took)
-    }
-
-    /// Has no more of them encoded, and waits until what they hold of the memory is free.
-    pub fn cancel(self) {
-        self.pending.cancel();
-    }
-}
-
-/// What is to come of an order, or has.
+/// The outcome of a batch, now or later.
 pub(crate) enum Pending {
-    Encoded(Answer),
-    Ordered {
-        answer: Receiver<Answer>,
+    /// On a CPU: the batch is encoded.
+    Done(Outcome),
+    /// On a GPU: the encoder's thread sends the outcome.
+    Submitted {
+        outcome: Receiver<Outcome>,
         is_wanted: Arc<AtomicBool>,
     },
 }
 
 impl Pending {
-    fn wait(self) -> Answer {
+    /// Waits for the outcome.
+    ///
+    /// # Panics
+    ///
+    /// If the encoder's thread panicked, or the job's sender was dropped before a pass was sent.
+    pub(crate) fn wait(self) -> Outcome {
         match self {
-            Self::Encoded(answer) => answer,
-            Self::Ordered { answer, .. } => answer.recv().expect("every order is answered"),
+            Self::Done(outcome) => outcome,
+            Self::Submitted { outcome, .. } => outcome.recv().expect("every job has an outcome"),
         }
     }
 
+    /// Stops the batch after the pass that is being encoded, and waits until the batch's memory is free.
     pub(crate) fn cancel(self) {
-        if let Self::Ordered { answer, is_wanted } = self {
+        if let Self::Submitted { outcome, is_wanted } = self {
+            // Relaxed is enough: the flag orders nothing else, and a pass more or less does not matter.
             is_wanted.store(false, Ordering::Relaxed);
-            // What it says is of no interest, and none comes if the encoder is gone.
-            let _ = answer.recv();
+            // Whatever the outcome is, it is dropped here. There is none if no pass was sent or the thread
+            // has panicked; `recv` returns then, because the thread has dropped its sender.
+            let _ = outcome.recv();
         }
     }
 }
 
-/// What became of an order, and how long the encoder took.
-pub(crate) type Answer = (Result<Encoded, Error>, Duration);
-
-/// What came out of the encoder, on the network's device.
-pub(crate) struct Encoded {
-    /// The joint's projection of the encoder's output, (N, T', J), or CTC's emissions, (N, T', 3).
-    pub(crate) frames: Tensor,
-    /// Valid encoder frames of each utterance.
-    pub(crate) n_frames: Vec<usize>,
-    /// On a GPU: when they are there.
-    pub(crate) ready: Option<StreamEvent>,
-}
-
-/// Encodes what is brought, pass by pass, and makes one batch of it.
-pub(crate) fn encode(
-    network: &Network,
-    passes: impl Iterator<Item = Result<Audio, Error>>,
-) -> Result<Encoded, Error> {
-    let passes = passes.map(|audio| {
-        let encoded = network.encode(audio?)?;
-        network.wait()?;
-        Ok(encoded)
-    });
-    let (frames, n_frames) = Network::join(passes.collect::<Result<_, _>>()?)?;
-    Ok(Encoded {
-        frames,
-        n_frames,
-        ready: network.mark()?,
-    })
-}
-
-/// Parts utterances into runs of at most `limit` samples when all are padded to the longest, which is
-/// `at_least` so long, or of one.
-pub(crate) fn passes<'a, 'b>(
-    mut rest: &'a [&'b [f32]],
-    at_least: usize,
-    limit: usize,
-) -> impl Iterator<Item = &'a [&'b [f32]]> {
-    iter::from_fn(move || {
-        let mut longest = at_least;
-        let fits = |(n, samples): (usize, &&[f32])| {
-            longest = longest.max(samples.len());
-            n == 0 || longest.saturating_mul(n + 1) <= limit
-        };
-        let n = rest
-            .iter()
-            .enumerate()
-            .map(fits)
-            .take_while(|fits| *fits)
-            .count();
-        let (pass, later) = rest.split_at(n);
-        rest = later;
-        (n > 0).then_some(pass)
-    })
-}
-
-/// The thread of a GPU's encoder. It ends when this is dropped.
+/// The encoder's thread. Dropping this ends the thread after the jobs that were submitted.
 pub(crate) struct EncoderThread {
-    orders: Option<Sender<EncodeJob>>,
+    /// `None` only while this is dropped.
+    jobs: Option<Sender<EncodeJob>>,
     handle: Option<JoinHandle<()>>,
 }
 
+/// A batch to encode.
 struct EncodeJob {
+    /// Passes come while the thread encodes the ones before; the end of the channel ends the batch.
     passes: Receiver<Audio>,
+    /// False once the caller has cancelled the job.
     is_wanted: Arc<AtomicBool>,
-    answer: Sender<Answer>,
+    outcome: Sender<Outcome>,
 }
 
 impl EncoderThread {
-    /// `encode` makes one batch of the passes that it is given.
+    /// Starts the thread; `encode` makes one batch of the passes of a job.
     pub(crate) fn start(
         mut encode: impl FnMut(&mut dyn Iterator<Item = Audio>) -> Result<Encoded, Error>
         + Send
         + 'static,
     ) -> Self {
-        let (orders, todo) = channel::<EncodeJob>();
+        let (jobs, submitted) = channel::<EncodeJob>();
         let work = move || {
-            for order in todo {
-                // Until the first pass is here, nothing is done for this order.
-                let Ok(first) = order.passes.recv() else {
+            for job in submitted {
+                // The clock starts with the first pass: until then the upload is under way, not the encoder.
+                // A job whose sender is dropped without a pass, because its upload failed, has no outcome.
+                let Ok(first) = job.passes.recv() else {
                     continue;
                 };
                 let begun = Instant::now();
-                let passes = iter::once(first).chain(order.passes);
-                let mut wanted = passes.take_while(|_| order.is_wanted.load(Ordering::Relaxed));
+                let passes = iter::once(first).chain(job.passes);
+                let mut wanted = passes.take_while(|_| job.is_wanted.load(Ordering::Relaxed));
                 let encoded = encode(&mut wanted);
-                // What is left of them goes before the answer, which says that their memory is free.
+                // Dropped before the outcome is sent, because the outcome says that the memory of the passes
+                // that are left is free.
                 drop(wanted);
-                // Nobody may want it any more.
-                let _ = order.answer.send((encoded, begun.elapsed()));
+                // Sending fails if the caller has dropped its `Pending`, and then nobody misses the outcome.
+                let _ = job.outcome.send((encoded, begun.elapsed()));
             }
         };
         let thread = thread::Builder::new().name("encoder".to_owned());
         Self {
-            orders: Some(orders),
+            jobs: Some(jobs),
             handle: Some(thread.spawn(work).expect("a thread can be started")),
         }
     }
 
-    /// Has the passes encoded that are sent to the first of the answer; the second is what becomes of them
-    /// once the first is dropped.
-    pub(crate) fn order(&self) -> (Sender<Audio>, Pending) {
-        let ((parts, passes), (here, answer)) = (channel(), channel());
+    /// Submits a batch. Returns a sender for the batch's passes, and the batch's outcome.
+    ///
+    /// The thread begins when the first pass is sent, and the outcome comes when the sender is dropped.
+    /// Sending fails once a pass has failed or the batch is cancelled; the outcome says which pass and why.
+    pub(crate) fn submit(&self) -> (Sender<Audio>, Pending) {
+        let (pass_sender, passes) = channel();
+        let (outcome_sender, outcome) = channel();
         let is_wanted = Arc::new(AtomicBool::new(true));
-        let orders = self.orders.as_ref().expect("it was not dropped");
-        let order = EncodeJob {
+        let job = EncodeJob {
             passes,
             is_wanted: Arc::clone(&is_wanted),
-            answer: here,
+            outcome: outcome_sender,
         };
-        orders.send(order).expect("the thread ends after this");
-        (parts, Pending::Ordered { answer, is_wanted })
+        let jobs = self.jobs.as_ref().expect("only `drop` takes the sender");
+        jobs.send(job).expect("the thread outlives the sender");
+        (pass_sender, Pending::Submitted { outcome, is_wanted })
     }
 }
 
 impl Drop for EncoderThread {
     fn drop(&mut self) {
-        drop(self.orders.take());
-        // Whoever unloads a model wants its memory back now.
+        // First the channel, whose end lets the thread return, then the wait: whoever unloads a model wants
+        // the memory back at once, and the thread holds the network.
+        drop(self.jobs.take());
         if let Some(handle) = self.handle.take() {
             let _ = handle.join();
         }
@@ -198,7 +144,7 @@ impl Drop for EncoderThread {
 
 #[cfg(test)]
 mod tests {
-    use tch::{Device, Kind};
+    use tch::{Device, Kind, Tensor};
 
     use super::*;
 
@@ -211,7 +157,7 @@ mod tests {
         }
     }
 
-    /// Encodes each pass to as many frames as it has samples; one of 13 fails.
+    /// Encodes each pass to as many frames as it has samples; a pass of 13 samples fails.
     fn encoder() -> EncoderThread {
         EncoderThread::start(|passes| {
             let mut n_frames = Vec::new();
@@ -232,14 +178,14 @@ mod tests {
     #[test]
     fn orders_are_answered_each_with_its_own_passes() {
         let encoder = encoder();
-        let orders = [vec![1, 2, 3], vec![4], vec![5, 6]].map(|passes| {
-            let (parts, pending) = encoder.order();
+        let jobs = [vec![1, 2, 3], vec![4], vec![5, 6]].map(|passes| {
+            let (sender, pending) = encoder.submit();
             for &n_samples in &passes {
-                parts.send(audio(n_samples)).expect("it takes all");
+                sender.send(audio(n_samples)).expect("it takes all");
             }
             (passes, pending)
         });
-        for (passes, pending) in orders {
+        for (passes, pending) in jobs {
             let n_frames = pending.wait().0.expect("none fails").n_frames;
             assert!(n_frames.iter().map(|&n| n as i64).eq(passes));
         }
@@ -248,58 +194,38 @@ mod tests {
     #[test]
     fn a_pass_that_fails_fails_its_order_and_no_other() {
         let encoder = encoder();
-        let (parts, failing) = encoder.order();
-        // Whether it still takes what comes behind the one that fails is a matter of time.
+        let (sender, failing) = encoder.submit();
+        // Whether the thread still takes the passes behind the failing one depends on timing.
         for n_samples in [1, 13, 2, 3] {
-            if parts.send(audio(n_samples)).is_err() {
+            if sender.send(audio(n_samples)).is_err() {
                 break;
             }
         }
-        drop(parts);
+        drop(sender);
         assert!(matches!(failing.wait().0, Err(Error::EmptyBatch)));
-        let (parts, fine) = encoder.order();
-        parts.send(audio(7)).expect("it takes all");
-        drop(parts);
+        let (sender, fine) = encoder.submit();
+        sender.send(audio(7)).expect("it takes all");
+        drop(sender);
         assert_eq!(fine.wait().0.expect("it does not fail").n_frames, [7]);
     }
 
     #[test]
     fn an_order_that_is_cancelled_or_left_is_in_nobodys_way() {
         let encoder = encoder();
-        let (parts, cancelled) = encoder.order();
-        parts.send(audio(1)).expect("it takes all");
-        drop(parts);
+        let (sender, cancelled) = encoder.submit();
+        sender.send(audio(1)).expect("it takes all");
+        drop(sender);
         cancelled.cancel();
-        // One without a pass, whose upload failed; one that nobody waits for.
-        let (parts, left) = encoder.order();
-        drop((parts, left));
-        let (parts, left) = encoder.order();
-        parts.send(audio(2)).expect("it takes all");
-        drop((parts, left));
-        let (parts, fine) = encoder.order();
-        parts.send(audio(3)).expect("it takes all");
-        drop(parts);
+        // A job without a pass, as if its upload had failed; then a job whose outcome nobody waits for.
+        let (sender, left) = encoder.submit();
+        drop((sender, left));
+        let (sender, left) = encoder.submit();
+        sender.send(audio(2)).expect("it takes all");
+        drop((sender, left));
+        let (sender, fine) = encoder.submit();
+        sender.send(audio(3)).expect("it takes all");
+        drop(sender);
         assert_eq!(fine.wait().0.expect("it does not fail").n_frames, [3]);
         drop(encoder);
-    }
-
-    fn lengths(utterances: &[&[f32]], limit: usize) -> Vec<Vec<usize>> {
-        passes(utterances, 2, limit)
-            .map(|pass| pass.iter().map(|it| it.len()).collect())
-            .collect()
-    }
-
-    #[test]
-    fn a_pass_holds_what_fits_and_one_utterance_at_least() {
-        let silence = [0.0; 10];
-        let utterances = [2, 3, 3, 10, 1, 0].map(|n| &silence[..n]);
-        assert_eq!(lengths(&utterances, usize::MAX), [[2, 3, 3, 10, 1, 0]]);
-        assert_eq!(
-            lengths(&utterances, 9),
-            [vec![2, 3, 3], vec![10], vec![1, 0]],
-            "padding counts"
-        );
-        assert_eq!(lengths(&utterances, 3), [[2], [3], [3], [10], [1], [0]]);
-        assert_eq!(lengths(&utterances, 0), [[2], [3], [3], [10], [1], [0]]);
     }
 }

@@ -1,91 +1,86 @@
-//! The archive, loaded: what it encodes, and its methods for [`ArchiveState`].
+//! A loaded network: uploads audio, encodes it, and starts the search's predictor states.
 //!
-//! Every call of a method runs without gradients, and every failure is wrapped at once with the method's name
-//! and the shapes of its arguments, because libtorch's own text names neither.
+//! On a GPU three streams share the work ([`crate::libtorch::streams`]): uploads, the encoder on the default
+//! stream, and the search. [`StreamEvent`]s order them: the encoder waits for [`Audio::arrived`], the search
+//! for [`Encoded::ready`]. On a CPU every call has finished its work when it returns, and there are no
+//! events.
 
 pub(crate) mod encoder_thread;
+pub(crate) mod passes;
 
 #[cfg(test)]
 mod tests;
 
 use std::path::Path;
 
-use tch::{CModule, IValue, TchError, Tensor};
+use tch::{TchError, Tensor};
 
-use crate::Error;
-use crate::libtorch::gemm_ops;
-use crate::libtorch::streams::{StreamEvent, Streams, on_host, used_here};
-use crate::libtorch::threads::on_one_thread;
+use crate::error::Error;
+use crate::libtorch::failure::{load_failure, method_failure};
+use crate::libtorch::module::Module;
+use crate::libtorch::streams::{StreamEvent, record_stream};
+use crate::libtorch::tensors::{padded_rows, to_vec};
 use crate::transducer::PredictorStates;
+use crate::transducer::archive_weights::ArchiveWeights;
 use crate::transducer::native::{NativeHead, NativeStates};
-use crate::transducer::torchscript::ArchiveState;
+use crate::transducer::torchscript::TorchScriptStates;
 
-/// A loaded archive on its device.
+/// A network on its device.
 pub(crate) struct Network {
-    module: CModule,
-    device: tch::Device,
-    /// On a GPU.
-    streams: Option<&'static Streams>,
-    /// On a CPU, for a transducer: what its search needs. An archive of an earlier release does not give it.
+    module: Module,
+    /// Predictor and joint of a transducer on a CPU. `None` on a GPU, for CTC, and for an archive of an
+    /// earlier release, which does not give its weights: the archive's own methods run there.
     native: Option<NativeHead>,
 }
 
-/// Utterances on the network's device, padded.
+/// Utterances on the network's device, padded to one length: the input of one pass through the encoder.
 pub(crate) struct Audio {
     /// (N, S).
     pub(crate) samples: Tensor,
     /// Valid samples of each utterance.
     pub(crate) n_samples: Vec<i64>,
-    /// On a GPU: when the samples are there.
+    /// On a GPU: the end of the upload.
     pub(crate) arrived: Option<StreamEvent>,
 }
 
-/// Linux has it, a Mac has not.
-const WITHOUT_ONEDNN: &str = ", which was exported for a libtorch with oneDNN, and this one is without: \
-    `cargo xtask export-model` on this machine writes one that it can read";
+/// Encoded utterances on the network's device: one batch of the search.
+pub(crate) struct Encoded {
+    /// The joint's projection of the encoder's output, (N, T', J), or CTC's emissions, (N, T', 3).
+    pub(crate) frames: Tensor,
+    /// Valid encoder frames of each utterance.
+    pub(crate) n_frames: Vec<usize>,
+    /// On a GPU: the end of the encoder's work, which [`Network::search_after`] passes to the search.
+    pub(crate) ready: Option<StreamEvent>,
+}
 
 impl Network {
-    /// Loads the archive at `path` straight to `device`, in the compute type it was exported in.
-    /// With `in_bytes` the search's predictor multiplies bytes, too.
-    pub(crate) fn load(path: &Path, device: tch::Device, in_bytes: bool) -> Result<Self, Error> {
-        // The archive is frozen and optimised. Profiling and fusing optimise it again for the shapes
-        // of the first batches, and every batch has a new shape: they doubled the time of the first
-        // batch and saved nothing later.
-        gemm_ops::register();
-        let settled = tch::jit::f_set_tensor_expr_fuser_enabled(false)
-            .and_then(|()| tch::jit::f_set_profiling_mode(false));
-        let loaded = settled.and_then(|()| {
-            let module = CModule::load_on_device(path, device)?;
-            let streams = device.is_cuda().then(Streams::get).transpose()?;
-            let native = match device.is_cuda() {
-                true => None,
-                false => NativeHead::of(&module, in_bytes)?,
+    /// Loads the archive at `path` to `device`. With `predicts_in_int8` the predictor on a CPU multiplies
+    /// bytes.
+    pub(crate) fn load(
+        path: &Path,
+        device: tch::Device,
+        predicts_in_int8: bool,
+    ) -> Result<Self, Error> {
+        let loaded = Module::load(path, device).and_then(|module| {
+            let weights = if device.is_cuda() {
+                None
+            } else {
+                ArchiveWeights::read(&module)?
             };
+            let native = weights.map(|weights| {
+                let weights = weights.to_host()?;
+                Ok::<_, TchError>(NativeHead::new(weights, predicts_in_int8))
+            });
             Ok(Self {
+                native: native.transpose()?,
                 module,
-                device,
-                streams,
-                native,
             })
         });
-        match loaded {
-            Ok(network) => Ok(network),
-            Err(why) if is_lost(&why.to_string()) => {
-                Err(failure("load", path.display().to_string(), why))
-            }
-            Err(why) => Err(Error::Load {
-                path: path.to_owned(),
-                hint: match why.to_string().contains("mkldnn::") {
-                    true => WITHOUT_ONEDNN,
-                    false => "",
-                },
-                source: why.into(),
-            }),
-        }
+        loaded.map_err(|why| load_failure(path, why))
     }
 
-    /// Brings utterances, of which there is at least one, to the device, and pads all to the longest,
-    /// and to `min_samples` at least, so that no layer meets a tensor without elements.
+    /// Brings utterances, of which there is at least one, to the device. All are padded to the longest, and
+    /// to `min_samples` at least, so that no layer meets a tensor without elements.
     pub(crate) fn upload_audio(
         &self,
         utterances: &[&[f32]],
@@ -93,14 +88,15 @@ impl Network {
     ) -> Result<Audio, Error> {
         let longest = utterances.iter().map(|it| it.len()).max().unwrap_or(0);
         let n_columns = longest.max(min_samples);
-        let uploaded = match &self.streams {
+        let uploaded = match self.module.streams {
             Some(streams) => streams.upload.queue(|| {
-                // From pinned memory the copy is queued; from any other the host waits for the device.
-                let rows = on_host(utterances, n_columns, true)?;
-                let samples = rows.f_to_device_(self.device, tch::Kind::Float, true, false)?;
-                Ok((samples, Some(StreamEvent::new()?)))
+                // From pinned memory the copy is only queued here; from any other the host would wait for it.
+                let rows = padded_rows(utterances, n_columns, true)?;
+                let device = self.module.device;
+                let samples = rows.f_to_device_(device, tch::Kind::Float, true, false)?;
+                Ok((samples, Some(StreamEvent::record()?)))
             }),
-            None => on_host(utterances, n_columns, false).map(|samples| (samples, None)),
+            None => padded_rows(utterances, n_columns, false).map(|samples| (samples, None)),
         };
         match uploaded {
             Ok((samples, arrived)) => Ok(Audio {
@@ -110,24 +106,51 @@ impl Network {
             }),
             Err(why) => {
                 let arguments = format!("{} rows, the longest {longest}", utterances.len());
-                Err(failure("encode", arguments, why))
+                Err(method_failure("encode", arguments, why))
             }
         }
     }
 
-    /// Encodes audio in one pass: (N, T', J), CTC's emissions (N, T', 3), and the valid encoder frames
-    /// of each utterance. On a GPU it returns as soon as the work is queued.
-    pub(crate) fn encode(&self, audio: Audio) -> Result<(Tensor, Vec<usize>), Error> {
+    /// Encodes passes one after another, and joins them to one batch.
+    ///
+    /// The host waits for the end of each pass before it queues the next, because a GPU's queue does not hold
+    /// the calls of two passes; see [`encoder_thread`]. An error drops the passes that were encoded before
+    /// it, and with them their memory: an [`Error::OutOfMemory`] leaves nothing of the batch behind.
+    pub(crate) fn encode_passes(
+        &self,
+        passes: impl Iterator<Item = Result<Audio, Error>>,
+    ) -> Result<Encoded, Error> {
+        let passes = passes.map(|audio| {
+            let encoded = self.encode(audio?)?;
+            self.synchronize()?;
+            Ok(encoded)
+        });
+        let (frames, n_frames) = join(passes.collect::<Result<_, _>>()?)?;
+        Ok(Encoded {
+            frames,
+            n_frames,
+            // Recorded behind the join, whose kernels are queued and not waited for.
+            ready: self.record_event()?,
+        })
+    }
+
+    /// Encodes one pass: (N, T', J), or CTC's emissions (N, T', 3), and the valid encoder frames of each
+    /// utterance. On a GPU this returns as soon as the work is queued.
+    fn encode(&self, audio: Audio) -> Result<(Tensor, Vec<usize>), Error> {
         let n = audio.n_samples.len();
-        let wrap = |why| failure("encode", format!("{n} utterances"), why);
-        // Counts stay on the host: nothing that depends on them waits for the device.
+        let wrap = |why| method_failure("encode", format!("{n} utterances"), why);
+        // The counts stay on the host, so that nothing that depends on them waits for the device.
         let n_samples = Tensor::f_from_slice(&audio.n_samples).map_err(wrap)?;
         if let Some(arrived) = &audio.arrived {
-            let ordered = arrived.wait().and_then(|()| used_here(&audio.samples));
+            // First the wait, then the note: the samples were made on the upload's stream and are read on
+            // this one, and their memory must outlive the reading.
+            let ordered = arrived
+                .block_current_stream()
+                .and_then(|()| record_stream(&audio.samples));
             ordered.map_err(wrap)?;
         }
-        let (encoded, n_frames): (Tensor, Tensor) =
-            self.call("encode", [audio.samples.into(), n_samples.into()])?;
+        let arguments = [audio.samples.into(), n_samples.into()];
+        let (encoded, n_frames): (Tensor, Tensor) = self.module.call("encode", arguments)?;
         let mut n_encoder_frames = vec![0_i64; n];
         n_frames
             .f_copy_data(&mut n_encoder_frames, n)
@@ -136,152 +159,91 @@ impl Network {
         Ok((encoded, n_encoder_frames.collect()))
     }
 
-    /// Makes one batch of several, each as [`Network::encode`] gave it; shorter ones are padded with
-    /// zeros.
-    pub(crate) fn join(
-        mut batches: Vec<(Tensor, Vec<usize>)>,
-    ) -> Result<(Tensor, Vec<usize>), Error> {
-        if batches.len() == 1 {
-            return Ok(batches.remove(0));
-        }
-        let n_batches = batches.len();
-        let wrap = |why| failure("encode", format!("{n_batches} batches, joined"), why);
-        let longest = batches
-            .iter()
-            .map(|(it, _)| it.size()[1])
-            .max()
-            .unwrap_or(0);
-        let (padded, n_encoder_frames): (Vec<_>, Vec<_>) = batches
-            .into_iter()
-            .map(|(encoded, n_frames)| {
-                let missing = longest - encoded.size()[1];
-                (encoded.f_constant_pad_nd([0, 0, 0, missing]), n_frames)
-            })
-            .unzip();
-        let padded = padded.into_iter().collect::<Result<Vec<_>, _>>();
-        let joined = padded.and_then(|padded| Tensor::f_cat(&padded, 0));
-        Ok((joined.map_err(wrap)?, n_encoder_frames.concat()))
-    }
-
-    /// Has the host wait until all is done that was encoded by now.
-    pub(crate) fn wait(&self) -> Result<(), Error> {
-        match self.mark()? {
-            Some(mark) => mark
-                .wait_on_host()
-                .map_err(|why| failure("encode", String::new(), why)),
+    /// Makes the host wait for everything that was encoded so far.
+    fn synchronize(&self) -> Result<(), Error> {
+        match self.record_event()? {
+            Some(event) => event
+                .synchronize()
+                .map_err(|why| method_failure("encode", String::new(), why)),
             None => Ok(()),
         }
     }
 
-    /// On a GPU: when all is done that was encoded and joined by now.
-    pub(crate) fn mark(&self) -> Result<Option<StreamEvent>, Error> {
-        let mark = self.streams.as_ref().map(|_| StreamEvent::new());
-        mark.transpose()
-            .map_err(|why| failure("encode", String::new(), why))
+    /// On a GPU: an event behind everything that was encoded and joined so far.
+    fn record_event(&self) -> Result<Option<StreamEvent>, Error> {
+        let event = self.module.streams.map(|_| StreamEvent::record());
+        event
+            .transpose()
+            .map_err(|why| method_failure("encode", String::new(), why))
     }
 
-    /// Has the search wait for what was encoded; the host does not.
-    pub(crate) fn search_after(&self, encoded: &StreamEvent) -> Result<(), Error> {
-        self.step(|| encoded.wait())
-            .map_err(|why| failure("score", String::new(), why))
+    /// Makes the search's stream wait for an encoded batch; the host does not wait.
+    pub(crate) fn search_after(&self, ready: &StreamEvent) -> Result<(), Error> {
+        self.module
+            .run_search(|| ready.block_current_stream())
+            .map_err(|why| method_failure("score", String::new(), why))
     }
 
-    /// CTC: brings the emissions (N, T', 3) that [`Network::encode`] gave to the host, row by row.
+    /// CTC: copies the emissions (N, T', 3) of an encoded batch to the host, row by row.
     pub(crate) fn emissions(&self, encoded: &Tensor) -> Result<Vec<f32>, Error> {
         let mut emissions = vec![0.0; encoded.numel()];
-        let copied = self.step(|| encoded.f_copy_data(&mut emissions, encoded.numel()));
-        copied.map_err(|why| failure("encode", format!("{:?}", encoded.size()), why))?;
+        let copied = self
+            .module
+            .run_search(|| encoded.f_copy_data(&mut emissions, encoded.numel()));
+        copied.map_err(|why| method_failure("encode", format!("{:?}", encoded.size()), why))?;
         Ok(emissions)
     }
 
-    /// Whether a CPU's tiles multiply what is scored.
+    /// RNNT and TDT: the predictor states of encoded utterances (N, T', J) after the start of sequence.
+    pub(crate) fn initial_states(
+        &self,
+        encoded: Tensor,
+    ) -> Result<Box<dyn PredictorStates + '_>, Error> {
+        Ok(match &self.native {
+            Some(head) => {
+                let states = || native_states(head, &encoded);
+                Box::new(self.module.run_search(states)?)
+            }
+            None => Box::new(TorchScriptStates::new(&self.module, encoded)?),
+        })
+    }
+
+    /// Whether the joint's products run on a CPU's tiles.
     pub(crate) fn scores_on_tiles(&self) -> bool {
         self.native
             .as_ref()
             .is_some_and(NativeHead::scores_on_tiles)
     }
 
-    /// What it holds in memory beside its archive.
-    pub(crate) fn n_bytes_beside(&self) -> u64 {
+    /// Memory of the native predictor and joint, which comes on top of the archive's.
+    pub(crate) fn n_native_bytes(&self) -> u64 {
         self.native.as_ref().map_or(0, |it| it.n_bytes() as u64)
     }
+}
 
-    /// The states of encoded utterances (N, T', J) after the start of sequence.
-    pub(crate) fn initial_state(
-        &self,
-        encoded: Tensor,
-    ) -> Result<Box<dyn PredictorStates + '_>, Error> {
-        Ok(match &self.native {
-            Some(head) => Box::new(self.step(|| NativeStates::new(head, &encoded))?),
-            None => Box::new(ArchiveState::new(self, encoded)?),
+fn native_states<'a>(head: &'a NativeHead, encoded: &Tensor) -> Result<NativeStates<'a>, Error> {
+    let wrap = |why| method_failure("initial_state", format!("{:?}", encoded.size()), why);
+    let (n, n_columns, width) = encoded.size3().map_err(wrap)?;
+    let frames = to_vec(encoded).map_err(wrap)?;
+    NativeStates::new(head, frames, [n, n_columns, width].map(|it| it as usize))
+}
+
+/// Joins encoded passes to one batch; shorter ones are padded with zeros.
+fn join(mut passes: Vec<(Tensor, Vec<usize>)>) -> Result<(Tensor, Vec<usize>), Error> {
+    if passes.len() == 1 {
+        return Ok(passes.remove(0));
+    }
+    let n_passes = passes.len();
+    let wrap = |why| method_failure("encode", format!("{n_passes} batches, joined"), why);
+    let longest = passes.iter().map(|(it, _)| it.size()[1]).max().unwrap_or(0);
+    let (padded, n_encoder_frames): (Vec<_>, Vec<_>) = passes
+        .into_iter()
+        .map(|(encoded, n_frames)| {
+            let missing = longest - encoded.size()[1];
+            (encoded.f_constant_pad_nd([0, 0, 0, missing]), n_frames)
         })
-    }
-
-    /// Makes one step of the search, beside the encoder's work on the batches after it.
-    pub(crate) fn step<T>(&self, call: impl FnOnce() -> T) -> T {
-        match &self.streams {
-            Some(streams) => streams.search.queue(call),
-            None => on_one_thread(call),
-        }
-    }
-
-    pub(crate) fn call<T, const N: usize>(
-        &self,
-        method: &'static str,
-        arguments: [IValue; N],
-    ) -> Result<T, Error>
-    where
-        T: TryFrom<IValue, Error = TchError>,
-    {
-        tch::no_grad(|| self.module.method_is(method, &arguments))
-            .and_then(T::try_from)
-            .map_err(|why| {
-                let shapes: Vec<_> = arguments.iter().map(shape).collect();
-                failure(method, shapes.join(", "), why)
-            })
-    }
-}
-
-fn shape(argument: &IValue) -> String {
-    match argument {
-        IValue::Tensor(tensor) => format!("{:?}", tensor.size()),
-        other => format!("{other:?}"),
-    }
-}
-
-pub(crate) fn failure(method: &'static str, arguments: String, why: TchError) -> Error {
-    let text = why.to_string();
-    let source = why.into();
-    // The words of libtorch's CUDA and CPU allocators, and of its calls of CUDA; there are no codes.
-    let is_full = [
-        "out of memory",
-        "can't allocate memory",
-        "STATUS_ALLOC_FAILED",
-    ];
-    if is_full.iter().any(|words| text.contains(words)) {
-        Error::OutOfMemory {
-            method,
-            arguments,
-            source,
-        }
-    } else if is_lost(&text) {
-        Error::DeviceLost {
-            method,
-            arguments,
-            source,
-        }
-    } else {
-        Error::Network {
-            method,
-            arguments,
-            source,
-        }
-    }
-}
-
-/// Whether every later call would fail like this one. Calls that CUDA or its libraries refuse as invalid
-/// leave the GPU as it was.
-fn is_lost(text: &str) -> bool {
-    let is_refusal = ["invalid", "CUBLAS_STATUS"];
-    text.contains("CUDA error") && !is_refusal.iter().any(|words| text.contains(words))
+        .unzip();
+    let padded = padded.into_iter().collect::<Result<Vec<_>, _>>();
+    let joined = padded.and_then(|padded| Tensor::f_cat(&padded, 0));
+    Ok((joined.map_err(wrap)?, n_encoder_frames.concat()))
 }

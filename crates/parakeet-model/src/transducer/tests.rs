@@ -1,4 +1,4 @@
-//! Predictor and joint by their formulas, and archives that give weights of other sizes.
+//! Predictor and joint against their formulas, and archives whose weights have wrong sizes.
 
 #![allow(
     clippy::disallowed_methods,
@@ -8,11 +8,12 @@
 use rnnt_decode::Lane;
 use tch::{Device, Kind, Tensor};
 
-use super::joint::Activation;
-use super::weights::Weights;
-use super::{NativeHead, NativeStates, predictor};
-use crate::Error;
-use crate::transducer::PredictorStates;
+use super::PredictorStates;
+use super::archive_weights::ArchiveWeights;
+use super::native::weights::JointActivation;
+use super::native::{NativeHead, NativeStates, lstm};
+use crate::error::Error;
+use crate::libtorch::tensors::to_vec;
 
 /// Symbols without blank.
 const V: i64 = 10;
@@ -20,34 +21,41 @@ const V: i64 = 10;
 const H: i64 = 48;
 /// Width of the joint.
 const J: i64 = 40;
-/// Durations.
+/// Number of durations.
 const D: i64 = 3;
 
-/// Of two layers, each weight as large as those of a trained network.
-fn weights(activation: Activation, kind: Kind) -> Weights {
+/// Weights of two layers, as large as those of a trained network.
+fn weights(activation: JointActivation, kind: Kind) -> ArchiveWeights {
     tch::manual_seed(7);
     let random = |size: &[i64]| {
         let numbers = Tensor::rand(size, (Kind::Float, Device::Cpu)) * 0.4 - 0.2;
         numbers.to_kind(kind)
     };
     let linear = |n_out: i64, n_in: i64| (random(&[n_out, n_in]), random(&[n_out]));
-    Weights {
-        first_gates: random(&[V + 1, 4 * H]),
-        by_state: vec![random(&[4 * H, H]), random(&[4 * H, H])],
-        by_input: vec![linear(4 * H, H)],
+    ArchiveWeights {
+        token_gates: random(&[V + 1, 4 * H]),
+        hidden_gates: vec![random(&[4 * H, H]), random(&[4 * H, H])],
+        input_gates: vec![linear(4 * H, H)],
         projection: linear(J, H),
-        classes: linear(V + 1 + D, J),
+        scores: linear(V + 1 + D, J),
         activation,
         durations: Tensor::from_slice(&[0_i64, 2, 4]),
     }
 }
 
-fn head(weights: &Weights, in_bytes: bool) -> NativeHead {
-    weights.check().expect("they are of one network");
-    NativeHead::new(weights, in_bytes).expect("they are laid out")
+fn head(weights: &ArchiveWeights, in_int8: bool) -> NativeHead {
+    weights.check().expect("the weights belong to one network");
+    NativeHead::new(weights.to_host().expect("the weights are copied"), in_int8)
 }
 
-/// Of two utterances of five frames.
+/// The predictor states of a batch (N, T', J).
+fn states<'a>(head: &'a NativeHead, encoded: &Tensor) -> Result<NativeStates<'a>, Error> {
+    let size = encoded.size3().expect("there are three dimensions");
+    let frames = to_vec(encoded).expect("the frames are copied");
+    NativeStates::new(head, frames, [size.0, size.1, size.2].map(|it| it as usize))
+}
+
+/// Encoder frames of two utterances, five each.
 fn encoded() -> Tensor {
     Tensor::from_slice(&std::array::from_fn::<f32, 400, _>(|i| {
         (i * 7 % 11) as f32 * 0.1 - 0.5
@@ -55,39 +63,41 @@ fn encoded() -> Tensor {
     .view([2, 5, J])
 }
 
-/// Feeds some tokens; the scores of four frames after each.
-fn hear(head: &NativeHead) -> Vec<[f32; 3]> {
-    let mut state = NativeStates::new(head, &encoded()).expect("there is a state");
-    let mut heard = Vec::new();
+/// The emissions of four frames after each of three tokens is fed.
+fn emissions(head: &NativeHead) -> Vec<[f32; 3]> {
+    let mut states = states(head, &encoded()).expect("there are states");
+    let mut emissions = Vec::new();
     for token in [3, 0, 9] {
-        state.advance(&[(1, token)]).expect("the token is fed");
+        states.advance(&[(1, token)]).expect("the token is fed");
         let lane = Lane {
             utterance: 1,
             frame: 1,
         };
         let mut scores = [0.0; 12];
-        state.score(&[lane], 4, &mut scores).expect("it is scored");
-        heard.extend_from_slice(scores.as_chunks().0);
+        states
+            .score(&[lane], 4, &mut scores)
+            .expect("the lane is scored");
+        emissions.extend_from_slice(scores.as_chunks().0);
     }
-    heard
+    emissions
 }
 
-/// The same by libtorch's own LSTM cell, in float64.
-fn expected(weights: &Weights) -> Vec<[f32; 3]> {
+/// The same emissions by the formulas, in float64.
+fn expected(weights: &ArchiveWeights) -> Vec<[f32; 3]> {
     let double = |tensor: &Tensor| tensor.to_kind(Kind::Double);
     let zeros = Tensor::zeros([H], (Kind::Double, Device::Cpu));
     let mut states = [(); 2].map(|()| (zeros.copy(), zeros.copy()));
-    let mut heard = Vec::new();
+    let mut emissions = Vec::new();
     // Blank is the start of sequence.
     for token in [V, 3, 0, 9] {
-        let mut gates = double(&weights.first_gates.get(token));
+        let mut gates = double(&weights.token_gates.get(token));
         let mut output = Tensor::new();
         for (i, (hidden, cell)) in states.iter_mut().enumerate() {
             if i > 0 {
-                let (weight, bias) = &weights.by_input[i - 1];
+                let (weight, bias) = &weights.input_gates[i - 1];
                 gates = double(weight).mv(&output) + double(bias);
             }
-            gates += double(&weights.by_state[i]).mv(hidden);
+            gates += double(&weights.hidden_gates[i]).mv(hidden);
             let parts = gates.chunk(4, 0);
             *cell = parts[1].sigmoid() * &*cell + parts[0].sigmoid() * parts[2].tanh();
             *hidden = parts[3].sigmoid() * cell.tanh();
@@ -102,22 +112,22 @@ fn expected(weights: &Weights) -> Vec<[f32; 3]> {
         for frame in 1..5 {
             let sum = double(&encoded().get(1).get(frame)) + &predicted;
             let activated = match weights.activation {
-                Activation::Relu => sum.relu(),
-                Activation::Sigmoid => sum.sigmoid(),
-                Activation::Tanh => sum.tanh(),
+                JointActivation::Relu => sum.relu(),
+                JointActivation::Sigmoid => sum.sigmoid(),
+                JointActivation::Tanh => sum.tanh(),
             };
-            let logits = linear(&weights.classes, &activated);
+            let logits = linear(&weights.scores, &activated);
             let symbols = logits.narrow(0, 0, V + 1).log_softmax(0, Kind::Double);
             let token = symbols.argmax(0, false).int64_value(&[]);
             let duration = logits.narrow(0, V + 1, D).argmax(0, false).int64_value(&[]);
-            heard.push([
+            emissions.push([
                 token as f32,
                 2.0 * duration as f32,
                 symbols.double_value(&[token]) as f32,
             ]);
         }
     }
-    heard
+    emissions
 }
 
 #[track_caller]
@@ -134,50 +144,63 @@ fn check(actual: &[[f32; 3]], expected: &[[f32; 3]], tolerance: f32) {
 
 #[test]
 fn what_is_heard_is_what_the_formulas_say() {
-    for activation in [Activation::Relu, Activation::Sigmoid, Activation::Tanh] {
+    for activation in [
+        JointActivation::Relu,
+        JointActivation::Sigmoid,
+        JointActivation::Tanh,
+    ] {
         let weights = weights(activation, Kind::Float);
-        check(&hear(&head(&weights, false)), &expected(&weights), 1e-5);
+        check(
+            &emissions(&head(&weights, false)),
+            &expected(&weights),
+            1e-5,
+        );
     }
 }
 
 #[test]
 fn sixteen_and_eight_bits_cost_what_their_rounding_does() {
-    let weights = weights(Activation::Relu, Kind::BFloat16);
-    // Weights are rounded before; on tiles the joint's rows are, too.
-    check(&hear(&head(&weights, false)), &expected(&weights), 0.01);
-    check(&hear(&head(&weights, true)), &expected(&weights), 0.02);
+    let weights = weights(JointActivation::Relu, Kind::BFloat16);
+    // The weights are rounded before the expected emissions are computed; on tiles the joint's rows are
+    // rounded, too.
+    check(
+        &emissions(&head(&weights, false)),
+        &expected(&weights),
+        0.01,
+    );
+    check(&emissions(&head(&weights, true)), &expected(&weights), 0.02);
 }
 
 #[test]
 fn bytes_take_a_quarter_of_the_memory() {
-    let weights = weights(Activation::Relu, Kind::Float);
-    let [whole, bytes] = [false, true].map(|in_bytes| {
-        let head = head(&weights, in_bytes);
+    let weights = weights(JointActivation::Relu, Kind::Float);
+    let [whole, bytes] = [false, true].map(|in_int8| {
+        let head = head(&weights, in_int8);
         let table = (V + 1) * 4 * H * 4;
-        head.predictor.n_bytes() as f64 - table as f64
+        head.n_predictor_bytes() as f64 - table as f64
     });
     assert!(bytes < 0.4 * whole, "{bytes}, {whole}");
 }
 
 #[test]
 fn a_number_that_is_none_is_seen_in_the_scores() {
-    for in_bytes in [false, true] {
-        let weights = weights(Activation::Relu, Kind::Float);
-        let _ = weights.by_state[1].get(5).fill_(f64::NAN);
-        let head = head(&weights, in_bytes);
+    for in_int8 in [false, true] {
+        let weights = weights(JointActivation::Relu, Kind::Float);
+        let _ = weights.hidden_gates[1].get(5).fill_(f64::NAN);
+        let head = head(&weights, in_int8);
         assert!(
-            hear(&head).iter().any(|score| score[2].is_nan()),
-            "{in_bytes}"
+            emissions(&head).iter().any(|score| score[2].is_nan()),
+            "{in_int8}"
         );
     }
 }
 
 #[test]
 fn a_token_that_is_not_there_is_an_error() {
-    let weights = weights(Activation::Relu, Kind::Float);
+    let weights = weights(JointActivation::Relu, Kind::Float);
     let head = head(&weights, false);
-    let mut state = NativeStates::new(&head, &encoded()).expect("there is a state");
-    let why = state
+    let mut batch = states(&head, &encoded()).expect("there are states");
+    let why = batch
         .advance(&[(0, 3), (1, V as u32 + 1)])
         .expect_err("there are V");
     assert!(
@@ -191,7 +214,7 @@ fn a_token_that_is_not_there_is_an_error() {
         "{why}"
     );
     let narrow = encoded().narrow(2, 0, J - 1);
-    assert!(NativeStates::new(&head, &narrow).is_err());
+    assert!(states(&head, &narrow).is_err());
 }
 
 #[test]
@@ -199,42 +222,46 @@ fn weights_that_do_not_fit_each_other_are_refused() {
     fn zeros(size: &[i64]) -> Tensor {
         Tensor::zeros(size, (Kind::Float, Device::Cpu))
     }
-    type Harm = fn(&mut Weights);
+    type Harm = fn(&mut ArchiveWeights);
     let harm: [(&str, Harm); 12] = [
-        ("no token", |it| it.first_gates = zeros(&[0, 4 * H])),
-        ("no number", |it| it.first_gates = zeros(&[V + 1, 0])),
-        ("no table", |it| it.first_gates = zeros(&[4 * H])),
-        ("three gates", |it| it.first_gates = zeros(&[V + 1, 3 * H])),
-        ("no layer", |it| it.by_state.clear()),
-        ("another layer", |it| it.by_state.push(zeros(&[4 * H, H]))),
-        ("a wide layer", |it| it.by_state[1] = zeros(&[5 * H, H])),
-        ("a short bias", |it| it.by_input[0].1 = zeros(&[4 * H - 1])),
+        ("no token", |it| it.token_gates = zeros(&[0, 4 * H])),
+        ("no number", |it| it.token_gates = zeros(&[V + 1, 0])),
+        ("no table", |it| it.token_gates = zeros(&[4 * H])),
+        ("three gates", |it| it.token_gates = zeros(&[V + 1, 3 * H])),
+        ("no layer", |it| it.hidden_gates.clear()),
+        ("another layer", |it| {
+            it.hidden_gates.push(zeros(&[4 * H, H]))
+        }),
+        ("a wide layer", |it| it.hidden_gates[1] = zeros(&[5 * H, H])),
+        ("a short bias", |it| {
+            it.input_gates[0].1 = zeros(&[4 * H - 1])
+        }),
         ("a narrow projection", |it| {
             it.projection.0 = zeros(&[J, H - 1])
         }),
         ("another joint", |it| it.projection.0 = zeros(&[J + 1, H])),
         ("too many classes", |it| {
-            it.classes.0 = zeros(&[V + 2 + D, J])
+            it.scores.0 = zeros(&[V + 2 + D, J])
         }),
         ("no duration", |it| {
             it.durations = Tensor::from_slice::<i64>(&[])
         }),
     ];
     for (what, harm) in harm {
-        let mut weights = weights(Activation::Relu, Kind::Float);
+        let mut weights = weights(JointActivation::Relu, Kind::Float);
         harm(&mut weights);
         assert!(weights.check().is_err(), "{what}");
     }
-    let why = Activation::named("gelu").expect_err("no joint has it");
+    let why = JointActivation::named("gelu").expect_err("no joint has it");
     assert!(why.to_string().contains("gelu"), "{why}");
 }
 
 #[test]
 fn the_first_of_equals_wins() {
-    let mut weights = weights(Activation::Relu, Kind::Float);
+    let mut weights = weights(JointActivation::Relu, Kind::Float);
     let equal = |tensor: &Tensor| tensor.zeros_like();
-    weights.classes = (equal(&weights.classes.0), equal(&weights.classes.1));
-    for score in hear(&head(&weights, false)) {
+    weights.scores = (equal(&weights.scores.0), equal(&weights.scores.1));
+    for score in emissions(&head(&weights, false)) {
         assert_eq!(score[..2], [0.0, 0.0]);
         assert!((score[2] + (V as f32 + 1.0).ln()).abs() < 1e-6, "{score:?}");
     }
@@ -245,11 +272,8 @@ fn the_curves_are_their_formulas() {
     for i in -20_000..20_000 {
         let x = i as f32 * 0.001;
         let exact = f64::from(x).tanh();
-        assert!((f64::from(predictor::tanh(x)) - exact).abs() < 3e-7, "{x}");
+        assert!((f64::from(lstm::tanh(x)) - exact).abs() < 3e-7, "{x}");
         let exact = 1.0 / (1.0 + (-f64::from(x)).exp());
-        assert!(
-            (f64::from(predictor::sigmoid(x)) - exact).abs() < 3e-7,
-            "{x}"
-        );
+        assert!((f64::from(lstm::sigmoid(x)) - exact).abs() < 3e-7, "{x}");
     }
 }

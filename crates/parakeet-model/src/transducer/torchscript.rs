@@ -1,35 +1,36 @@
-//! Predictor and joint as the archive has them, for GPUs, and for CPUs if it is of an earlier release.
+//! Predictor and joint by the methods of the archive.
 
 use rnnt_decode::{Lane, TokenId};
 use tch::{IValue, TchError, Tensor};
 
-use crate::Error;
-use crate::network::{Network, failure};
-use crate::transducer::PredictorStates;
+use super::PredictorStates;
+use crate::error::Error;
+use crate::libtorch::failure::method_failure;
+use crate::libtorch::module::Module;
 
-/// States on the network's device.
-pub(crate) struct ArchiveState<'model> {
-    network: &'model Network,
+/// Predictor states on the archive's device.
+pub(crate) struct TorchScriptStates<'model> {
+    module: &'model Module,
     /// (N, T', J).
     encoded: Tensor,
     /// The joint's projection of the predictor's output, (N, J).
     predicted: Tensor,
-    /// (L, N, H).
+    /// The hidden states of L layers, (L, N, H).
     hidden: Tensor,
-    /// (L, N, H).
+    /// The cell states of L layers, (L, N, H).
     cell: Tensor,
-    /// Indices on their way to the device: (utterance, frame) or (utterance, token).
+    /// Pairs of (utterance, frame) or (utterance, token), reused from call to call.
     indices: Vec<i64>,
 }
 
-impl<'model> ArchiveState<'model> {
-    /// The state after the start of sequence.
-    pub(crate) fn new(network: &'model Network, encoded: Tensor) -> Result<Self, Error> {
+impl<'model> TorchScriptStates<'model> {
+    /// The states after the start of sequence.
+    pub(crate) fn new(module: &'model Module, encoded: Tensor) -> Result<Self, Error> {
         let n_utterances = encoded.size()[0];
         let (predicted, hidden, cell) =
-            network.step(|| network.call("initial_state", [n_utterances.into()]))?;
+            module.run_search(|| module.call("initial_state", [n_utterances.into()]))?;
         Ok(Self {
-            network,
+            module,
             encoded,
             predicted,
             hidden,
@@ -38,22 +39,24 @@ impl<'model> ArchiveState<'model> {
         })
     }
 
+    /// Copies pairs of indices to the device.
     fn upload(&mut self, pairs: impl Iterator<Item = (usize, usize)>) -> Result<IValue, TchError> {
         self.indices.clear();
         self.indices
             .extend(pairs.flat_map(|(utterance, index)| [utterance as i64, index as i64]));
-        // Not waited for: the host's copy is read before this returns.
         let indices = Tensor::f_from_slice(&self.indices)?.f_view([-1, 2])?;
+        // The copy is queued and not waited for. The tensor on the host may be dropped all the same: its
+        // memory is not pinned, and CUDA has read such memory when the call returns.
         let uploaded = indices.f_to_device_(self.encoded.device(), indices.kind(), true, false)?;
         Ok(uploaded.into())
     }
 }
 
-impl PredictorStates for ArchiveState<'_> {
+impl PredictorStates for TorchScriptStates<'_> {
     fn score(&mut self, lanes: &[Lane], window: usize, scores: &mut [f32]) -> Result<(), Error> {
-        let wrap = |why| failure("score", format!("{} lanes, {window}", lanes.len()), why);
-        let network = self.network;
-        network.step(|| {
+        let wrap = |why| method_failure("score", format!("{} lanes, {window}", lanes.len()), why);
+        let module = self.module;
+        module.run_search(|| {
             let lanes = lanes.iter().map(|it| (it.utterance, it.frame));
             let lanes = self.upload(lanes).map_err(wrap)?;
             let arguments = [
@@ -62,15 +65,16 @@ impl PredictorStates for ArchiveState<'_> {
                 lanes,
                 (window as i64).into(),
             ];
-            let scored: Tensor = network.call("score", arguments)?;
+            let scored: Tensor = module.call("score", arguments)?;
+            // Nowhere else does a call of the search make the host wait for the GPU.
             scored.f_copy_data(scores, scores.len()).map_err(wrap)
         })
     }
 
     fn advance(&mut self, emitted: &[(usize, TokenId)]) -> Result<(), Error> {
-        let wrap = |why| failure("advance", format!("{} tokens", emitted.len()), why);
-        let network = self.network;
-        network.step(|| {
+        let wrap = |why| method_failure("advance", format!("{} tokens", emitted.len()), why);
+        let module = self.module;
+        module.run_search(|| {
             let tokens = emitted.iter().map(|&(it, token)| (it, token as usize));
             let tokens = self.upload(tokens).map_err(wrap)?;
             let arguments = [
@@ -79,7 +83,8 @@ impl PredictorStates for ArchiveState<'_> {
                 self.cell.shallow_clone().into(),
                 tokens,
             ];
-            (self.predicted, self.hidden, self.cell) = network.call("advance", arguments)?;
+            // An error leaves all three as they were.
+            (self.predicted, self.hidden, self.cell) = module.call("advance", arguments)?;
             Ok(())
         })
     }

@@ -210,7 +210,7 @@ class CtcEmissions(unittest.TestCase):
 
 
 class HostWeights(unittest.TestCase):
-    """The sizes that crates/parakeet-model/src/transducer/native/weights.rs expects."""
+    """The sizes that crates/parakeet-model/src/transducer/archive_weights.rs expects."""
 
     def test_they_come_in_the_order_of_their_description(self) -> None:
         for sizes, n_layers in ((SIZES, 2), (TDT, 1)):

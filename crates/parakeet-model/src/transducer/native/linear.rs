@@ -1,36 +1,44 @@
-//! Linear layers out of an archive, laid out for products of a few rows.
+//! Linear layers packed for products with a few rows, and tables of rows.
 
 use cpu_linear::{Activation, Bfloat16, Format, Layer, Line, Number as _, OneThread, has_tiles};
-use tch::{Kind, TchError, Tensor};
 
-/// A linear layer (n_out, n_in), with a bias or none.
-pub(super) struct Matrix {
+use super::weights::LinearWeights;
+
+/// A packed linear layer.
+pub(super) struct Linear {
     layer: Layer,
     lines: Vec<Line>,
 }
 
-impl Matrix {
-    /// In any format, int8 with a scale for each output, as large as its largest weight wants.
-    pub(super) fn new(
-        format: Format,
-        weight: &Tensor,
-        bias: Option<&Tensor>,
-    ) -> Result<Self, TchError> {
-        let (n_out, n_in) = weight.size2()?;
-        let [n_out, n_in] = [n_out, n_in].map(|n| n as usize);
+impl Linear {
+    /// Packs weights and bias in a format.
+    pub(super) fn new(format: Format, weights: &LinearWeights) -> Self {
+        Self::pack(
+            format,
+            &weights.weight,
+            weights.bias.len(),
+            Some(&weights.bias),
+        )
+    }
+
+    /// Packs weights (n_out, n_in) without a bias.
+    pub(super) fn without_bias(format: Format, weight: &[f32], n_out: usize) -> Self {
+        Self::pack(format, weight, n_out, None)
+    }
+
+    fn pack(format: Format, weight: &[f32], n_out: usize, bias: Option<&[f32]>) -> Self {
+        let n_in = weight.len() / n_out;
         let layer = Layer {
             format,
             n_in,
             n_out,
         };
-        let weight = numbers(weight)?;
-        let bias = bias.map(numbers).transpose()?;
-        let scale = (format == Format::Int8).then(|| scales(&weight, n_in));
+        let scales = (format == Format::Int8).then(|| int8_scales(weight, n_in));
+        let scales = scales.as_deref();
         let mut lines = vec![Line([0; 16]); layer.n_lines()];
-        let (scale, bias) = (scale.as_deref(), bias.as_deref());
-        let number = |i: usize| weight[i] / scale.map_or(1.0, |it| it[i / n_in]);
-        layer.pack(number, scale, bias, &mut lines, &OneThread);
-        Ok(Self { layer, lines })
+        let number = |i: usize| weight[i] / scales.map_or(1.0, |it| it[i / n_in]);
+        layer.pack(number, scales, bias, &mut lines, &OneThread);
+        Self { layer, lines }
     }
 
     pub(super) fn n_bytes(&self) -> usize {
@@ -45,23 +53,24 @@ impl Matrix {
         self.layer.n_out
     }
 
-    /// Whether [`Self::multiply_many`] has tiles.
+    /// Whether [`Self::multiply_many`] runs on tiles.
+    ///
+    /// Only bfloat16 does: in float32 tiles need some tens of rows before they are faster than vectors.
     pub(super) fn has_tiles(&self) -> bool {
         self.layer.format == Format::Bfloat16 && has_tiles()
     }
 
-    /// Writes the products of rows (N, n_in), with the bias, to `out` (N, n_out).
+    /// Writes the products of a few rows (N, n_in) and the bias to `out` (N, n_out).
     pub(super) fn multiply(&self, rows: &[f32], out: &mut [f32]) {
         self.layer.gemv(&self.lines, rows, out, Activation::None);
     }
 
-    /// Adds the products and the bias to it.
+    /// Adds the products of a few rows and the bias to `out`.
     pub(super) fn add_product(&self, rows: &[f32], out: &mut [f32]) {
         self.layer.gemv(&self.lines, rows, out, Activation::Add);
     }
 
-    /// As [`Self::multiply`], for more rows. On a CPU with tiles bfloat16 is multiplied on them, and the rows are
-    /// rounded; float32 costs more there until there are some tens of rows.
+    /// As [`Self::multiply`], for more rows. On tiles the rows are rounded to bfloat16.
     pub(super) fn multiply_many(&self, rows: &[f32], out: &mut [f32]) {
         if self.has_tiles() {
             self.layer
@@ -72,7 +81,7 @@ impl Matrix {
     }
 }
 
-/// Rows to look up.
+/// A table whose rows are looked up, in the number format of the archive.
 pub(super) struct Table {
     numbers: Numbers,
     width: usize,
@@ -84,18 +93,16 @@ enum Numbers {
 }
 
 impl Table {
-    pub(super) fn new(tensor: &Tensor) -> Result<Self, TchError> {
-        let (_, width) = tensor.size2()?;
-        let numbers = numbers(tensor)?;
-        Ok(Self {
-            numbers: match tensor.kind() {
-                Kind::BFloat16 => {
+    pub(super) fn new(format: Format, numbers: Vec<f32>, n_rows: usize) -> Self {
+        Self {
+            width: numbers.len() / n_rows,
+            numbers: match format {
+                Format::Bfloat16 => {
                     Numbers::Bfloat16(numbers.into_iter().map(Bfloat16::from_f32).collect())
                 }
                 _ => Numbers::Float32(numbers),
             },
-            width: width as usize,
-        })
+        }
     }
 
     pub(super) fn n_rows(&self) -> usize {
@@ -103,11 +110,11 @@ impl Table {
     }
 
     pub(super) fn n_bytes(&self) -> usize {
-        let n_bytes = match &self.numbers {
+        let element_size = match &self.numbers {
             Numbers::Float32(_) => size_of::<f32>(),
             Numbers::Bfloat16(_) => size_of::<Bfloat16>(),
         };
-        self.n_numbers() * n_bytes
+        self.n_numbers() * element_size
     }
 
     fn n_numbers(&self) -> usize {
@@ -127,31 +134,15 @@ impl Table {
     }
 }
 
-/// How weights of an archive are kept.
-pub(super) fn format_of(kind: Kind) -> Format {
-    match kind {
-        Kind::BFloat16 => Format::Bfloat16,
-        _ => Format::Float32,
-    }
-}
-
-/// By which each row of a matrix is divided, so that bytes hold it.
-fn scales(weight: &[f32], n_in: usize) -> Vec<f32> {
-    // The bits of what is not negative are in the order of the numbers; what is no number is larger than any.
-    let bits = |row: &[f32]| row.iter().map(|it| it.abs().to_bits()).max();
-    let largest = |row| f32::from_bits(bits(row).unwrap_or(0));
-    let rows = weight.chunks(n_in);
-    // A row of zeros has a scale, too.
-    rows.map(|row| (largest(row) / 127.0) + f32::MIN_POSITIVE)
+/// A scale for each output, which brings the output's largest weight to 127.
+fn int8_scales(weight: &[f32], n_in: usize) -> Vec<f32> {
+    // The bits of floats that are not negative are in the order of the floats. Those of NaN are the largest,
+    // so NaN becomes the scale and stays visible, where `f32::max` would drop it.
+    let largest_bits = |row: &[f32]| row.iter().map(|it| it.abs().to_bits()).max();
+    let largest = |row| f32::from_bits(largest_bits(row).unwrap_or(0));
+    // The addend keeps the scale of a row of zeros from being zero, by which the row is divided.
+    weight
+        .chunks(n_in)
+        .map(|row| (largest(row) / 127.0) + f32::MIN_POSITIVE)
         .collect()
-}
-
-/// The elements of a tensor, row after row, as float32.
-pub(super) fn numbers(tensor: &Tensor) -> Result<Vec<f32>, TchError> {
-    let mut numbers = vec![0.0; tensor.numel()];
-    let tensor = tensor.f_to_kind(Kind::Float)?;
-    tensor
-        .f_contiguous()?
-        .f_copy_data(&mut numbers, tensor.numel())?;
-    Ok(numbers)
 }

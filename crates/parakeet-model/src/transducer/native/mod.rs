@@ -1,112 +1,119 @@
-//! Predictor and joint on a CPU: a step of theirs is a few small products, and libtorch takes as long for the
-//! calls around these as for themselves.
+//! Predictor and joint in Rust, on a CPU.
+//!
+//! A step of theirs is a few small products, and libtorch spends as much time on the calls around these
+//! products as on the products themselves.
 
 mod joint;
-mod matrix;
+mod linear;
+pub(super) mod lstm;
 mod predictor;
-mod weights;
-
-#[cfg(test)]
-mod tests;
+pub(crate) mod weights;
 
 use cpu_linear::Format;
 use rnnt_decode::{Lane, TokenId};
-use tch::{CModule, TchError, Tensor};
 
-use crate::Error;
-use crate::network::failure;
-use crate::transducer::{EMISSION_LEN, PredictorStates};
+use super::{EMISSION_LEN, PredictorStates};
+use crate::error::Error;
 use joint::Joint;
-use matrix::{Matrix, Table, numbers};
-use predictor::{Memory, Predictor};
-use weights::{Linear, Weights};
+use linear::{Linear, Table};
+use predictor::{Predictor, PredictorState};
+use weights::HeadWeights;
 
 /// A transducer's predictor and joint.
 pub(crate) struct NativeHead {
     predictor: Predictor,
     joint: Joint,
-    /// What an utterance begins with, after the start of sequence: blank's zero row.
-    start: Memory,
+    /// The state of an utterance after the start of sequence, which is blank.
+    start: PredictorState,
 }
 
 impl NativeHead {
-    /// That of an archive, if it gives its weights; with `in_bytes` the predictor's are made bytes.
-    pub(crate) fn of(module: &CModule, in_bytes: bool) -> Result<Option<Self>, TchError> {
-        let weights = Weights::of(module)?;
-        weights.map(|it| Self::new(&it, in_bytes)).transpose()
-    }
-
-    fn new(weights: &Weights, in_bytes: bool) -> Result<Self, TchError> {
-        let as_given = matrix::format_of(weights.first_gates.kind());
-        let format = if in_bytes { Format::Int8 } else { as_given };
-        let linear = |(weight, bias): &Linear| Matrix::new(format, weight, Some(bias));
-        let by_state = weights.by_state.iter();
-        let by_state = by_state.map(|weight| Matrix::new(format, weight, None));
+    /// Packs checked weights. With `predicts_in_int8` the predictor's are rounded to bytes.
+    pub(crate) fn new(weights: HeadWeights, predicts_in_int8: bool) -> Self {
+        let as_exported = weights.format;
+        let format = if predicts_in_int8 {
+            Format::Int8
+        } else {
+            as_exported
+        };
+        let n_gates = weights.token_gates.len() / weights.n_tokens;
+        let hidden_gates = weights.hidden_gates.into_iter();
+        let input_gates = weights.input_gates.into_iter();
         let predictor = Predictor::new(
-            Table::new(&weights.first_gates)?,
-            by_state.collect::<Result<_, _>>()?,
-            weights
-                .by_input
-                .iter()
-                .map(linear)
-                .collect::<Result<_, _>>()?,
-            linear(&weights.projection)?,
+            Table::new(as_exported, weights.token_gates, weights.n_tokens),
+            hidden_gates.map(|it| Linear::without_bias(format, &it, n_gates)),
+            input_gates.map(|it| Linear::new(format, &it)),
+            Linear::new(format, &weights.projection),
         );
-        // Its scores are the confidence of words: no bytes.
-        let (weight, bias) = &weights.classes;
         let joint = Joint::new(
-            Matrix::new(as_given, weight, Some(bias))?,
+            // Never rounded to bytes: its scores are the confidence of words.
+            Linear::new(as_exported, &weights.scores),
             weights.activation,
             predictor.blank(),
-            numbers(&weights.durations)?,
+            weights.durations,
         );
-        let mut start = predictor.zeros();
+        let mut start = predictor.zero_state();
         predictor.advance(&mut [&mut start], &[predictor.blank()]);
-        Ok(Self {
+        Self {
             predictor,
             joint,
             start,
-        })
+        }
     }
 
-    /// Whether a CPU's tiles multiply what is scored.
+    /// Whether the joint's products run on a CPU's tiles.
     pub(crate) fn scores_on_tiles(&self) -> bool {
-        self.joint.is_on_tiles()
+        self.joint.has_tiles()
     }
 
-    /// What it holds in memory, beside the archive.
+    /// Memory of the packed weights of predictor and joint.
     pub(crate) fn n_bytes(&self) -> usize {
         self.predictor.n_bytes() + self.joint.n_bytes()
     }
+
+    /// Memory of the predictor's packed weights alone.
+    #[cfg(test)]
+    pub(super) fn n_predictor_bytes(&self) -> usize {
+        self.predictor.n_bytes()
+    }
 }
 
-/// The states of a batch.
+/// The predictor states of a batch.
 pub(crate) struct NativeStates<'model> {
     head: &'model NativeHead,
-    /// (N, T', J).
+    /// Encoder frames (N, T', J).
     encoded: Vec<f32>,
     /// T'.
     n_columns: usize,
-    /// By utterance.
-    memories: Vec<Memory>,
+    /// One for each utterance.
+    states: Vec<PredictorState>,
 }
 
 impl<'model> NativeStates<'model> {
-    /// The state after the start of sequence, of utterances encoded to (N, T', J).
-    pub(crate) fn new(head: &'model NativeHead, encoded: &Tensor) -> Result<Self, Error> {
-        let size = encoded.size();
-        let wrap = |why| failure("initial_state", format!("{size:?}"), why);
-        let (n, n_columns, width) = encoded.size3().map_err(wrap)?;
-        if width as usize != head.joint.width() {
-            let expected = head.joint.width();
-            let why = format!("encoder frames have {width} numbers, expected {expected}");
-            return Err(wrap(TchError::Shape(why)));
+    /// The states after the start of sequence, of utterances encoded to `size`, (N, T', J).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Network`] if J is not the joint's width.
+    pub(crate) fn new(
+        head: &'model NativeHead,
+        encoded: Vec<f32>,
+        size: [usize; 3],
+    ) -> Result<Self, Error> {
+        let [n, n_columns, width] = size;
+        let expected = head.joint.width();
+        if width != expected {
+            return Err(Error::Network {
+                method: "initial_state",
+                arguments: format!("{size:?}"),
+                source: format!("encoder frames have {width} numbers, expected {expected}").into(),
+            });
         }
         Ok(Self {
             head,
-            encoded: numbers(encoded).map_err(wrap)?,
-            n_columns: n_columns as usize,
-            memories: vec![head.start.clone(); n as usize],
+            encoded,
+            n_columns,
+            states: vec![head.start.clone(); n],
         })
     }
 }
@@ -114,17 +121,17 @@ impl<'model> NativeStates<'model> {
 impl PredictorStates for NativeStates<'_> {
     fn score(&mut self, lanes: &[Lane], window: usize, scores: &mut [f32]) -> Result<(), Error> {
         let (width, n_columns) = (self.head.joint.width(), self.n_columns);
-        let (encoded, memories) = (&self.encoded, &self.memories);
+        let (encoded, states) = (&self.encoded, &self.states);
         let frames = lanes.iter().flat_map(|&Lane { utterance, frame }| {
             (frame..frame + window).map(move |frame| {
-                // Past the last column, its scores again: frames that the search does not use.
+                // Past the last column the last one is scored again: the search does not use such frames.
                 let row = utterance * n_columns + frame.min(n_columns - 1);
-                let predicted = &memories[utterance].predicted;
+                let predicted = &states[utterance].predicted;
                 (&encoded[row * width..][..width], predicted.as_slice())
             })
         });
-        let (scores, _) = scores.as_chunks_mut::<EMISSION_LEN>();
-        self.head.joint.score(frames, scores);
+        let (emissions, _) = scores.as_chunks_mut::<EMISSION_LEN>();
+        self.head.joint.score(frames, emissions);
         Ok(())
     }
 
@@ -132,15 +139,19 @@ impl PredictorStates for NativeStates<'_> {
         let tokens: Vec<_> = emitted.iter().map(|&(_, token)| token).collect();
         let blank = self.head.predictor.blank();
         if let Some(token) = tokens.iter().find(|&&token| token > blank) {
-            let why = TchError::Kind(format!("there is no token {token}, {blank} is the last"));
-            return Err(failure("advance", format!("{} tokens", tokens.len()), why));
+            return Err(Error::Network {
+                method: "advance",
+                arguments: format!("{} tokens", tokens.len()),
+                source: format!("there is no token {token}, {blank} is the last").into(),
+            });
         }
-        let mut places: Vec<_> = self.memories.iter_mut().map(Some).collect();
-        let mut memories: Vec<_> = emitted
+        // Taking each state out of its place proves to the compiler that no two tokens share one.
+        let mut places: Vec<_> = self.states.iter_mut().map(Some).collect();
+        let mut states: Vec<_> = emitted
             .iter()
             .map(|&(utterance, _)| places[utterance].take().expect("no utterance comes twice"))
             .collect();
-        self.head.predictor.advance(&mut memories, &tokens);
+        self.head.predictor.advance(&mut states, &tokens);
         Ok(())
     }
 }

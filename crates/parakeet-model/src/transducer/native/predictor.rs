@@ -1,141 +1,127 @@
-//! The predictor: an embedding and a stack of LSTM cells, one step at a time.
-//!
-//! Hochreiter and Schmidhuber 1997, "Long Short-Term Memory", with the forget gate of Gers, Schmidhuber and
-//! Cummins 2000.
+//! The predictor: a stack of LSTM layers, one token at a time.
 
 use std::iter;
 
-use cpu_linear::{exp, with_vectors};
+use cpu_linear::with_vectors;
 use rnnt_decode::TokenId;
 
-use super::matrix::{Matrix, Table};
+use super::linear::{Linear, Table};
+use super::lstm;
 
-/// What is kept of the tokens of one utterance.
+/// The predictor's state of one utterance.
 #[derive(Clone)]
-pub(super) struct Memory {
-    /// The joint's projection of the output, (J).
+pub(super) struct PredictorState {
+    /// The joint's projection of the predictor's output, (J).
     pub(super) predicted: Vec<f32>,
-    /// Hidden and cell of each layer, (H) each.
-    layers: Vec<[Vec<f32>; 2]>,
+    layers: Vec<LayerState>,
 }
 
+/// Hidden and cell state of one layer, (H) each.
+#[derive(Clone)]
+struct LayerState {
+    hidden: Vec<f32>,
+    cell: Vec<f32>,
+}
+
+/// LSTM layers of width H, and the joint's projection of their output.
 pub(super) struct Predictor {
     /// What each token adds to the gates of the first layer.
-    first_gates: Table,
-    layers: Vec<Cell>,
-    projection: Matrix,
+    token_gates: Table,
+    layers: Vec<LstmLayer>,
+    projection: Linear,
 }
 
-struct Cell {
-    by_state: Matrix,
-    /// None in the first layer, whose input is one of V + 1 vectors: its product is looked up.
-    by_input: Option<Matrix>,
+struct LstmLayer {
+    /// What the hidden state adds to the gates.
+    hidden_gates: Linear,
+    /// What the input adds to the gates. `None` in the first layer: its input is one of V embeddings, so the
+    /// product is looked up in [`Predictor::token_gates`].
+    input_gates: Option<Linear>,
 }
 
 impl Predictor {
-    /// Of what each token adds to the first layer's gates, bias included, (V + 1, 4 H); what each layer's state
-    /// adds, (4 H, H); what the input of each but the first does, (4 H, H); and the joint's projection (J, H).
+    /// The table is (V, 4 H), the layers of both lists are (4 H, H), and the projection is (J, H).
+    /// `input_gates` lacks the first layer.
     pub(super) fn new(
-        first_gates: Table,
-        by_state: Vec<Matrix>,
-        by_input: Vec<Matrix>,
-        projection: Matrix,
+        token_gates: Table,
+        hidden_gates: impl Iterator<Item = Linear>,
+        input_gates: impl Iterator<Item = Linear>,
+        projection: Linear,
     ) -> Self {
-        let by_input = iter::once(None).chain(by_input.into_iter().map(Some));
-        let layers = by_state.into_iter().zip(by_input);
+        let input_gates = iter::once(None).chain(input_gates.map(Some));
+        let layers = hidden_gates.zip(input_gates);
+        let layer = |(hidden_gates, input_gates)| LstmLayer {
+            hidden_gates,
+            input_gates,
+        };
         Self {
-            first_gates,
-            layers: layers
-                .map(|(by_state, by_input)| Cell { by_state, by_input })
-                .collect(),
+            token_gates,
+            layers: layers.map(layer).collect(),
             projection,
         }
     }
 
-    /// The last token of the table.
+    /// Blank, the last token of the table.
     pub(super) fn blank(&self) -> TokenId {
-        self.first_gates.n_rows() as TokenId - 1
+        self.token_gates.n_rows() as TokenId - 1
     }
 
     pub(super) fn n_bytes(&self) -> usize {
-        let layers = self.layers.iter().map(|Cell { by_state, by_input }| {
-            by_state.n_bytes() + by_input.as_ref().map_or(0, Matrix::n_bytes)
+        let layers = self.layers.iter().map(|layer| {
+            let input_gates = layer.input_gates.as_ref();
+            layer.hidden_gates.n_bytes() + input_gates.map_or(0, Linear::n_bytes)
         });
-        layers.sum::<usize>() + self.projection.n_bytes() + self.first_gates.n_bytes()
+        layers.sum::<usize>() + self.projection.n_bytes() + self.token_gates.n_bytes()
     }
 
-    /// Before anything was fed.
-    pub(super) fn zeros(&self) -> Memory {
-        let layers = self.layers.iter();
-        Memory {
+    /// The state before any token: zeros.
+    pub(super) fn zero_state(&self) -> PredictorState {
+        let layers = self.layers.iter().map(|layer| {
+            let zeros = vec![0.0; layer.hidden_gates.n_in()];
+            LayerState {
+                hidden: zeros.clone(),
+                cell: zeros,
+            }
+        });
+        PredictorState {
             predicted: vec![0.0; self.projection.n_out()],
-            layers: layers
-                .map(|it| [(); 2].map(|()| vec![0.0; it.by_state.n_in()]))
-                .collect(),
+            layers: layers.collect(),
         }
     }
 
-    /// Feeds a token to each, of those up to [`Self::blank`].
-    pub(super) fn advance(&self, memories: &mut [&mut Memory], tokens: &[TokenId]) {
+    /// Feeds a token, at most [`Self::blank`], to each state.
+    ///
+    /// The states share each layer's products, so that a layer's weights are read once for all of them.
+    pub(super) fn advance(&self, states: &mut [&mut PredictorState], tokens: &[TokenId]) {
         let mut gates = Vec::new();
         for &token in tokens {
-            self.first_gates.look_up(token as usize, &mut gates);
+            self.token_gates.look_up(token as usize, &mut gates);
         }
-        let mut output = Vec::new();
+        // In turn the hidden states of a layer before its update and after it; those are the next layer's
+        // input.
+        let mut hidden = Vec::new();
         for (i, layer) in self.layers.iter().enumerate() {
-            if let Some(by_input) = &layer.by_input {
-                by_input.multiply(&output, &mut gates);
+            if let Some(input_gates) = &layer.input_gates {
+                input_gates.multiply(&hidden, &mut gates);
             }
-            output.clear();
-            for memory in &*memories {
-                output.extend_from_slice(&memory.layers[i][0]);
+            hidden.clear();
+            for state in &*states {
+                hidden.extend_from_slice(&state.layers[i].hidden);
             }
-            layer.by_state.add_product(&output, &mut gates);
-            output.clear();
-            for (memory, gates) in memories
-                .iter_mut()
-                .zip(gates.chunks(layer.by_state.n_out()))
-            {
-                let [hidden, cell] = &mut memory.layers[i];
-                with_vectors(|| step(gates, hidden, cell));
-                output.extend_from_slice(hidden);
+            layer.hidden_gates.add_product(&hidden, &mut gates);
+            hidden.clear();
+            let per_state = gates.chunks(layer.hidden_gates.n_out());
+            for (state, gates) in states.iter_mut().zip(per_state) {
+                let state = &mut state.layers[i];
+                with_vectors(|| lstm::update(gates, &mut state.hidden, &mut state.cell));
+                hidden.extend_from_slice(&state.hidden);
             }
         }
-        let mut predicted = vec![0.0; memories.len() * self.projection.n_out()];
-        self.projection.multiply(&output, &mut predicted);
-        for (memory, predicted) in memories
-            .iter_mut()
-            .zip(predicted.chunks(self.projection.n_out()))
-        {
-            memory.predicted.copy_from_slice(predicted);
+        let mut predicted = vec![0.0; states.len() * self.projection.n_out()];
+        self.projection.multiply(&hidden, &mut predicted);
+        let per_state = predicted.chunks(self.projection.n_out());
+        for (state, predicted) in states.iter_mut().zip(per_state) {
+            state.predicted.copy_from_slice(predicted);
         }
     }
-}
-
-/// Hidden and cell (H) after gates (4 H): input, forget, candidate, output.
-#[inline(always)]
-fn step(gates: &[f32], hidden: &mut [f32], cell: &mut [f32]) {
-    let n = cell.len();
-    // What the compiler knows of lengths it need not check in the loop, which is a vector's then.
-    let hidden = &mut hidden[..n];
-    let (take_in, gates) = gates.split_at(n);
-    let (forget, gates) = gates.split_at(n);
-    let (candidate, give_out) = gates.split_at(n);
-    let give_out = &give_out[..n];
-    for i in 0..n {
-        cell[i] = sigmoid(forget[i]) * cell[i] + sigmoid(take_in[i]) * tanh(candidate[i]);
-        hidden[i] = sigmoid(give_out[i]) * tanh(cell[i]);
-    }
-}
-
-/// The logistic function.
-#[inline(always)]
-pub(super) fn sigmoid(x: f32) -> f32 {
-    1.0 / (1.0 + exp(-x))
-}
-
-/// The hyperbolic tangent, off by 3e-7 at most.
-#[inline(always)]
-pub(super) fn tanh(x: f32) -> f32 {
-    1.0 - 2.0 / (1.0 + exp(2.0 * x))
 }
