@@ -9,8 +9,8 @@
 //! There is one such thread for as long as the model is loaded, because cuDNN keeps its plans by thread and
 //! makes each in a tenth of a second.
 //!
-//! Who wakes whom: the caller submits an [`EncodeJob`] and then sends its passes, which have their upload
-//! queued already. The encoder's thread sleeps until a job comes, and within the job until a pass comes. When
+//! Who wakes whom: the caller submits an [`EncodeJob`] and then sends its passes, whose uploads are queued
+//! already. The encoder's thread sleeps until a job comes, and within the job until a pass comes. When
 //! the caller has dropped the sender of the passes, the thread sends the job's [`Outcome`], which wakes the
 //! caller in [`Pending::wait`].
 
@@ -101,7 +101,7 @@ impl EncoderThread {
                 // Dropped before the outcome is sent, because the outcome says that the memory of the passes
                 // that are left is free.
                 drop(wanted);
-                // Sending fails if the caller has dropped its `Pending`, and then nobody misses the outcome.
+                // Sending fails if the caller has dropped its `Pending`; then no caller waits for the outcome.
                 let _ = job.outcome.send((encoded, begun.elapsed()));
             }
         };
@@ -115,7 +115,11 @@ impl EncoderThread {
     /// Submits a batch. Returns a sender for the batch's passes, and the batch's outcome.
     ///
     /// The thread begins when the first pass is sent, and the outcome comes when the sender is dropped.
-    /// Sending fails once a pass has failed or the batch is cancelled; the outcome says which pass and why.
+    /// Sending fails once a pass has failed or the batch is cancelled; the outcome holds the error.
+    ///
+    /// # Panics
+    ///
+    /// If the encoder's thread panicked.
     pub(crate) fn submit(&self) -> (Sender<Audio>, Pending) {
         let (pass_sender, passes) = channel();
         let (outcome_sender, outcome) = channel();
@@ -126,15 +130,16 @@ impl EncoderThread {
             outcome: outcome_sender,
         };
         let jobs = self.jobs.as_ref().expect("only `drop` takes the sender");
-        jobs.send(job).expect("the thread outlives the sender");
+        jobs.send(job)
+            .expect("the thread runs until the sender is dropped");
         (pass_sender, Pending::Submitted { outcome, is_wanted })
     }
 }
 
 impl Drop for EncoderThread {
     fn drop(&mut self) {
-        // First the channel, whose end lets the thread return, then the wait: whoever unloads a model wants
-        // the memory back at once, and the thread holds the network.
+        // First the channel, whose end lets the thread return; then the wait. The thread holds the network, and
+        // the caller that unloads a model needs the network's memory at once.
         drop(self.jobs.take());
         if let Some(handle) = self.handle.take() {
             let _ = handle.join();
