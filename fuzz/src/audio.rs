@@ -1,18 +1,18 @@
-//! Audio files: whoever can upload one decides about every byte.
+//! Audio files: a user who uploads one controls every byte.
 
 use std::io::Cursor;
 use std::time::{Duration, Instant};
 
 use dalston_engine_sdk::audio::{AudioError, AudioLimits, SAMPLE_RATE_HZ, read};
 
-/// Longest audio that is decoded here, in seconds.
+/// Longest audio that this target decodes, in seconds.
 const MAX_S: f64 = 60.0;
 
-/// Reads a file: it ends in time, and what it gives are finite samples within the limits.
+/// Reads a file. Reading ends in time, and gives finite samples within the limits or an error.
 ///
 /// # Panics
 ///
-/// When it does not.
+/// One of these promises is broken.
 pub fn audio(file: &[u8]) {
     let limits = AudioLimits {
         max_bytes: 1 << 20,
@@ -22,7 +22,7 @@ pub fn audio(file: &[u8]) {
     };
     let began = Instant::now();
     let outcome = read(Cursor::new(file), &limits);
-    // Time is looked at between packets, and a machine may be busy.
+    // Longer than the limit, because time is checked between packets, and the machine may be busy.
     let took = began.elapsed();
     assert!(took < Duration::from_secs(15), "reading took {took:?}");
     match outcome {

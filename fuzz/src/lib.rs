@@ -1,8 +1,8 @@
-//! What strangers can send us, one function for each door: whatever comes in, what goes out holds.
+//! Fuzz targets: one function for each kind of input from outside.
 //!
-//! A fuzzer calls these functions with inputs that it invents (`cargo xtask fuzz`); `tests/corpus.rs`
-//! calls them with the inputs in `corpus`, where every finding stays. They panic where a promise is
-//! broken, and an ordinary error is a good answer.
+//! A fuzzer calls these functions with inputs that it generates (`cargo xtask fuzz`). `tests/corpus.rs` calls
+//! them with the inputs in `corpus`, where every finding is kept. A function panics if a promise is broken; an
+//! ordinary error keeps the promise.
 
 #![forbid(unsafe_code)]
 
@@ -18,19 +18,19 @@ pub use manifest::manifest;
 pub use tasks::tasks;
 pub use uri::uri;
 
-/// Takes the fuzzer's panic hook away, which ends the process at every panic.
+/// Removes the fuzzer's panic hook, which ends the process at every panic.
 ///
-/// Decoders panic on hostile files, and `audio::read` catches that: it is an answer about the file, and
-/// no finding. A panic that nothing catches still is one, because the fuzzer catches it itself.
+/// Audio decoders panic on hostile files. `audio::read` catches these panics and reports a damaged file, which
+/// is no finding. A panic that nothing else catches is still a finding, because the fuzzer catches it.
 pub fn panic_quietly() {
     std::panic::set_hook(Box::new(|_| {}));
 }
 
-/// Asserts that a sentence can go to a user and into a log: short, on one line, not empty.
+/// Asserts that a sentence fits a user and a log: it is short, on one line, and not empty.
 #[track_caller]
 fn assert_sentence(sentence: &str) {
     assert!(!sentence.is_empty(), "an error says nothing");
-    // The longest has an identifier, a URI cut at 200 characters and its escapes.
+    // The longest sentence contains an identifier and a URI, cut at 200 characters and then escaped.
     assert!(sentence.len() <= 2500, "{} bytes", sentence.len());
     assert!(
         !sentence.contains('\n'),

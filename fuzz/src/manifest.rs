@@ -1,14 +1,14 @@
-//! Manifests of bundles: a folder that somebody copied.
+//! Manifests of bundles: a bundle is a folder that may come from anywhere.
 
 use std::path::Path;
 
 use parakeet_model::ModelManifest;
 
-/// Reads a manifest: what is accepted can be reckoned with, what is not is told in a sentence.
+/// Reads a manifest. An accepted manifest has usable numbers; a refused one gives a sentence.
 ///
 /// # Panics
 ///
-/// When it cannot.
+/// One of these promises is broken.
 pub fn manifest(text: &[u8]) {
     let Ok(text) = std::str::from_utf8(text) else {
         return;

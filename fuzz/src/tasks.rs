@@ -1,4 +1,4 @@
-//! Tasks: a request from the store, the fields of a message, and settings that users chose.
+//! Tasks: a request from the store, the fields of a message, and settings that users choose.
 
 use std::collections::BTreeMap;
 use std::time::UNIX_EPOCH;
@@ -12,15 +12,15 @@ use serde_json::Value;
 const TASK_ID: &str = "task";
 const JOB_ID: &str = "job";
 
-/// Reads a request in every contract: it gives what an engine can work with, or fails as the task's own
-/// fault.
+/// Reads a request in every contract. The request is one that an engine can work with, or the task is refused
+/// as its own fault.
 ///
-/// What follows a zero byte is the message's `timeout_at`; what follows a second, the artifacts that the
-/// task's hash names.
+/// The input is the request's body, then after a zero byte the message's `timeout_at`, then after a second
+/// zero byte the artifacts that the task's hash names.
 ///
 /// # Panics
 ///
-/// When it does not.
+/// One of these promises is broken.
 pub fn tasks(data: &[u8]) {
     let mut parts = data.splitn(3, |&byte| byte == 0);
     let body = parts.next().unwrap_or_default();
@@ -41,7 +41,8 @@ fn check_request(protocol: &Protocol, claim: &Claim, request: &Request) {
         }
     }
     if let Some(deadline) = request.deadline {
-        // As the runner does it: the difference to now must exist on one side.
+        // The runner computes the time from now to the deadline; the deadline must be on one side of any
+        // other time.
         assert!(deadline.duration_since(UNIX_EPOCH).is_ok() || deadline < UNIX_EPOCH);
     }
     #[cfg(feature = "model")]
@@ -60,11 +61,11 @@ fn check_refusal(protocol: &Protocol, claim: &Claim, why: &TaskError) {
     let sentence = why.to_string();
     assert!(!sentence.is_empty() && sentence.len() <= 2500, "{sentence}");
     let event = protocol.event(claim, TaskEvent::Failed(&sentence));
-    let told: Value = serde_json::from_str(&event.message).expect("an event is JSON");
-    assert_eq!(told["error"], sentence.as_str());
+    let message: Value = serde_json::from_str(&event.message).expect("an event is JSON");
+    assert_eq!(message["error"], sentence.as_str());
 }
 
-/// A task's claim, as the queue would give it.
+/// A task's claim, as the queue would hand it out.
 fn claim(timeout_at: Option<&[u8]>, artifacts: Option<&[u8]>) -> Claim {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let mut message = BTreeMap::from([("job_id".to_owned(), JOB_ID.to_owned())]);

@@ -1,14 +1,15 @@
-//! URIs: a task names the objects it wants.
+//! URIs: a task names the objects that it needs.
 
 use dalston_engine_sdk::uri::ObjectUri;
 
 const BUCKET: &str = "artifacts";
 
-/// Reads a URI: it leads into our bucket by the key that it shows, or is refused without its secrets.
+/// Reads a URI. An accepted URI names the object in the worker's bucket that it shows; the error of a refused
+/// one quotes no secret.
 ///
 /// # Panics
 ///
-/// When it does not.
+/// One of these promises is broken.
 pub fn uri(text: &[u8]) {
     let Ok(text) = std::str::from_utf8(text) else {
         return;
@@ -26,12 +27,12 @@ pub fn uri(text: &[u8]) {
             let sentence = why.to_string();
             crate::assert_sentence(&sentence);
             let (shown, query) = text.split_once('?').unwrap_or((text, ""));
-            // Escaped as the sentence is.
+            // Escaped in the same way as in the sentence.
             let shown = format!("{shown:?}");
             let mut secrets = query.split(|c: char| !c.is_ascii_alphanumeric());
             let quoted = |secret: &&str| {
-                let is_told = shown.contains(*secret) || BUCKET.contains(*secret);
-                secret.len() >= 8 && sentence.contains(*secret) && !is_told
+                let is_shown = shown.contains(*secret) || BUCKET.contains(*secret);
+                secret.len() >= 8 && sentence.contains(*secret) && !is_shown
             };
             assert_eq!(secrets.find(quoted), None, "it is quoted: {sentence}");
         }

@@ -1,4 +1,4 @@
-//! Audio files that a fuzzer invents.
+//! Fuzzes audio files.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Manifests of bundles that a fuzzer invents.
+//! Fuzzes manifests of bundles.
 
 #![no_main]
 

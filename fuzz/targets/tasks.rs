@@ -1,4 +1,4 @@
-//! Tasks that a fuzzer invents.
+//! Fuzzes tasks.
 
 #![no_main]
 

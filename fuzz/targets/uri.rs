@@ -1,4 +1,4 @@
-//! URIs that a fuzzer invents.
+//! Fuzzes URIs.
 
 #![no_main]
 

@@ -1,9 +1,9 @@
-//! Replays what a fuzzer has found, and what it began with.
+//! Replays the corpus: a fuzzer's findings, and the inputs that it began with.
 
 use std::fs;
 use std::path::PathBuf;
 
-/// Calls `target` with every file in these folders of the repository; each has some.
+/// Calls `target` with every file in these folders of the repository; no folder may be empty.
 #[track_caller]
 fn replay(folders: &[&str], target: fn(&[u8])) {
     for folder in folders {
@@ -16,7 +16,7 @@ fn replay(folders: &[&str], target: fn(&[u8])) {
         for entry in entries {
             let path = entry.expect("the folder is part of the repository").path();
             let input = fs::read(&path).expect("a corpus has files and no folders");
-            // The name of the input that breaks a promise goes before what the promise was.
+            // Printed first, so that the name of the input precedes the message of a panic.
             eprintln!("replaying {}", path.display());
             target(&input);
             n_files += 1;
