@@ -1,4 +1,4 @@
-//! Loads audio files and prints what they are, how fast they were decoded, and what was wrong.
+//! Loads audio files and prints their format, the speed of decoding, and their faults.
 //!
 //! `cargo run --release -p dalston-engine-sdk --example load_audio -- FILE...`
 

@@ -1,4 +1,5 @@
-//! A whole engine that hears nothing: what it takes to join the pipeline, and a yardstick for the SDK.
+//! A whole engine that answers every task with silence: the least code that joins the pipeline, and a
+//! baseline for measuring the SDK.
 
 use std::error::Error;
 use std::time::Duration;
@@ -17,7 +18,7 @@ impl Engine for NullEngine {
         Ok(())
     }
 
-    /// Sleeps for `config.sleep_ms`, dies if `config.abort` says so, and hears nothing.
+    /// Sleeps for `config.sleep_ms`, aborts the process if `config.abort` is true, and answers with silence.
     fn process(
         &mut self,
         input: &TaskInput,

@@ -1,4 +1,5 @@
-//! How many tasks a second the SDK moves: a null engine on a real Redis, with a store in memory.
+//! Measures how many tasks a second the SDK moves: an engine that does nothing, a real Redis server, and a
+//! store in memory.
 //!
 //! `cargo run --release --example queue_throughput -- redis://127.0.0.1:6379 [m22|streams] [N_TASKS]`
 
@@ -117,7 +118,7 @@ fn parts(
     })
 }
 
-/// Queues the tasks, their requests in the store.
+/// Stores the tasks' requests and adds the tasks to the queue.
 async fn submit(
     client: &redis::Client,
     store: &dyn ObjectStore,

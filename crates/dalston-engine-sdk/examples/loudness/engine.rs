@@ -1,4 +1,4 @@
-//! An engine that says how loud a recording is, second by second.
+//! An engine that measures how loud a recording is, second by second.
 
 use dalston_engine_sdk::audio::{self, AudioError, AudioLimits, SAMPLE_RATE_HZ};
 use dalston_engine_sdk::{
@@ -6,7 +6,7 @@ use dalston_engine_sdk::{
 };
 use serde_json::json;
 
-/// Level of a second without any sound, in dB; every other level lies between it and 0.
+/// Level of a second without any sound, in dB. All other levels are between this one and 0.
 const SILENCE_DB: f64 = -100.0;
 
 /// The engine. It has no weights, so there is nothing to hold.
@@ -14,7 +14,8 @@ const SILENCE_DB: f64 = -100.0;
 pub(crate) struct Loudness;
 
 impl Engine for Loudness {
-    /// The place for weights. Until it returns, the worker answers health checks and takes no task.
+    /// An engine with weights reads them here. Until the call returns, the worker answers health checks and
+    /// takes no task.
     fn load(&mut self) -> Result<(), TaskError> {
         Ok(())
     }
@@ -28,7 +29,7 @@ impl Engine for Loudness {
         let waveform = audio::load(input.audio()?, &AudioLimits::default()).map_err(fault)?;
         let mut levels_db = Vec::new();
         for second in waveform.samples.chunks(SAMPLE_RATE_HZ as usize) {
-            // Returns with an error when the task was cancelled or the worker is to stop.
+            // Returns with an error when the task must stop: its time is over, or the worker shuts down.
             context.check()?;
             levels_db.push(level_db(second));
             context.progress(levels_db.len() as f64 / waveform.duration_s());
@@ -85,7 +86,7 @@ fn level_db(samples: &[f32]) -> f64 {
     (level.max(SILENCE_DB) * 10.0).round() / 10.0
 }
 
-/// A file that cannot be read is this machine's fault; one that is no audio is the task's.
+/// If the file cannot be read, this machine is at fault; if the file is no audio, the task is.
 fn fault(why: AudioError) -> TaskError {
     let sentence = why.to_string();
     match why {
@@ -103,7 +104,7 @@ mod tests {
 
     use super::*;
 
-    /// Does a task with this audio and this config, without a queue and without a store.
+    /// Runs a task with this audio and this config, without a queue and without a store.
     fn process(audio: &Path, config: Value) -> Result<Value, TaskError> {
         let mut input = TaskInput::default();
         input.files.insert("audio".to_owned(), audio.to_owned());
@@ -115,7 +116,7 @@ mod tests {
         }
     }
 
-    /// Half a second of a square wave at half of full scale, half a second of silence, both as WAV.
+    /// A WAV file: half a second of a square wave at half of full scale, then half a second of silence.
     fn recording() -> tempfile::NamedTempFile {
         let samples = (0..16_000).map(|n: i16| match n {
             8000.. => 0,

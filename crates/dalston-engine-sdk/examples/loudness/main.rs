@@ -1,4 +1,4 @@
-//! A worker of Dalston around the loudness engine; docs/embedding.md builds it step by step.
+//! A Dalston worker around the loudness engine; docs/embedding.md builds it step by step.
 
 mod engine;
 

@@ -1,4 +1,4 @@
-//! Holds docs/embedding.md to the example that it quotes, and runs that example's own tests.
+//! Checks that docs/embedding.md quotes the example exactly, and runs the example's own tests.
 
 #[path = "../../examples/loudness/engine.rs"]
 mod engine;
@@ -7,7 +7,7 @@ const GUIDE: &str = include_str!("../../../../docs/embedding.md");
 const ENGINE: &str = include_str!("../../examples/loudness/engine.rs");
 const PROGRAM: &str = include_str!("../../examples/loudness/main.rs");
 
-/// The quoted blocks of a language, in order.
+/// The code blocks of a language, in order.
 fn blocks(language: &str) -> Vec<&'static str> {
     let fence = format!("```{language}\n");
     let opened = GUIDE.split(fence.as_str()).skip(1);
