@@ -1,4 +1,4 @@
-//! The sound that all recordings in `tests/data/audio` hold, and how far another sound is from it.
+//! The sound of all recordings in `tests/data/audio`, and the measure of how far a decoded sound differs.
 
 use std::f64::consts::TAU;
 
@@ -13,15 +13,15 @@ pub(crate) fn at(time_s: f64) -> f64 {
 /// How a decoded sound differs from the chirp.
 #[derive(Debug)]
 pub(crate) struct Difference {
-    /// Samples by which the sound comes late.
+    /// Delay of the sound in samples.
     pub(crate) delay: usize,
-    /// Power of what is not the chirp over the power of the chirp, away from its two ends.
+    /// Power of the difference from the chirp over the power of the chirp, without its two ends.
     pub(crate) error_db: f64,
 }
 
 /// Finds the delay of up to 600 samples that fits best.
 pub(crate) fn compare(samples: &[f32]) -> Difference {
-    // The ends are left out: a step is no part of any band-limited sound.
+    // The ends are left out, because no band-limited sound can have the step at either end.
     let middle = 500..N_SAMPLES - 2_500;
     let expected: Vec<f64> = middle
         .clone()

@@ -1,4 +1,4 @@
-//! A damaged file gives what can be saved, at the right time, and says what was lost.
+//! A damaged file gives the sound that can be read, at the right time, and a warning about the loss.
 
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::time::Duration;
@@ -85,7 +85,7 @@ fn a_damaged_packet_becomes_silence_and_what_follows_keeps_its_time() {
     let mut bytes = flac_file::verbatim(&samples);
     let whole = read(&bytes).unwrap();
     assert_eq!(whole.warnings, []);
-    // In the middle of the third of five frames.
+    // The cut is in the middle of the third of five frames.
     let middle = bytes.len() / 2;
     bytes[middle] ^= 0x10;
     let damaged = read(&bytes).unwrap();
@@ -131,7 +131,7 @@ fn check_joined(first: &str, second: &str) {
     );
     let second_half = &joined.samples[joined.samples.len() * 6 / 10..];
     let power = second_half.iter().map(|x| x * x).sum::<f32>() / second_half.len() as f32;
-    // A sine of half of full scale has 0.125.
+    // The power of a sine of half of full scale is 0.125.
     assert!(
         (0.1..0.15).contains(&power),
         "{first} + {second}: power {power}"
@@ -140,9 +140,9 @@ fn check_joined(first: &str, second: &str) {
 
 #[test]
 fn joined_files_are_read_to_the_end_of_the_last() {
-    // Bit rates that make an estimate from the first one wrong.
+    // The bit rates differ, so an estimate from the first file is wrong.
     check_joined("no_tag_128k.mp3", "no_tag_32k.mp3");
-    // The first one's tag states a length.
+    // The tag of the first file states a length.
     check_joined("lame_tag.mp3", "lame_tag.mp3");
     // Rate and channels change.
     check_joined("lame_tag.mp3", "half_rate.mp3");
@@ -211,7 +211,7 @@ fn decoding_stops_when_its_time_is_over() {
     assert!(matches!(err, AudioError::TooSlow { .. }), "{err:?}");
 }
 
-/// Bytes whose second half cannot be read, as on a broken disk.
+/// A file whose second half cannot be read, as on a broken disk.
 struct BrokenDisk(Cursor<Vec<u8>>);
 
 impl Read for BrokenDisk {

@@ -1,11 +1,11 @@
 //! Writes FLAC files of uncompressed 16-bit mono or of pure silence.
 //!
-//! Layout and checksums as in RFC 9639.
+//! Layout and checksums follow RFC 9639.
 
 /// Samples in each frame but the last.
 pub(crate) const BLOCK: usize = 4_096;
 
-/// What STREAMINFO says.
+/// The fields of STREAMINFO that tests set.
 #[derive(Clone, Copy)]
 pub(crate) struct StreamInfo {
     pub(crate) rate_hz: u32,
@@ -13,7 +13,7 @@ pub(crate) struct StreamInfo {
     pub(crate) n_samples: u64,
 }
 
-/// 16-bit mono at 16 kHz, frame by frame, without compression.
+/// A file of 16-bit mono at 16 kHz without compression.
 pub(crate) fn verbatim(samples: &[i16]) -> Vec<u8> {
     let info = StreamInfo {
         rate_hz: 16_000,
@@ -30,7 +30,7 @@ pub(crate) fn verbatim(samples: &[i16]) -> Vec<u8> {
     file
 }
 
-/// Silence of a whole number of frames at 16 kHz, 14 bytes a frame.
+/// A file of silence at 16 kHz: `n_frames` frames of 14 bytes.
 pub(crate) fn silence(n_frames: u64) -> Vec<u8> {
     let n_samples = n_frames * BLOCK as u64;
     let mut file = head(StreamInfo {
@@ -50,12 +50,12 @@ pub(crate) fn head(info: StreamInfo) -> Vec<u8> {
     let mut file = b"fLaC\x80\x00\x00\x22".to_vec();
     file.extend((BLOCK as u16).to_be_bytes());
     file.extend((BLOCK as u16).to_be_bytes());
-    // Frame sizes are not known.
+    // 0: the frame sizes are not known.
     file.extend([0; 6]);
     let channels = u64::from(info.n_channels.wrapping_sub(1)) & 7;
     let packed = u64::from(info.rate_hz) << 44 | channels << 41 | 15 << 36 | info.n_samples;
     file.extend(packed.to_be_bytes());
-    // No MD5.
+    // 0: no MD5.
     file.extend([0; 16]);
     file
 }
@@ -72,14 +72,14 @@ fn frame(idx: u64, n_samples: usize, subframe: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// The frame number in the encoding that UTF-8 uses for characters.
+/// Encodes a frame number as UTF-8 encodes a character.
 fn utf8_like(number: u64) -> Vec<u8> {
     let character =
         char::from_u32(number as u32).expect("the tests write fewer than 55 296 frames");
     character.to_string().into_bytes()
 }
 
-/// Checksum without reflection, start value 0.
+/// A CRC without reflection, with start value 0.
 fn crc(bytes: &[u8], n_bits: u32, polynomial: u16) -> u16 {
     let top = 1 << (n_bits - 1);
     let mask = (top - 1) | top;

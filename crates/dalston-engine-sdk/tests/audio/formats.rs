@@ -1,12 +1,12 @@
-//! Every container and codec gives the same sound, at the same time.
+//! Every container and codec gives the same sound at the same time.
 
 use dalston_engine_sdk::audio::{self, AudioError, AudioLimits, AudioWarning};
 
 use crate::{chirp, read, recording, recording_bytes};
 
-/// A sound that went through no lossy codec differs by the resampler and by 16 bits.
+/// Largest difference without a lossy codec: the resampler's and that of 16-bit samples.
 const LOSSLESS_DB: f64 = -70.0;
-/// AAC, MP3 and Vorbis at these bit rates keep a chirp this well.
+/// Largest difference of AAC, MP3 and Vorbis at the bit rates of these files.
 const LOSSY_DB: f64 = -20.0;
 
 /// `delay` in samples at 16 kHz.

@@ -1,4 +1,4 @@
-//! Loads sound, damaged and hostile audio files through the public face of `audio`.
+//! Loads intact, damaged and hostile audio files through the public functions of `audio`.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! Samples of every PCM kind, mixed down to one channel, come out as the numbers that went in.
+//! Samples of every PCM kind, mixed down to one channel, keep their values.
 
 use dalston_engine_sdk::audio::{AudioError, AudioWarning, Waveform};
 
@@ -53,14 +53,14 @@ fn floats_within_full_scale_come_out_unchanged() {
 
 #[test]
 fn a_law_and_mu_law_follow_g_711() {
-    // Largest and smallest magnitudes of both signs, on the scale of 16 bits.
+    // The largest and smallest magnitudes of both signs, in 16-bit integers.
     let a_law = samples_of(6, 8, &[0xaa, 0xd5, 0x55, 0x2a]).map_scale();
     assert_eq!(a_law, [32_256, 8, -8, -32_256]);
     let mu_law = samples_of(7, 8, &[0x80, 0xfe, 0xff, 0x7e, 0x00]).map_scale();
     assert_eq!(mu_law, [32_124, 8, 0, -8, -32_124]);
 }
 
-/// Back to the integers of 16 bits.
+/// Converts samples back to 16-bit integers.
 trait MapScale {
     fn map_scale(self) -> Vec<i32>;
 }
@@ -76,7 +76,7 @@ fn an_extensible_header_is_read_like_a_plain_one() {
     let mut file = WaveFile::pcm_16(16_000, &[1, -2, 3]);
     file.format_tag = 0xfffe;
     let sub_format = b"\x01\0\0\0\0\0\x10\0\x80\0\0\xaa\0\x38\x9b\x71";
-    // Length of the extension, valid bits, channel mask, sub-format.
+    // The length of the extension, valid bits, channel mask, sub-format.
     file.format_extension = [&[22, 0, 16, 0, 4, 0, 0, 0], &sub_format[..]].concat();
     let waveform = read(&file.bytes()).unwrap();
     assert_eq!(waveform.samples.map_scale(), [1, -2, 3]);

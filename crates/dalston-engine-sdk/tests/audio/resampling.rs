@@ -1,12 +1,11 @@
-//! How well rates are converted: level, aliases, images, place and length.
+//! How well rates are converted: level, aliases, images, position and length.
 
 use std::f64::consts::TAU;
 
 use crate::read;
 use crate::wave_file::WaveFile;
 
-/// The rates that the issue names, those of video and of radio, and one that shares no divisor
-/// with 16 000.
+/// The rates of telephones, CDs, video and radio, and one that shares no divisor with 16 000.
 const RATES_HZ: [u32; 10] = [
     8_000, 11_025, 12_000, 22_050, 32_000, 44_099, 44_100, 48_000, 96_000, 192_000,
 ];
@@ -23,10 +22,10 @@ fn tone(rate_hz: u32, frequency_hz: f64) -> Vec<f32> {
     (0..rate_hz / 2).map(|idx| 0.5 * at(idx) as f32).collect()
 }
 
-/// Splits the middle of a sound at 16 kHz into a tone and the rest; both as levels in dB of a sine
-/// at half of full scale.
+/// Splits the middle of a sound at 16 kHz into a tone and the rest. Returns the levels of both in dB, relative
+/// to a sine at half of full scale.
 fn levels_db(samples: &[f32], frequency_hz: f64) -> (f64, f64) {
-    // The ends are left out, where the tone starts and stops; a Hann window keeps the fit clean.
+    // The ends, where the tone starts and stops, are left out. A Hann window reduces leakage in the fit.
     let middle = &samples[1_600..samples.len() - 1_600];
     let (mut sine, mut cosine) = (0.0, 0.0);
     let n = middle.len() as f64;
@@ -74,7 +73,7 @@ fn tones_from_0_57_of_the_lower_rate_on_vanish() {
         for part in [0.0, 0.1, 0.3, 0.7, 1.0] {
             let frequency_hz = 9_120.0 + part * (highest_hz - 9_120.0);
             let resampled = resample(rate_hz, &tone(rate_hz, frequency_hz));
-            // Nothing to fit: all that is left is rest.
+            // At frequency 0 no tone is fitted, so the whole sound counts as the rest.
             let (_, rest_db) = levels_db(&resampled, 0.0);
             assert!(
                 rest_db < -80.0,
@@ -111,7 +110,7 @@ fn a_click_stays_at_its_place_even_at_the_two_ends() {
                 .max_by(|&a, &b| resampled[a].abs().total_cmp(&resampled[b].abs()))
                 .unwrap();
             let expected = place as f64 * 16_000.0 / f64::from(rate_hz);
-            // Where the click falls on half a sample, or beyond the last, a neighbour is loudest.
+            // If the click falls between two samples, or after the last one, a neighbour is loudest.
             let distance = (loudest as f64 - expected).abs();
             let is_last = loudest == resampled.len() - 1;
             assert!(

@@ -1,4 +1,4 @@
-//! Writes WAV files, honest ones and liars.
+//! Writes WAV files with correct and with wrong headers.
 
 /// A WAV file before it is written. All fields may be set to anything.
 #[derive(Clone)]
@@ -8,12 +8,12 @@ pub(crate) struct WaveFile {
     pub(crate) rate_hz: u32,
     pub(crate) block_align: u16,
     pub(crate) bits_per_sample: u16,
-    /// What follows the first 16 bytes of the `fmt ` chunk.
+    /// The `fmt ` chunk after its first 16 bytes.
     pub(crate) format_extension: Vec<u8>,
     /// Whole chunks between `fmt ` and `data`.
     pub(crate) other_chunks: Vec<u8>,
     pub(crate) data: Vec<u8>,
-    /// What the headers say about the lengths; the truth where None.
+    /// The lengths in the headers; the true lengths where `None`.
     pub(crate) stated_riff_len: Option<u32>,
     pub(crate) stated_data_len: Option<u32>,
 }
@@ -27,7 +27,7 @@ impl WaveFile {
         n_channels: u16,
         data: Vec<u8>,
     ) -> Self {
-        // A-law and mu-law files carry the length of an empty extension.
+        // A-law and mu-law files contain the length of an empty extension.
         let format_extension = if format_tag > 3 {
             vec![0, 0]
         } else {
@@ -47,13 +47,13 @@ impl WaveFile {
         }
     }
 
-    /// 16-bit mono.
+    /// A file of 16-bit mono.
     pub(crate) fn pcm_16(rate_hz: u32, samples: &[i16]) -> Self {
         let data = samples.iter().flat_map(|x| x.to_le_bytes()).collect();
         Self::new(1, 16, rate_hz, 1, data)
     }
 
-    /// 32-bit floats, interleaved.
+    /// A file of interleaved 32-bit floats.
     pub(crate) fn float_32(rate_hz: u32, n_channels: u16, samples: &[f32]) -> Self {
         let data = samples.iter().flat_map(|x| x.to_le_bytes()).collect();
         Self::new(3, 32, rate_hz, n_channels, data)
@@ -95,7 +95,7 @@ impl WaveFile {
     }
 }
 
-/// A RIFF chunk with an honest length.
+/// A RIFF chunk with its true length.
 pub(crate) fn chunk(name: &[u8; 4], body: &[u8]) -> Vec<u8> {
     let mut chunk = name.to_vec();
     chunk.extend((body.len() as u32).to_le_bytes());

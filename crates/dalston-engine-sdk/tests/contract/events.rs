@@ -1,4 +1,4 @@
-//! Events against those that Dalston's own engines published.
+//! Compares events with those that Dalston's own engines published.
 
 use dalston_engine_sdk::contract::{Contract, TaskEvent};
 use dalston_engine_sdk::queue::{Claim, Event, Receipt};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::recorded;
 
-/// Words the event again that was recorded as `payload` of type `kind`.
+/// Writes again the event that was recorded with type `kind` and these fields.
 fn again(contract: Contract, kind: &str, payload: &Value) -> Event {
     let text = |key: &str| payload[key].as_str().expect("text").to_owned();
     let claim = Claim {
@@ -26,7 +26,7 @@ fn again(contract: Contract, kind: &str, payload: &Value) -> Event {
     recorded::protocol(contract, &text("engine_id")).event(&claim, news)
 }
 
-/// Keys in the order in which they stand in a line of JSON without nesting.
+/// The keys of a JSON object without nesting, in their order.
 fn keys(line: &str) -> Vec<&str> {
     let names = line.split(['{', ',']).filter_map(|it| it.split_once("\":"));
     names

@@ -1,4 +1,4 @@
-//! Tasks that nobody should have sent: each is refused with one sentence, as the task's own fault.
+//! Malformed and hostile tasks: each is refused with one sentence, as the task's own fault.
 
 use dalston_engine_sdk::contract::Contract;
 use dalston_engine_sdk::queue::{Claim, Receipt};
@@ -14,7 +14,7 @@ fn refused(result: Result<impl std::fmt::Debug, TaskError>, message: &str) {
     assert_eq!(err.to_string(), message);
 }
 
-/// Reads a request of HEAD, or of M22, after a change to its body.
+/// Changes the body of a recorded request of HEAD or of M22, and reads it.
 fn read_changed(contract: Contract, change: impl Fn(&mut Value)) -> Result<(), TaskError> {
     let (claim, name) = match contract {
         Contract::Streams => (

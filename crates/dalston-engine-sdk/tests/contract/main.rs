@@ -1,4 +1,4 @@
-//! Replays what Dalston sent, and holds what we write against what it accepted.
+//! Reads the messages that Dalston sent, and compares what the SDK writes with what Dalston accepted.
 
 mod events;
 mod hostile;

@@ -1,4 +1,4 @@
-//! What a worker stores: byte for byte what Dalston's own runner stored for the same transcript.
+//! A worker stores the same bytes that Dalston's own runner stored for the same transcript.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::recorded;
 
-/// Writes what the recorded output was written from.
+/// Writes again the transcript that a recorded output was written from.
 fn rewritten(
     contract: Contract,
     claim: &Claim,
@@ -74,8 +74,8 @@ fn responses_are_written_byte_for_byte_but_for_the_second_place_of_a_confidence(
         let claim = recorded::head_claim(task);
         let name = format!("head/{task}.response.json");
         let written = rewritten(Contract::Streams, &claim, &recorded::json(&name), "nemo");
-        // The recorded engine left it out, and its final transcript has no confidence: see
-        // `typed.transcript.json` of the recording, where it is null.
+        // The recorded engine did not write this copy of the confidence, and Dalston's final transcript
+        // has no confidence: see `typed.transcript.json` of the recording, where it is null.
         let second_place = "\"metadata\": {\n          \"confidence\": 0.9\n        }";
         assert_eq!(written.matches(second_place).count(), 2, "{task}");
         let written = written.replace(second_place, "\"metadata\": {}");
@@ -83,7 +83,7 @@ fn responses_are_written_byte_for_byte_but_for_the_second_place_of_a_confidence(
     }
 }
 
-fn heard() -> Transcript {
+fn recorded_transcript() -> Transcript {
     let data = &recorded::json("m22/typed.transcribe.output.json")["data"];
     recorded::transcript(data)
 }
@@ -108,7 +108,7 @@ fn silence_is_an_empty_transcript_and_no_error() {
         let transcript = Transcript {
             text: String::new(),
             segments: Vec::new(),
-            ..heard()
+            ..recorded_transcript()
         };
         let written = write(contract, TaskResult::Transcript(transcript)).expect("allowed");
         assert_eq!(written["data"]["text"], "", "{contract}");
@@ -120,12 +120,12 @@ fn silence_is_an_empty_transcript_and_no_error() {
 fn what_the_pipeline_would_refuse_is_not_stored_and_not_quoted() {
     for contract in ALL {
         for start in [-0.01, f64::NAN, f64::INFINITY] {
-            let mut transcript = heard();
+            let mut transcript = recorded_transcript();
             transcript.text = "a secret".into();
             transcript.segments[1].words[0].start = start;
             let err = write(contract, TaskResult::Transcript(transcript)).expect_err("refused");
             assert_eq!(err.kind(), ErrorKind::Engine);
-            // Both of Dalston's schemas allow null in place of words, and refuse them as a whole.
+            // Both of Dalston's schemas allow words to be null, so they refuse all words of the segment.
             let place = match contract {
                 Contract::M22 => "/segments/1/words/0/start",
                 Contract::M22Typed | Contract::Streams => "/segments/1/words",
@@ -140,7 +140,7 @@ fn what_the_pipeline_would_refuse_is_not_stored_and_not_quoted() {
 
 #[test]
 fn unknown_confidence_is_never_made_up() {
-    let mut transcript = heard();
+    let mut transcript = recorded_transcript();
     for segment in &mut transcript.segments {
         segment.confidence = None;
         segment
@@ -167,7 +167,7 @@ fn warnings_and_the_method_of_confidences_are_said_where_there_is_a_place_for_th
     let transcript = Transcript {
         warnings: vec!["cut".into()],
         confidence_method: Some("max_prob".into()),
-        ..heard()
+        ..recorded_transcript()
     };
     let result = TaskResult::Transcript(transcript);
     for contract in ALL {
@@ -185,7 +185,7 @@ fn warnings_and_the_method_of_confidences_are_said_where_there_is_a_place_for_th
 
 #[test]
 fn segments_without_words_say_that_there_are_none() {
-    let mut transcript = heard();
+    let mut transcript = recorded_transcript();
     transcript
         .segments
         .iter_mut()
@@ -212,7 +212,7 @@ fn every_method_of_ours_is_one_of_the_pipelines() {
         for contract in ALL {
             let transcript = Transcript {
                 alignment_method: method,
-                ..heard()
+                ..recorded_transcript()
             };
             write(contract, TaskResult::Transcript(transcript)).expect("allowed");
         }

@@ -1,4 +1,4 @@
-//! The recorded messages in `tests/data/dalston`, as the worker would meet them.
+//! The recorded messages in `tests/data/dalston`, as a worker would receive them.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,13 +11,13 @@ use dalston_engine_sdk::contract::{
 use dalston_engine_sdk::queue::{Claim, Receipt};
 use serde_json::Value;
 
-/// Text of one file.
+/// The text of one file.
 pub(crate) fn text(name: &str) -> String {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/dalston");
     std::fs::read_to_string(folder.join(name)).unwrap_or_else(|err| panic!("{name}: {err}"))
 }
 
-/// One file, read.
+/// One file, parsed.
 pub(crate) fn json(name: &str) -> Value {
     serde_json::from_str(&text(name)).unwrap_or_else(|err| panic!("{name}: {err}"))
 }
@@ -52,7 +52,7 @@ fn fields(object: &Value) -> BTreeMap<String, String> {
     serde_json::from_value(object.clone()).expect("text under every key")
 }
 
-/// A worker that speaks `contract` as engine `engine_id`.
+/// The protocol of a worker of engine `engine_id` in `contract`.
 pub(crate) fn protocol(contract: Contract, engine_id: &str) -> Protocol {
     Protocol {
         contract,

@@ -1,4 +1,4 @@
-//! The registry record against those of Dalston's own engines.
+//! Compares the registry record with those of Dalston's own engines.
 
 use std::collections::BTreeMap;
 
@@ -46,7 +46,7 @@ fn the_record_is_that_of_dalstons_own_engine() {
     for time in ["last_heartbeat", "registered_at"] {
         let (now, then) = (ours.remove(time), theirs.remove(time));
         let (now, then) = (now.expect("a time"), then.expect("a time"));
-        // Python leaves zero microseconds out; ours are always there.
+        // Python omits zero microseconds; the SDK always writes them.
         assert_eq!(now.len(), then.len(), "{now}, recorded {then}");
     }
     assert_eq!(ours, theirs);

@@ -1,4 +1,4 @@
-//! What a worker makes of a task that Dalston sent.
+//! Reads the requests of tasks that Dalston sent.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -87,7 +87,7 @@ fn a_task_for_one_channel_gets_its_own_file() {
         assert_eq!(request.stage, format!("transcribe_ch{channel}"));
         assert!(audio(&request).ends_with(&format!("/audio/prepared_ch{channel}.wav")));
 
-        // Even where the prepare stage names a file of all channels.
+        // The channel's file is read even if the prepare stage names a file of all channels.
         let claim = recorded::m22_claim(&task);
         let mut body = recorded::json(&format!("m22/{task}.input.json"));
         body["previous_outputs"]["prepare"]["audio_uri"] = json!("s3://dalston-artifacts/all.wav");

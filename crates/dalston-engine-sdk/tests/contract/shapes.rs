@@ -1,4 +1,4 @@
-//! The shape of our `data` against that of faster-whisper, key by key and type by type, and the
+//! Compares the shape of `data` with that of faster-whisper, key by key and type by type, and checks the
 //! recorded schemas against what Dalston accepted and refused.
 
 use std::collections::BTreeSet;
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::recorded;
 
-/// All that an engine can say.
+/// A transcript with every field set.
 fn everything() -> Transcript {
     let word = TranscriptWord {
         text: "hello".into(),
@@ -54,7 +54,7 @@ fn ours(contract: Contract) -> Value {
     document["data"].clone()
 }
 
-/// Every path in a document with the type of what is there: `segments[].start number`.
+/// Collects every path in a document with the type of its value: `segments[].start number`.
 fn shape(value: &Value, path: &str, into: &mut BTreeSet<String>) {
     let kind = match value {
         Value::Null => "null",
@@ -76,7 +76,8 @@ fn shape(value: &Value, path: &str, into: &mut BTreeSet<String>) {
     }
 }
 
-/// Checks that both documents have one shape, apart from what is listed: `-` theirs, `+` ours.
+/// Checks that both documents have one shape, apart from the listed differences: `-` only theirs, `+` only
+/// ours.
 #[track_caller]
 fn check(contract: Contract, theirs: &str, differences: &[&str]) {
     let (mut left, mut right) = (BTreeSet::new(), BTreeSet::new());
@@ -107,7 +108,7 @@ fn m22_typed_has_the_shape_of_faster_whisper() {
         Contract::M22Typed,
         "m22/4543d4f1.faster-whisper.data.json",
         &[
-            // Said once for all words, and not only for each.
+            // The SDK also writes the method once for all words.
             "- data.alignment_method null",
             "+ data.alignment_method string",
             "- data.segments[].confidence null",
@@ -125,7 +126,7 @@ fn streams_has_the_shape_of_faster_whisper() {
             "- data.segments[].confidence null",
             "+ data.segments[].confidence number",
             "+ data.segments[].metadata.confidence number",
-            // What a segment says about one engine's insides is its own.
+            // Only faster-whisper has these internals.
             "- data.segments[].metadata.avg_logprob number",
             "- data.segments[].metadata.compression_ratio number",
             "- data.segments[].metadata.no_speech_prob number",

@@ -1,4 +1,4 @@
-//! A store that goes away and comes back.
+//! A store that becomes unavailable and comes back.
 
 use std::fmt;
 use std::sync::Arc;
@@ -32,17 +32,17 @@ async fn a_task_waits_for_a_store_that_is_away_and_then_completes() {
         .await;
     assert!(!world.status.borrow().is_ready());
 
-    // Neither a hot loop, nor one task after another taken in vain.
+    // The worker neither asks in a hot loop nor takes further tasks.
     let asked = store.n_asked.load(Ordering::SeqCst);
     sleep(Duration::from_secs(2)).await;
     let asked = store.n_asked.load(Ordering::SeqCst) - asked;
     assert!(asked <= 10, "asked {asked} times in 2 s");
-    assert_eq!(world.told(), ["started one"]);
+    assert_eq!(world.reported(), ["started one"]);
 
     store.away.store(false, Ordering::SeqCst);
-    let told = world.hear(5).await;
+    let reported = world.wait_for_events(5).await;
     assert_eq!(
-        told[1..],
+        reported[1..],
         [
             "started one",
             "completed one",
@@ -54,7 +54,7 @@ async fn a_task_waits_for_a_store_that_is_away_and_then_completes() {
     assert!((put_back - 1.0).abs() < 0.1, "{put_back}");
 }
 
-/// In memory, and away when a test says so.
+/// A store in memory that a test can make unavailable.
 #[derive(Debug, Default)]
 struct Flaky {
     memory: InMemory,

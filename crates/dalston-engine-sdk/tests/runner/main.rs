@@ -25,7 +25,10 @@ async fn a_task_is_told_completed_when_its_output_is_stored() {
     let mut world = World::new();
     world.submit("one", json!({"answer": 42})).await;
     let worker = world.start();
-    assert_eq!(world.hear(2).await, ["started one", "completed one"]);
+    assert_eq!(
+        world.wait_for_events(2).await,
+        ["started one", "completed one"]
+    );
     let output = world.output("one").await.expect("it is stored");
     assert_eq!(output["data"], json!({"answer": 42}));
     world.shutdown.send_replace(Shutdown::Drain);
@@ -41,7 +44,7 @@ async fn the_time_in_the_queue_is_counted_where_the_pipeline_says_when_it_began(
     world.broker.push("waited", hash.into());
     world.queue("unsaid");
     world.start();
-    world.hear(2).await;
+    world.wait_for_events(2).await;
     assert!(world.figure("queue_wait_seconds_sum") >= 60.0);
     assert!((world.figure("queue_wait_seconds_count") - 1.0).abs() < 0.1);
 }
@@ -52,9 +55,12 @@ async fn a_panic_fails_its_task_and_the_next_one_is_done() {
     world.submit("bad", json!({"do": "panic"})).await;
     world.submit("good", json!({})).await;
     world.start();
-    let told = world.hear(4).await;
-    assert_eq!(told[1], "failed bad: the engine broke down on this task");
-    assert_eq!(told[3], "completed good");
+    let reported = world.wait_for_events(4).await;
+    assert_eq!(
+        reported[1],
+        "failed bad: the engine broke down on this task"
+    );
+    assert_eq!(reported[3], "completed good");
     let by_fault = world.figure("task_failures_total{engine_id=\"scripted\",kind=\"engine\"}");
     assert!((by_fault - 1.0).abs() < 0.1, "{by_fault}");
     assert_eq!(
@@ -69,17 +75,17 @@ async fn an_engine_has_as_many_tasks_at_once_as_it_says_and_no_more() {
     for n_at_once in [1, 3] {
         let mut world = World::new();
         world.engine.n_at_once = n_at_once;
-        // While the engine is at the first, the others come.
+        // The other tasks arrive while the engine works on the first.
         world.submit("slow", json!({"do": "batch"})).await;
         for n in 0..7 {
             world.submit(&format!("quick-{n}"), json!({"n": n})).await;
         }
         let claimed = world.start();
-        world.hear(n_at_once).await;
+        world.wait_for_events(n_at_once).await;
         sleep(Duration::from_millis(100)).await;
         assert_eq!(world.status.borrow().n_in_flight as usize, n_at_once);
-        world.hear(16).await;
-        // The first came alone; its lane may be filled again before the engine takes the others.
+        world.wait_for_events(16).await;
+        // The first task came alone. Its slot may claim again before the engine takes the others.
         let most = world.engine.most_at_once.load(Ordering::SeqCst);
         assert!((n_at_once.min(2)..=n_at_once).contains(&most), "{most}");
         for n in 0..7 {
@@ -101,14 +107,14 @@ async fn a_panic_over_several_tasks_fails_the_one_at_fault_alone() {
         world.submit(task, json!({"do": script})).await;
     }
     world.start();
-    let mut told = world.hear(8).await.split_off(4);
+    let mut reported = world.wait_for_events(8).await.split_off(4);
     assert!(
         world.engine.most_at_once.load(Ordering::SeqCst) > 1,
         "several were at hand"
     );
-    told.sort_unstable();
+    reported.sort_unstable();
     assert_eq!(
-        told,
+        reported,
         [
             "completed after",
             "completed before",
@@ -126,17 +132,17 @@ async fn a_task_that_cannot_be_done_fails_with_its_reason_and_is_not_tried_again
     world.broker.push("without-hash", Default::default());
     world.submit("good", json!({})).await;
     world.start();
-    let told = world.hear(7).await;
-    assert_eq!(told[1], "failed bad: this is no speech");
+    let reported = world.wait_for_events(7).await;
+    assert_eq!(reported[1], "failed bad: this is no speech");
     assert!(
-        told[3].starts_with("failed without-request: the task's request is missing"),
-        "{told:?}"
+        reported[3].starts_with("failed without-request: the task's request is missing"),
+        "{reported:?}"
     );
     assert_eq!(
-        told[4],
+        reported[4],
         "failed without-hash: Task metadata not found in Redis: without-hash"
     );
-    assert_eq!(told[6], "completed good");
+    assert_eq!(reported[6], "completed good");
     assert_eq!(world.engine.n_processed.load(Ordering::SeqCst), 2);
     let by_fault = world.figure("task_failures_total{engine_id=\"scripted\",kind=\"input\"}");
     assert!((by_fault - 3.0).abs() < 0.1, "{by_fault}");
@@ -157,14 +163,14 @@ async fn a_task_that_ended_three_workers_is_failed_and_the_next_one_is_done() {
     }
     world.submit("good", json!({})).await;
     world.start();
-    // In which order depends on when the last victim's lease lapses.
-    let told = world.hear(6).await[3..].join(", ");
+    // The order depends on when the last victim's lease lapses.
+    let reported = world.wait_for_events(6).await[3..].join(", ");
     assert!(
-        told.contains("failed poison: the task ended its worker 3 times"),
-        "{told}"
+        reported.contains("failed poison: the task ended its worker 3 times"),
+        "{reported}"
     );
-    assert!(told.contains("completed good"), "{told}");
-    assert!(!told.contains("started poison"), "{told}");
+    assert!(reported.contains("completed good"), "{reported}");
+    assert!(!reported.contains("started poison"), "{reported}");
 }
 
 #[tokio::test]
@@ -179,7 +185,10 @@ async fn an_output_that_is_stored_is_not_made_again() {
     let key = Path::from("jobs/job/tasks/one/output.json");
     world.store.put(&key, "{}".into()).await.unwrap();
     world.start();
-    assert_eq!(world.hear(3).await.last().unwrap(), "completed one");
+    assert_eq!(
+        world.wait_for_events(3).await.last().unwrap(),
+        "completed one"
+    );
     assert_eq!(world.engine.n_processed.load(Ordering::SeqCst), 0);
 }
 
@@ -189,14 +198,14 @@ async fn a_worker_that_drains_ends_its_task_and_takes_no_other() {
     world.submit("one", json!({"do": "work"})).await;
     world.submit("two", json!({})).await;
     let worker = world.start();
-    world.hear(1).await;
+    world.wait_for_events(1).await;
     world.shutdown.send_replace(Shutdown::Drain);
     world
         .wait(|| world.status.borrow().phase == Phase::Draining)
         .await;
     assert!(!world.status.borrow().is_ready());
     end(worker).await.unwrap();
-    assert_eq!(world.told(), ["started one", "completed one"]);
+    assert_eq!(world.reported(), ["started one", "completed one"]);
 }
 
 #[tokio::test]
@@ -225,11 +234,11 @@ async fn a_task_that_outlasts_the_grace_period_goes_back_as_it_was() {
         }
         world.submit("one", json!({"do": "work"})).await;
         let worker = world.start();
-        world.hear(1).await;
+        world.wait_for_events(1).await;
         world.shutdown.send_replace(now);
         end(worker).await.unwrap();
-        assert_eq!(world.told(), ["started one"]);
-        // At once: no lease has to lapse.
+        assert_eq!(world.reported(), ["started one"]);
+        // At once: no lease needs to lapse.
         let other = world.broker.connect("other", LEASE);
         other.join().await.unwrap();
         let claim = other
@@ -246,11 +255,11 @@ async fn a_worker_ends_after_its_engine_even_one_that_cannot_stop() {
     let mut world = World::new();
     world.submit("one", json!({"do": "batch"})).await;
     let worker = world.start();
-    world.hear(1).await;
+    world.wait_for_events(1).await;
     sleep(Duration::from_millis(100)).await;
     world.shutdown.send_replace(Shutdown::Now);
     end(worker).await.unwrap();
-    assert_eq!(world.told(), ["started one"]);
+    assert_eq!(world.reported(), ["started one"]);
     let n_engines = Arc::strong_count(&world.engine.n_loads) - 1;
     assert_eq!(
         n_engines, 0,
@@ -266,8 +275,8 @@ async fn a_worker_shows_itself_while_it_loads_and_takes_no_task_before() {
     world.start();
     sleep(Duration::from_millis(200)).await;
     assert_eq!(world.status.borrow().phase, Phase::Loading);
-    assert!(world.told().is_empty());
-    assert_eq!(world.hear(2).await[1], "completed one");
+    assert!(world.reported().is_empty());
+    assert_eq!(world.wait_for_events(2).await[1], "completed one");
 }
 
 #[tokio::test]
@@ -275,7 +284,7 @@ async fn a_twin_does_not_start() {
     let mut world = World::new();
     let first = world.broker.connect("worker", LEASE);
     first.join().await.unwrap();
-    let beats = tokio::spawn(async move {
+    let heartbeats = tokio::spawn(async move {
         loop {
             first.renew().await.unwrap();
             sleep(LEASE / 3).await;
@@ -286,7 +295,7 @@ async fn a_twin_does_not_start() {
         matches!(ended, Err(RunError::Queue(QueueError::Superseded))),
         "{ended:?}"
     );
-    beats.abort();
+    heartbeats.abort();
 }
 
 async fn claim(queue: &impl Queue) -> Claim {

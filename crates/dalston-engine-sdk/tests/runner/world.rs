@@ -1,4 +1,4 @@
-//! A pipeline in memory around one engine that does as its tasks say.
+//! A pipeline in memory around one engine whose tasks say what it does.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,18 +26,19 @@ use tokio::time::{sleep, timeout};
 
 pub(crate) const LEASE: Duration = Duration::from_secs(1);
 
-/// Longest that anything in these tests may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Longest time that anything in these tests may take on a busy machine.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Does what `config.do` says: `work` for a second or until told to stop, `batch` for half a second
-/// without a look around, `panic`, `refuse`; else answers with its config.
+/// An engine that does what a task's `config.do` says: `work` for a second unless it must stop, `batch` for
+/// half a second without checking whether it must stop, `panic`, `refuse`. Without `do` it answers with the
+/// config.
 #[derive(Clone, Default)]
 pub(crate) struct Scripted {
     pub(crate) n_loads: Arc<AtomicU32>,
     pub(crate) n_processed: Arc<AtomicU32>,
-    /// How many tasks it takes at once; 0 is 1.
+    /// How many tasks the engine takes at once; 0 counts as 1.
     pub(crate) n_at_once: usize,
-    /// The most that it ever had at once.
+    /// The most tasks that the engine ever held at once.
     pub(crate) most_at_once: Arc<AtomicUsize>,
     /// How long a load takes.
     pub(crate) load: Duration,
@@ -190,14 +191,14 @@ impl World {
         self.broker.push(task_id, BTreeMap::from(hash));
     }
 
-    /// The result that is stored for a task.
+    /// The stored result of a task.
     pub(crate) async fn output(&self, task_id: &str) -> Option<Value> {
         let key = Path::from(format!("jobs/job/tasks/{task_id}/output.json"));
         let object = self.store.get(&key).await.ok()?;
         Some(serde_json::from_slice(&object.bytes().await.unwrap()).unwrap())
     }
 
-    /// The value of a metric, by the beginning of its line behind the prefix that all have.
+    /// The value of a metric. `name` is the beginning of its line, without the prefix of all metrics.
     #[track_caller]
     pub(crate) fn figure(&self, name: &str) -> f64 {
         let page = self.metrics.text();
@@ -209,8 +210,8 @@ impl World {
         value.unwrap_or_else(|| panic!("no {name} in {page}"))
     }
 
-    /// What was told, as `completed one`, or `failed one: the reason`.
-    pub(crate) fn told(&self) -> Vec<String> {
+    /// The events so far, as `completed one` or `failed one: the reason`.
+    pub(crate) fn reported(&self) -> Vec<String> {
         let events = self.broker.events().into_iter().map(|event| {
             let event: Value = serde_json::from_str(&event.message).unwrap();
             let text = |name: &str| event[name].as_str().unwrap_or_default().to_owned();
@@ -224,33 +225,33 @@ impl World {
         events.collect()
     }
 
-    /// Waits until so much was told, and returns it.
-    pub(crate) async fn hear(&self, n_events: usize) -> Vec<String> {
-        self.wait(|| self.told().len() >= n_events).await;
-        self.told()
+    /// Waits until there are `n_events` events, and returns all events.
+    pub(crate) async fn wait_for_events(&self, n_events: usize) -> Vec<String> {
+        self.wait(|| self.reported().len() >= n_events).await;
+        self.reported()
     }
 
-    /// Waits until something is so.
-    pub(crate) async fn wait(&self, so: impl Fn() -> bool) {
-        let waited = timeout(PATIENCE, async {
-            while !so() {
+    /// Waits until `condition` holds.
+    pub(crate) async fn wait(&self, condition: impl Fn() -> bool) {
+        let waited = timeout(TIMEOUT, async {
+            while !condition() {
                 sleep(Duration::from_millis(5)).await;
             }
         });
-        let told = || format!("told so far: {:?}", self.told());
-        waited.await.unwrap_or_else(|_| panic!("{}", told()));
+        let events = || format!("events so far: {:?}", self.reported());
+        waited.await.unwrap_or_else(|_| panic!("{}", events()));
     }
 }
 
-/// The end of a worker, which must come.
+/// Waits for the end of a worker.
 pub(crate) async fn end(worker: JoinHandle<Result<(), RunError>>) -> Result<(), RunError> {
-    timeout(PATIENCE, worker)
+    timeout(TIMEOUT, worker)
         .await
         .expect("the worker ends")
         .expect("it does not panic")
 }
 
-/// An event of somebody else's.
+/// An event that another worker publishes.
 pub(crate) fn event(message: &str) -> Event {
     let (what, task_id) = message.split_once(' ').unwrap();
     let message = json!({"type": format!("task.{what}"), "task_id": task_id});

@@ -1,4 +1,4 @@
-//! MP4, Ogg, Matroska, AIFF and CAF, cut, patched and joined with garbage.
+//! MP4, Ogg, Matroska, AIFF and CAF files, cut, patched and joined with random bytes.
 
 use super::whatever::noise;
 use super::{Case, case, cut_and_broken, patch};
@@ -15,7 +15,7 @@ fn mp4() -> Vec<Case> {
     let mut add = |kind: &str, bytes: Vec<u8>| cases.push(case(format!("M4A, {kind}"), bytes));
     let m4a = || recording_bytes("aac.m4a");
     const MANY: &[u8] = &[0xff; 4];
-    // Offsets are behind the atom's name: version and flags, then its fields.
+    // Offsets count from the end of the atom's name: version and flags, then the fields.
     add(
         "states 2^32 - 1 sample sizes",
         patch(m4a(), b"stsz", 8, MANY),
@@ -92,7 +92,7 @@ fn mp4() -> Vec<Case> {
     cases
 }
 
-/// Overwrites the size of an atom, which stands before its name.
+/// Overwrites the size of an atom, which precedes the atom's name.
 #[track_caller]
 fn patch_before(mut bytes: Vec<u8>, name: &[u8], size: &[u8]) -> Vec<u8> {
     let at = bytes
@@ -116,10 +116,10 @@ fn ogg() -> Vec<Case> {
         "first page without segments",
         patch(ogg(), b"OggS", 22, &[0]),
     );
-    // A page that is valid but for its checksum, and again and again.
+    // A page that is valid apart from its checksum, repeated.
     let page = [&b"OggS\0\x02"[..], &[0; 20], &[0xff; 256]].concat();
     add("10 000 first pages", page.repeat(10_000));
-    // Behind the name: version, channels, rate, bit rates, block sizes.
+    // After the name: version, channels, rate, bit rates, block sizes.
     add(
         "Vorbis of 255 channels",
         patch(ogg(), b"\x01vorbis", 4, &[0xff]),
@@ -166,7 +166,7 @@ fn matroska() -> Vec<Case> {
         ]
         .concat()
     });
-    // Sampling frequency as a float, here NaN and infinity.
+    // The sampling frequency is a float: here NaN and infinity.
     add(
         "rate NaN",
         patch(mka(), b"\xb5\x88", 0, &f64::NAN.to_be_bytes()),
@@ -183,7 +183,7 @@ fn aiff_and_caf() -> Vec<Case> {
     cases.extend(cut_and_broken("CAF", "alac.caf"));
     let mut add = |kind: &str, bytes: Vec<u8>| cases.push(case(kind.to_owned(), bytes));
     let aiff = || recording_bytes("pcm.aiff");
-    // Behind the name: length, channels, frames, bits, and the rate as an 80-bit float.
+    // After the name: length, channels, frames, bits, and the rate as an 80-bit float.
     add("AIFF, 0 channels", patch(aiff(), b"COMM", 4, &[0; 2]));
     add(
         "AIFF, 65 535 channels",
@@ -201,7 +201,7 @@ fn aiff_and_caf() -> Vec<Case> {
     add("AIFF, rate NaN", patch(aiff(), b"COMM", 12, &[0xff; 10]));
     add("AIFF, sound of 4 GB", patch(aiff(), b"SSND", 0, &[0xff; 4]));
     let caf = || recording_bytes("pcm.caf");
-    // Behind the name: length (8), rate (8), format, flags, bytes and frames a packet, channels, bits.
+    // After the name: length (8), rate (8), format, flags, bytes and frames a packet, channels, bits.
     add(
         "CAF, rate NaN",
         patch(caf(), b"desc", 8, &f64::NAN.to_be_bytes()),

@@ -1,4 +1,4 @@
-//! FLAC and MPEG files, cut, patched and joined with garbage.
+//! FLAC and MPEG files, cut, patched and joined with random bytes.
 
 use super::whatever::noise;
 use super::{Case, case, cut_and_broken, patch};
@@ -14,7 +14,7 @@ fn flac() -> Vec<Case> {
     let mut add = |kind: &str, bytes: Vec<u8>| cases.push(case(format!("FLAC, {kind}"), bytes));
     let samples: Vec<i16> = (0..16_384).map(|idx| (idx % 100) as i16 * 30).collect();
     let verbatim = flac_file::verbatim(&samples);
-    // Magic and STREAMINFO with its header.
+    // The magic bytes, and STREAMINFO with its header.
     let n_head = 42;
     let with_head = |info: StreamInfo| {
         let mut file = flac_file::head(info);
@@ -108,7 +108,7 @@ fn flac() -> Vec<Case> {
         file.extend([1, 0, 0, 0].repeat(100_000));
         file
     });
-    // 172.8 million samples; the table's limit is 20 minutes.
+    // 172.8 million samples; the limit of this test is 20 minutes.
     add("3 hours of silence in 0.6 MB", flac_file::silence(42_187));
     cases
 }
@@ -150,7 +150,7 @@ fn mpeg() -> Vec<Case> {
         b"\xff\xfb\x90\x64".repeat(10_000),
     );
     let xing = recording_bytes("lame_tag.mp3");
-    // Behind the name: flags, then the number of frames.
+    // After the name: flags, then the number of frames.
     add(
         "states 2^32 - 1 frames",
         patch(xing.clone(), b"Info", 4, &[0xff; 4]),

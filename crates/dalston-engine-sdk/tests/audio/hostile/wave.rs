@@ -1,4 +1,4 @@
-//! WAV files whose headers lie.
+//! WAV files with wrong headers.
 
 use super::whatever::noise;
 use super::{Case, case, patch};
@@ -162,7 +162,7 @@ pub(super) fn cases() -> Vec<Case> {
     cases
 }
 
-/// An honest second of a quiet square wave.
+/// One second of a quiet square wave with a correct header.
 fn second() -> WaveFile {
     let samples: Vec<i16> = (0..16_000)
         .map(|idx| if idx % 40 < 20 { 800 } else { -800 })

@@ -1,4 +1,4 @@
-//! Files that are no audio, or nothing but the first bytes of it.
+//! Files that are no audio, or only the first bytes of an audio file.
 
 use super::{Case, case};
 
@@ -12,7 +12,7 @@ pub(super) fn cases() -> Vec<Case> {
         "{{\"error\": \"NoSuchKey\", \"ids\": [{}0]}}",
         "12345, ".repeat(500)
     );
-    // The first bytes of each kind of file, then bytes like those of compressed data.
+    // The first bytes of each kind of file, then random bytes, which look like compressed data.
     let zip = [&b"PK\x03\x04\x14\0\0\0\x08\0"[..], &noise(20_000, 1)].concat();
     let png = [&b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"[..], &noise(20_000, 2)].concat();
     let program = [&b"\x7fELF\x02\x01\x01\0"[..], &noise(20_000, 3)].concat();
@@ -70,7 +70,7 @@ pub(super) fn cases() -> Vec<Case> {
 pub(super) fn noise(n_bytes: usize, seed: u64) -> Vec<u8> {
     let mut state = seed;
     let mut next = || {
-        // Knuth's MMIX generator; its upper bits are the good ones.
+        // Knuth's MMIX generator; only its upper bits look random.
         state = state
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
