@@ -129,6 +129,7 @@ impl Artifacts {
         if size > MAX_DOCUMENT_BYTES {
             return Err(too_large(key, size, MAX_DOCUMENT_BYTES));
         }
+        // The server states the size; the check above bounds the allocation.
         let mut document = BytesMut::with_capacity(size as usize);
         let mut pieces = object.into_stream();
         while let Some(piece) = self.answer_of(pieces.next()).await? {
@@ -193,6 +194,7 @@ impl Artifacts {
         if size > MAX_FILE_BYTES {
             return Err(too_large(uri.key(), size, MAX_FILE_BYTES));
         }
+        // `create_new`: a file that exists would be another slot's.
         let mut out = tokio::fs::File::create_new(file).await.map_err(disk)?;
         let mut pieces = object.into_stream();
         let mut n_bytes = 0;
@@ -201,6 +203,7 @@ impl Artifacts {
             out.write_all(&piece).await.map_err(disk)?;
             n_bytes += piece.len() as u64;
         }
+        // tokio writes in the background: the error of the last write arrives only here.
         out.flush().await.map_err(disk)?;
         // A store that closes the connection early ends the stream without an error.
         if n_bytes != size {

@@ -126,6 +126,7 @@ impl TaskContext {
     /// Records how much of the task is done, from 0 to 1.
     pub fn progress(&self, done: f64) {
         let permille = (done.clamp(0.0, 1.0) * 1000.0) as u32;
+        // Relaxed: the figure is shown and orders no other memory.
         self.permille.store(permille, Ordering::Relaxed);
     }
 

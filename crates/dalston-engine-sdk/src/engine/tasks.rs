@@ -83,10 +83,12 @@ impl Tasks {
     pub fn take(&mut self) -> Option<Task> {
         loop {
             let job = if self.quarantined.is_empty() {
+                // `first` left the channel before all jobs that are still in it.
                 self.first
                     .take()
                     .or_else(|| self.arriving.try_recv().ok())?
             } else if self.taken.is_empty() {
+                // Alone: the engine holds no other task that a panic could be blamed on.
                 self.quarantined.pop_front()?
             } else {
                 return None;
@@ -129,6 +131,8 @@ impl Tasks {
     /// the handle was dropped and every job is answered.
     pub(super) fn wait(&mut self) -> bool {
         if self.quarantined.is_empty() && self.first.is_none() {
+            // Returns `None` only when the channel is empty and its sender dropped, so a job that was sent
+            // before the handle was dropped is still worked on.
             self.first = self.arriving.blocking_recv();
         }
         !self.quarantined.is_empty() || self.first.is_some()

@@ -46,6 +46,7 @@ impl EngineHandle {
     ///
     /// The system gives no thread.
     pub fn start(engine: impl BatchEngine, metrics: Arc<Metrics>) -> std::io::Result<Self> {
+        // Unbounded: a caller sends one job and awaits its result, so the number of callers is the bound.
         let (jobs, arriving) = mpsc::unbounded_channel();
         let (sender, state) = watch::channel(EngineState::Loading);
         let body = move || run_engine(Tasks::new(arriving, sender, metrics), engine);
@@ -107,6 +108,7 @@ impl EngineHandle {
 /// Parameters are dropped in reverse order: first `engine`, then `tasks`, whose end closes the channel of
 /// the state. So whoever sees that channel closed knows that the engine is dropped.
 fn run_engine(mut tasks: Tasks, mut engine: impl BatchEngine) {
+    // One turn is one life of the engine, from its load to its panic.
     while let Some(load_time) = load(&mut engine, &tasks) {
         tasks.set_state(EngineState::Ready(LoadedEngine {
             health: engine.health(),
@@ -117,6 +119,8 @@ fn run_engine(mut tasks: Tasks, mut engine: impl BatchEngine) {
             if !tasks.wait() {
                 return;
             }
+            // Unwind safe: after a panic the only call on the engine is `load`, which sets it up again, and no
+            // method of `tasks` panics between two changes.
             let work = catch_unwind(AssertUnwindSafe(|| engine.process_all(&mut tasks)));
             match work {
                 Ok(()) => tasks.fail_unanswered(),
@@ -144,11 +148,14 @@ fn load(engine: &mut impl BatchEngine, tasks: &Tasks) -> Option<Duration> {
             let error = TaskError::engine("the engine broke down while loading");
             Err(error.caused_by(panic_message(&*panic)))
         });
+        // A panic while loading is an `Engine` error, which is final: another try would panic again.
         match loaded {
             Ok(()) => return Some(began.elapsed()),
+            // Else the thread of a worker that stops would go on trying to load.
             Err(_) if tasks.is_over() => return None,
             Err(err) if err.kind() == ErrorKind::Unavailable => {
                 tracing::warn!(error = err.chain(), "engine_load_delayed");
+                // Blocks this thread alone; the health pages go on answering `loading`.
                 thread::sleep(RELOAD_PAUSE);
             }
             Err(err) => {

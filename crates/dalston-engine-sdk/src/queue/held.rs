@@ -26,6 +26,7 @@ impl Held {
         let receipt = Arc::from(id);
         // The lists are short, and a panic cannot leave them half changed: poison is ignored.
         let mut watched = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Dead entries are removed here and not when a claim is dropped, so that a drop needs no lock.
         watched.retain(|one| one.strong_count() > 0);
         watched.push(Arc::downgrade(&receipt));
         Receipt(receipt)

@@ -62,9 +62,11 @@ impl Lease {
             .arg(self.length_ms())
             .arg(&self.worker);
         // The remaining time and not this process's lease length: the holder may use a longer lease.
+        // 0 means that the id was free, or was this process's already.
         let mut left: u64 = server.run(&join).await?;
         let end = Instant::now() + Duration::from_millis(left) + self.length;
         while left > 0 {
+            // Several looks per lease, so that a renewal is seen soon. Each look takes the id if it is free.
             let pause = Duration::from_millis(left).min(self.length / 10);
             // One more millisecond, so that the key has lapsed when its remaining time is over.
             sleep(pause + Duration::from_millis(1)).await;

@@ -106,6 +106,8 @@ impl State {
 
     /// Checks that the worker holds the task; returns the number of the claim.
     fn check(&self, queue: &MemoryQueue, claim: &Claim) -> Result<u64, QueueError> {
+        // First the lease: a process whose id another one has taken must learn that it is superseded, and
+        // not only that this task is gone.
         let lease = self.leases.get(&queue.worker);
         if lease.is_some_and(|held| held.holder != queue.nonce && held.end > Instant::now()) {
             return Err(QueueError::Superseded);
@@ -122,6 +124,7 @@ impl State {
     /// Puts back the tasks that no claim holds: those of dead workers, and those whose claim `queue` dropped.
     fn reclaim(&mut self, queue: &MemoryQueue) {
         let now = Instant::now();
+        // As in the scripts: what this worker has and no claim holds was dropped, or its answer lost.
         let held = queue.held.ids();
         let (leases, taken) = (&self.leases, &mut self.taken);
         let free: Vec<_> = taken
@@ -180,6 +183,7 @@ impl MemoryQueue {
 #[async_trait]
 impl Queue for MemoryQueue {
     async fn join(&self) -> Result<(), QueueError> {
+        // A dead holder's lease lapses within one lease; the half is a margin.
         let end = Instant::now() + self.lease + self.lease / 2;
         loop {
             let left = {
@@ -198,6 +202,8 @@ impl Queue for MemoryQueue {
         if let Some(claim) = self.take()? {
             return Ok(Some(claim));
         }
+        // A push between the take and the wait is not missed: `notify_one` keeps a permit for one waiter.
+        // Half a lease at most, so that lapsed leases of others are found.
         let max_wait = max_wait.min(self.lease / 2);
         // After a timeout as well: the lease of a dead worker may have lapsed meanwhile.
         let _ = timeout(max_wait, self.broker.pushed.notified()).await;
@@ -257,6 +263,8 @@ impl Queue for MemoryQueue {
     async fn leave(&self) -> Result<(), QueueError> {
         let mut state = self.broker.state();
         state.keep_lease(self)?;
+        // Without a lease all of the worker's tasks count as those of a dead one: the next claim of any
+        // worker takes them, and one that waits is woken for it.
         state.leases.remove(&self.worker);
         self.broker.pushed.notify_one();
         Ok(())

@@ -46,5 +46,6 @@ impl Scripts {
 }
 
 fn owned(parts: &[&str]) -> Script {
+    // One script and not two calls: the id could change hands between them.
     Script::new(&format!("{OWNED}{}", parts.concat()))
 }

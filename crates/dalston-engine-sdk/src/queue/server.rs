@@ -50,6 +50,7 @@ impl Server {
                     .to_owned(),
             })?;
         let pool = Pool::builder(manager)
+            // Scripts are short, so 16 connections serve 64 slots.
             .max_size(16)
             .wait_timeout(Some(CALL_TIMEOUT))
             .create_timeout(Some(CONNECT))
@@ -100,6 +101,7 @@ impl Server {
     ) -> Result<T, QueueError> {
         let answer = timeout(CALL_TIMEOUT, answer).await.map_err(unavailable);
         let answer = answer.flatten();
+        // A refusal, such as `NotHeld`, is an answer and is not recorded.
         if let Err(QueueError::Unavailable { .. }) = answer {
             let silent_at = self.silent_at.lock();
             *silent_at.unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
@@ -114,6 +116,7 @@ impl Server {
     /// connection, too.
     pub(super) async fn wait(&self, command: &Cmd, wait: Duration) -> Result<(), QueueError> {
         let limit = wait + CALL_TIMEOUT;
+        // One wait at a time, as there is one connection; the queue's `turn` allows no more anyway.
         let mut waiting = self.waiting.lock().await;
         let mut server = match waiting.take() {
             Some(server) => server,
@@ -125,6 +128,7 @@ impl Server {
         server.set_response_timeout(limit);
         let answer = timeout(limit, command.exec_async(&mut server));
         answer.await.map_err(unavailable)?.map_err(sorted)?;
+        // Only after an answer: a connection whose command failed could give the late answer to the next.
         *waiting = Some(server);
         Ok(())
     }

@@ -26,7 +26,7 @@ pub(super) enum Ended {
     Here,
     /// Another worker holds the task, or will: this worker reports nothing more about it.
     Gone,
-    /// The task is back in the queue, because something that it needs is unavailable.
+    /// The task is back in the queue: something that it needs is unavailable, or the worker stops.
     PutBack,
 }
 
@@ -167,8 +167,7 @@ impl Runner {
     /// stored the result already.
     async fn produce(&self, claim: &Claim) -> Result<Option<String>, TaskError> {
         let output_key = self.protocol.output_key(claim)?;
-        // An earlier run may have stored the result and died before it could report the completion. A
-        // first delivery is not checked: the object would exist only by somebody else's mistake.
+        // An earlier run may have stored the result and died before it could report the completion.
         if claim.deliveries > 0 && self.of_store(self.artifacts.exists(&output_key).await)? {
             tracing::info!("output_found");
             return Ok(None);
@@ -300,13 +299,12 @@ impl Runner {
 /// A file name that takes nothing from the task but the extension, by which some formats are recognised.
 /// An extension that is long or not alphanumeric is left out.
 fn file_name(n: usize, uri: &str) -> String {
-    let ending = Path::new(uri)
+    let extension = Path::new(uri)
         .extension()
-        .and_then(|ending| ending.to_str());
-    let ending =
-        ending.filter(|text| text.len() <= 8 && text.bytes().all(|b| b.is_ascii_alphanumeric()));
-    match ending {
-        Some(ending) => format!("{n}.{ending}"),
+        .and_then(|extension| extension.to_str());
+    let is_plain = |text: &&str| text.len() <= 8 && text.bytes().all(|b| b.is_ascii_alphanumeric());
+    match extension.filter(is_plain) {
+        Some(extension) => format!("{n}.{extension}"),
         None => n.to_string(),
     }
 }

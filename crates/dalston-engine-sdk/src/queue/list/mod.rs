@@ -94,10 +94,13 @@ impl ListQueue {
         claim.arg(&self.keys.processing_prefix);
         claim.arg(TASK).arg(&self.keys.deliveries_prefix);
         claim.arg(u8::from(due));
+        // The script hands out again what this worker has and does not list here: the answer of an earlier
+        // claim may have got lost.
         for id in self.held.ids() {
             claim.arg(&*id);
         }
         let taken: Option<(Vec<u8>, u32, Fields)> = self.server.run(&claim).await?;
+        // After the answer: a call that failed has reclaimed nothing, or will be repeated without harm.
         if due {
             *reclaimed_at = Some(Instant::now());
         }
@@ -128,6 +131,7 @@ impl ListQueue {
     async fn drop_entry(&self, entry: &[u8]) -> Result<(), QueueError> {
         let shown = &entry[..entry.len().min(64)];
         tracing::error!(entry = %shown.escape_ascii(), "queue_entry_dropped");
+        // From this worker's list, into which the claiming script has just moved the entry.
         let mut remove = redis::pipe();
         remove.lrem(&self.keys.processing, 1, entry);
         self.server.run_all(&remove).await
@@ -178,6 +182,7 @@ impl Queue for ListQueue {
 
     async fn start(&self, claim: &Claim, started: &Event) -> Result<(), QueueError> {
         let mut start = self.about(&self.scripts.start, claim);
+        // The new count and not an increment: a report that is repeated after a lost answer counts once.
         start.arg(claim.deliveries + 1).arg(DELIVERIES_KEPT_S);
         start.arg(EVENTS).arg(&started.message);
         self.server.run(&start).await
@@ -188,12 +193,14 @@ impl Queue for ListQueue {
     }
 
     async fn discard(&self, claim: &Claim) -> Result<(), QueueError> {
+        // The script publishes no event for an empty text.
         self.end(claim, "").await
     }
 
     async fn put_back(&self, claim: &Claim) -> Result<(), QueueError> {
         let mut put_back = self.about(&self.scripts.put_back, claim);
         put_back.key(&self.keys.queue);
+        // The count of before the start, so that a put-back leaves no trace.
         put_back.arg(claim.deliveries).arg(DELIVERIES_KEPT_S);
         self.server.run(&put_back).await
     }

@@ -100,6 +100,8 @@ impl StreamQueue {
         claim.arg(&self.lease.worker).arg(GROUP).arg(TASK);
         claim.arg(&self.deliveries_prefix).arg(CANCELLED);
         claim.arg(INSTANCE).arg(u8::from(due));
+        // The script hands out again what this worker has and does not list here: the answer of an earlier
+        // claim may have got lost.
         for id in self.held.ids() {
             claim.arg(&*id);
         }
@@ -190,6 +192,7 @@ impl Queue for StreamQueue {
         start.key(format!("{TASK}{}", claim.task_id));
         start.key(WAITING_TASKS);
         start.arg(&claim.task_id);
+        // The new count and not an increment: a report that is repeated after a lost answer counts once.
         start.arg(claim.deliveries + 1).arg(DELIVERIES_KEPT_S);
         start.arg(EVENTS).arg(&started.message).arg(MAX_EVENTS);
         for (name, value) in &started.fields {
@@ -208,6 +211,7 @@ impl Queue for StreamQueue {
 
     async fn put_back(&self, claim: &Claim) -> Result<(), QueueError> {
         let mut put_back = self.about(&self.scripts.put_back, claim);
+        // The count of before the start, so that a put-back leaves no trace.
         put_back.arg(claim.deliveries).arg(DELIVERIES_KEPT_S);
         self.server.run(&put_back).await
     }
@@ -227,12 +231,14 @@ impl Queue for StreamQueue {
     async fn register(&self, record: &Record) -> Result<(), QueueError> {
         let instance = format!("{INSTANCE}{}", self.lease.worker);
         let mut write = redis::pipe();
+        // In one transaction: nobody sees a record without its lifetime, or a half of it.
         write.atomic();
         write.hset_multiple(&instance, &record.fields);
         write.expire(&instance, RECORD_KEPT_S);
         for set in self.registry_sets(&record.stage) {
             write.sadd(set, &self.lease.worker);
         }
+        // Before the write: if its answer gets lost, `leave` still removes the worker from the stage's set.
         *self.stage.lock().await = Some(record.stage.clone());
         self.server.run_all(&write).await
     }
