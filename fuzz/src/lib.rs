@@ -1,8 +1,8 @@
 //! Fuzz targets: one function for each kind of input from outside.
 //!
 //! A fuzzer calls these functions with inputs that it generates (`cargo xtask fuzz`). `tests/corpus.rs` calls
-//! them with the inputs in `corpus`, where every finding is kept. A function panics if a promise is broken; an
-//! ordinary error keeps the promise.
+//! them with the inputs in `corpus`, where every finding is kept. A function panics if a promise is broken;
+//! an ordinary error keeps the promise.
 
 #![forbid(unsafe_code)]
 
@@ -20,8 +20,8 @@ pub use uri::uri;
 
 /// Removes the fuzzer's panic hook, which ends the process at every panic.
 ///
-/// Audio decoders panic on hostile files. `audio::read` catches these panics and reports a damaged file, which
-/// is no finding. A panic that nothing else catches is still a finding, because the fuzzer catches it.
+/// Audio decoders panic on hostile files. `audio::read` catches these panics and reports a damaged file,
+/// which is no finding. A panic that nothing else catches is still a finding, because the fuzzer catches it.
 pub fn panic_quietly() {
     std::panic::set_hook(Box::new(|_| {}));
 }

@@ -53,7 +53,7 @@ pub struct Tasks {
     /// Jobs that the engine held when it panicked over several. Each runs again alone, and while there
     /// are any, no job that arrived later is handed out.
     quarantined: VecDeque<Job>,
-    /// Read by everyone who holds the [`EngineHandle`](super::thread::EngineHandle); it closes when this value is
+    /// Read through the [`EngineHandle`](super::thread::EngineHandle). The channel closes when this value is
     /// dropped.
     state: watch::Sender<EngineState>,
     metrics: Arc<Metrics>,

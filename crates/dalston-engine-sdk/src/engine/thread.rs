@@ -119,8 +119,8 @@ fn run_engine(mut tasks: Tasks, mut engine: impl BatchEngine) {
             if !tasks.wait() {
                 return;
             }
-            // Unwind safe: after a panic the only call on the engine is `load`, which sets it up again, and no
-            // method of `tasks` panics between two changes.
+            // Unwind safe: after a panic the only call on the engine is `load`, which sets it up again, and
+            // no method of `tasks` panics between two changes.
             let work = catch_unwind(AssertUnwindSafe(|| engine.process_all(&mut tasks)));
             match work {
                 Ok(()) => tasks.fail_unanswered(),

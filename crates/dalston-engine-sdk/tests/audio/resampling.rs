@@ -22,8 +22,8 @@ fn tone(rate_hz: u32, frequency_hz: f64) -> Vec<f32> {
     (0..rate_hz / 2).map(|idx| 0.5 * at(idx) as f32).collect()
 }
 
-/// Splits the middle of a sound at 16 kHz into a tone and the rest. Returns the levels of both in dB, relative
-/// to a sine at half of full scale.
+/// Splits the middle of a sound at 16 kHz into a tone and the rest. Returns the levels of both in dB,
+/// relative to a sine at half of full scale.
 fn levels_db(samples: &[f32], frequency_hz: f64) -> (f64, f64) {
     // The ends, where the tone starts and stops, are left out. A Hann window reduces leakage in the fit.
     let middle = &samples[1_600..samples.len() - 1_600];
