@@ -4,7 +4,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 use serde::Serialize;
 
-use crate::transcript::{Transcript, TranscriptSegment, TranscriptWord};
+use crate::transcript::{AlignmentMethod, Transcript, TranscriptSegment, TranscriptWord};
 
 /// `data` of an output in the contract `m22`. An unknown value is absent.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -17,6 +17,10 @@ pub struct M22Transcript<'a> {
     language: &'a str,
     /// Whether the words carry the engine's own times, so that nothing has to be aligned.
     native_word_timestamps: bool,
+    // No key of the contract: the command line of an engine shows it beside the contract's keys.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    alignment_method: Option<AlignmentMethod>,
     /// How confidences were computed.
     #[serde(skip_serializing_if = "Option::is_none")]
     confidence_method: Option<&'a str>,
@@ -68,6 +72,16 @@ pub(super) fn schema() -> Schema {
         .into_root_schema_for::<M22Transcript<'static>>()
 }
 
+impl M22Transcript<'_> {
+    /// Adds the key `alignment_method`, which the contract does not have, for output that people read.
+    pub fn with_alignment_method(self, method: AlignmentMethod) -> Self {
+        Self {
+            alignment_method: Some(method),
+            ..self
+        }
+    }
+}
+
 impl<'a> From<&'a Transcript> for M22Transcript<'a> {
     fn from(transcript: &'a Transcript) -> Self {
         Self {
@@ -75,6 +89,7 @@ impl<'a> From<&'a Transcript> for M22Transcript<'a> {
             segments: transcript.segments.iter().map(Segment::from).collect(),
             language: &transcript.language,
             native_word_timestamps: true,
+            alignment_method: None,
             confidence_method: transcript.confidence_method.as_deref(),
             warnings: &transcript.warnings,
         }
