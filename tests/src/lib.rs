@@ -45,7 +45,7 @@ pub use long_recording::{Joint, LongRecording};
 #[cfg(feature = "model")]
 pub use test_set::{Golden, NearTie, Recording, Spoken, goldens, test_set};
 #[cfg(feature = "model")]
-pub use tiny_model::{tiny_engine, transcribe};
+pub use tiny_model::{tiny_transcriber, transcribe};
 #[cfg(feature = "model")]
 pub use word_errors::{WordErrors, compare};
 

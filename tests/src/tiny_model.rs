@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use dalston_engine_sdk::audio::AudioLimits;
 use parakeet_model::{ComputeType, Device, ModelManifest, ParakeetModel, set_threads};
-use parakeet_worker::engine::{Engine, Settings, Transcript};
+use parakeet_worker::settings::Settings;
 use parakeet_worker::source::Source;
-use parakeet_worker::stats::Stats;
+use parakeet_worker::transcriber::{Stats, Transcriber, Transcript};
 use rnnt_decode::SearchRules;
 use segmenter::{ChunkRules, SegmentRules};
 
@@ -19,7 +19,7 @@ use crate::project;
 /// The tiny model on the CPU, in float32.
 ///
 /// Panics if the bundle is missing, because a test that cannot run must not pass.
-pub fn tiny_engine(batch_size: usize, chunk_seconds: usize) -> Engine {
+pub fn tiny_transcriber(batch_size: usize, chunk_seconds: usize) -> Transcriber {
     // Tests run in parallel. With more than one thread each, they would wait for each other's processors.
     set_threads(NonZeroUsize::new(1));
     let bundle = project().join("models/parakeet-rnnt-tiny");
@@ -31,7 +31,7 @@ pub fn tiny_engine(batch_size: usize, chunk_seconds: usize) -> Engine {
     let stride = ChunkRules::default().stride;
     let max_frames =
         NonZeroUsize::new(chunk_seconds * 16_000 / stride).expect("a chunk is longer than a frame");
-    Engine {
+    Transcriber {
         model: Arc::new(model.expect("the bundle is whole")),
         settings: Settings {
             batch_size: NonZeroUsize::new(batch_size).expect("a batch is not empty"),
@@ -44,12 +44,12 @@ pub fn tiny_engine(batch_size: usize, chunk_seconds: usize) -> Engine {
 }
 
 /// The transcripts of all files, by path.
-pub fn transcribe(engine: &Engine, files: &[PathBuf]) -> BTreeMap<PathBuf, Transcript> {
+pub fn transcribe(transcriber: &Transcriber, files: &[PathBuf]) -> BTreeMap<PathBuf, Transcript> {
     let sources: Vec<_> = files.iter().cloned().map(Source::File).collect();
     let mut transcripts = BTreeMap::new();
     let mut expected = 0..;
     let proceed = |_: &Stats| ControlFlow::Continue(());
-    engine.transcribe_list(&sources, proceed, |file, transcript| {
+    transcriber.transcribe_list(&sources, proceed, |file, transcript| {
         assert_eq!(
             Some(file),
             expected.next(),

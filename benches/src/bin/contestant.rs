@@ -11,9 +11,9 @@ use std::time::Instant;
 use anyhow::Result;
 use benches::{ModelArguments, seconds};
 use clap::Parser;
-use parakeet_worker::engine::{Engine, Settings};
+use parakeet_worker::settings::Settings;
 use parakeet_worker::source::Source;
-use parakeet_worker::stats::Stats;
+use parakeet_worker::transcriber::{Stats, Transcriber};
 use serde_json::json;
 
 /// Reads lines, each a JSON list of files, and answers each with a line of JSON: the texts, and what it
@@ -33,25 +33,25 @@ fn main() -> Result<()> {
     let model = arguments.model.load()?;
     let mut settings = Settings::of(&model, None);
     settings.batch_size = arguments.batch_size.unwrap_or(settings.batch_size);
-    let engine = Engine {
+    let transcriber = Transcriber {
         model: Arc::new(model),
         settings,
     };
     say(&json!({
         "load": seconds(begun.elapsed()),
-        "device": engine.model.device().name(),
-        "compute_type": engine.model.compute_type().name(),
-        "batch_size": engine.settings.batch_size,
+        "device": transcriber.model.device().name(),
+        "compute_type": transcriber.model.compute_type().name(),
+        "batch_size": transcriber.settings.batch_size,
     }))?;
     for line in io::stdin().lock().lines() {
         let files: Vec<PathBuf> = serde_json::from_str(&line?)?;
         let sources: Vec<_> = files.into_iter().map(Source::from).collect();
-        say(&transcribe(&engine, &sources)?)?;
+        say(&transcribe(&transcriber, &sources)?)?;
     }
     Ok(())
 }
 
-fn transcribe(engine: &Engine, sources: &[Source]) -> Result<serde_json::Value> {
+fn transcribe(transcriber: &Transcriber, sources: &[Source]) -> Result<serde_json::Value> {
     let mut texts = Vec::new();
     let mut failure = None;
     let Stats {
@@ -61,7 +61,7 @@ fn transcribe(engine: &Engine, sources: &[Source]) -> Result<serde_json::Value> 
         search,
         searched,
         ..
-    } = engine.transcribe_list(
+    } = transcriber.transcribe_list(
         sources,
         |_| ControlFlow::Continue(()),
         |_, transcript| match transcript {

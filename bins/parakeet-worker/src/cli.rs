@@ -7,6 +7,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand};
 use parakeet_model::{ComputeType, Device};
 
+use crate::language::is_language_code;
 use crate::output::Format;
 
 /// Speech to text with NVIDIA Parakeet: words with times and confidence.
@@ -139,14 +140,6 @@ fn language_code(text: &str) -> Result<String, String> {
     } else {
         Err("expected a code such as de or de-AT".to_owned())
     }
-}
-
-/// Whether a text has the form of a language's code: `de`, `de-AT`, and `auto` too.
-pub(crate) fn is_language_code(text: &str) -> bool {
-    let is_part = |part: &str| {
-        (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
-    };
-    text.split(['-', '_']).all(is_part)
 }
 
 fn positive(text: &str) -> Result<f64, String> {

@@ -1,4 +1,4 @@
-//! `engine.yaml`: what Dalston is told about the engine, and what the worker says of itself.
+//! `engine.yaml`: the description of the engine for Dalston, from which the worker takes its capabilities.
 
 use std::io::{self, Write as _};
 
@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::task_config::TranscribeConfig;
 
-/// The part of the manifest that the worker reads; its keys are Dalston's.
+/// The keys of the manifest that the worker reads. Dalston defines their names.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct EngineManifest {
-    /// The engine's id, after which its queue is named.
+    /// The engine's id, which is part of its queue's name.
     pub id: String,
     version: String,
     stage: String,
@@ -43,10 +43,10 @@ struct Hardware {
 impl EngineManifest {
     /// The manifest as it was when the program was compiled.
     pub fn read() -> Self {
-        serde_norway::from_str(TEXT).expect("a test has read it")
+        serde_norway::from_str(TEXT).expect("a test reads the same text")
     }
 
-    /// What the registry says about this engine. How fast it is stays unsaid until it is measured.
+    /// The engine's entry in the registry. It has no real-time factors: nobody has measured them.
     pub fn capabilities(&self) -> Capabilities {
         Capabilities {
             version: self.version.clone(),
@@ -62,7 +62,7 @@ impl EngineManifest {
     }
 }
 
-/// Prints the two schemas as they stand in the manifest, from the types that they describe.
+/// Prints the two schemas of the manifest, generated from the types that they describe.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! The command `health`: asks the worker of this machine how it is.
+//! The command `health`: prints the health page of the worker on this machine.
 
 use std::io::{self, Write as _};
 
@@ -9,11 +9,11 @@ use tokio::runtime::Builder;
 
 use crate::engine_manifest::EngineManifest;
 
-/// Prints the health page of the worker with these settings.
+/// Prints the health page of the worker whose settings are in the environment.
 ///
 /// # Errors
 ///
-/// No worker answers, or it answers that it is not well: it is to be restarted.
+/// No worker answers, or its page says that it is unhealthy: whoever runs the worker should restart it.
 pub fn run() -> anyhow::Result<()> {
     let port = Config::from_env(&EngineManifest::read().id)?.metrics_port;
     ensure!(

@@ -1,22 +1,22 @@
-//! Which language a transcript is labelled with.
+//! Chooses the language that a transcript is labelled with.
 
 use parakeet_model::ModelManifest;
 
-/// A transcript's language, and what the user should know about it.
+/// A transcript's language label.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Language {
-    /// A code of two or three letters; `und` where the model hears several and says not which.
+    /// A code of two or three letters; `und` if the model recognises several and does not report which.
     pub code: String,
-    /// Why it is not the language that was asked for.
+    /// A sentence for the user if `code` is not the requested language.
     pub warning: Option<String>,
 }
 
 impl Language {
-    /// The language of a model's transcripts, where `asked` (`de`, `de-AT`) was asked for; `auto` asks
-    /// for nothing.
+    /// The label for a model's transcripts when the user asks for language `asked` (`de`, `de-AT`). `auto` and
+    /// `None` ask for none.
     ///
-    /// No Parakeet can be told what to hear. So a language that is asked for is believed only of a
-    /// model that hears it; any other is a warning, and the transcript keeps the model's own label.
+    /// No Parakeet can be told which language to recognise. So the requested language becomes the label only
+    /// if the model recognises it; otherwise the transcript keeps the model's own label, with a warning.
     pub fn settle(asked: Option<&str>, manifest: &ModelManifest) -> Self {
         let own = &manifest.language;
         let Some(asked) = asked.filter(|asked| !asked.eq_ignore_ascii_case("auto")) else {
@@ -42,6 +42,14 @@ impl Language {
             )),
         }
     }
+}
+
+/// Whether a text has the form of a language code, such as `de` or `de-AT`. `auto` has it too.
+pub(crate) fn is_language_code(text: &str) -> bool {
+    let is_part = |part: &str| {
+        (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    };
+    text.split(['-', '_']).all(is_part)
 }
 
 #[cfg(test)]

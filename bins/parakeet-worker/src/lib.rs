@@ -1,30 +1,30 @@
 //! The Parakeet worker: audio in, words out, from the command line and from Dalston's queue.
 //!
-//! [`engine`] holds the audio path. Around it: [`cli`] the flags, [`model_dir`] where models lie,
-//! [`language`] what their transcripts are labelled with, [`source`] where audio comes from,
-//! [`settings`] what holds where nobody says otherwise, [`output`] the formats, [`stats`] what the work
-//! cost, [`memory`] what it should take. The commands: [`transcribe`]; [`run`] with [`worker`], the
-//! engine of the pipeline, [`task_config`], what a task may ask for, and [`engine_manifest`], what
-//! Dalston knows of it; [`health`]. `main.rs` and the SDK's `config` alone read the environment.
+//! | module | what it holds |
+//! |---|---|
+//! | [`transcriber`] | the audio path: from recordings to segments of words |
+//! | [`source`], [`settings`] | where a recording comes from; how it is cut, batched, searched and segmented |
+//! | [`output`] | the printed formats, and the wire form for the pipeline |
+//! | [`transcribe`] | the command for files, with its report and its plan of memory |
+//! | [`run`], [`worker`] | the command for Dalston's queue, and the engine that it gives to the SDK |
+//! | [`task_config`], [`engine_manifest`] | the settings that a task may send; `engine.yaml` |
+//! | [`health`] | the command that asks a running worker for its health |
+//! | [`cli`], [`language`], [`model_dir`] | the flags; the language label of transcripts; where models lie |
+//!
+//! Only `main.rs` and the SDK's `config` read the environment.
 
 #![forbid(unsafe_code)]
 
 pub mod cli;
-pub mod engine;
 pub mod engine_manifest;
 pub mod health;
-mod hearing;
-mod in_order;
 pub mod language;
-pub mod memory;
 pub mod model_dir;
 pub mod output;
-mod read_ahead;
-mod recordings;
 pub mod run;
 pub mod settings;
 pub mod source;
-pub mod stats;
 pub mod task_config;
 pub mod transcribe;
+pub mod transcriber;
 pub mod worker;

@@ -1,4 +1,4 @@
-//! The program: environment and command line in, exit code out.
+//! The program: reads environment and command line, runs the command, and returns its exit code.
 
 #![forbid(unsafe_code)]
 
@@ -16,7 +16,7 @@ use parakeet_worker::{engine_manifest, health, run};
     reason = "the environment is read here; the tests' own copy of this program has no such rule"
 )]
 fn main() -> ExitCode {
-    // Of an empty variable compose files make one that is not set.
+    // A compose file writes a variable that is not set as an empty one, so empty means not set.
     let environment = Environment {
         model_dir: env::var_os("DALSTON_MODEL_DIR")
             .filter(|it| !it.is_empty())
@@ -35,7 +35,7 @@ fn main() -> ExitCode {
         Ok(Outcome::Complete) => ExitCode::SUCCESS,
         Ok(Outcome::SomeFailed) => ExitCode::from(1),
         Err(why) => {
-            // Not `eprintln!`, which panics if nobody listens.
+            // Not `eprintln!`, which panics if standard error is closed.
             let _ = writeln!(std::io::stderr(), "error: {why:#}");
             ExitCode::from(if why.is::<UsageError>() { 2 } else { 1 })
         }

@@ -1,17 +1,17 @@
-//! Finds the folder of the model that a person names by path or by id.
+//! Finds the bundle of the model that a user names by path or by id.
 
 use std::path::{Path, PathBuf};
 
 use parakeet_model::{Bundles, InvalidModelId, UnknownModel};
 
-/// The model where nothing else is said.
+/// The model if neither flag nor environment names one.
 pub const DEFAULT_MODEL: &str = "nvidia/parakeet-rnnt-0.6b";
 
-/// The bundle's folder of `model`: a folder as it is, else an id's in `bundles`.
+/// The bundle's folder for `model`: `model` itself if it is a folder, else the folder in `bundles` for this id.
 ///
 /// # Errors
 ///
-/// [`NoSuchModel`], which lists the models there are and says how to get this one.
+/// [`NoSuchModel`]. Its sentence lists the available models and names the command that makes this one.
 pub fn find(model: &str, bundles: &Bundles) -> Result<PathBuf, NoSuchModel> {
     if Path::new(model).is_dir() {
         return Ok(model.into());
@@ -25,7 +25,7 @@ pub fn find(model: &str, bundles: &Bundles) -> Result<PathBuf, NoSuchModel> {
     }
 }
 
-/// What was named is no model.
+/// Why a name is no model.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NoSuchModel {
@@ -35,9 +35,9 @@ pub enum NoSuchModel {
     /// Neither a folder nor an id.
     #[error("there is no folder {name}")]
     Invalid {
-        /// What was asked for.
+        /// The name.
         name: String,
-        /// Why it is no id.
+        /// Why the name is no id.
         source: InvalidModelId,
     },
 }

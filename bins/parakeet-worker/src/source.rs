@@ -1,4 +1,4 @@
-//! Where a recording comes from.
+//! Loads a recording from a file, a pipe, or the standard input.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -18,6 +18,7 @@ pub enum Source {
 }
 
 impl Source {
+    /// Decodes the whole recording.
     pub(crate) fn load(&self, limits: &AudioLimits) -> Result<Waveform, AudioError> {
         match self {
             Self::File(path) if is_pipe(path) => {
@@ -29,14 +30,14 @@ impl Source {
     }
 }
 
-/// Whether a path leads to a pipe, which is read once, from its start to its end: what a shell makes of
-/// `<(...)`, for example.
+/// Whether a path leads to a pipe, such as a shell makes for `<(...)`. A pipe can be read only once and only
+/// forwards, and the reader of a container seeks.
 fn is_pipe(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|it| it.file_type().is_fifo())
 }
 
 fn read_whole(input: impl Read, limits: &AudioLimits) -> Result<Waveform, AudioError> {
-    // One byte over the limit, so that the limit is seen to be passed.
+    // One byte over the limit, so that `audio::read` sees that the input exceeds it.
     let mut input = input.take(limits.max_bytes.saturating_add(1));
     let mut bytes = Vec::new();
     input.read_to_end(&mut bytes).map_err(AudioError::Io)?;
@@ -53,7 +54,7 @@ impl From<PathBuf> for Source {
     }
 }
 
-/// The name that results and errors carry: the path as it was given.
+/// The name in results and errors: the path as the user gave it.
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

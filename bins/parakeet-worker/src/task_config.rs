@@ -1,4 +1,4 @@
-//! What a task may say about its transcription: its `config` as it is sent.
+//! A task's `config`: the settings that a task may send.
 
 use std::num::NonZeroUsize;
 
@@ -8,8 +8,8 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::cli::is_language_code;
-use crate::engine::Settings;
+use crate::language::is_language_code;
+use crate::settings::Settings;
 
 /// A task's settings. Every one may be missing or null, and then its default holds.
 ///
@@ -49,11 +49,12 @@ pub struct TranscribeConfig {
 }
 
 impl TranscribeConfig {
-    /// Reads a task's `config`; returns with it the keys that are not known here.
+    /// Reads a task's `config`. Returns the settings and the unknown keys.
     ///
     /// # Errors
     ///
-    /// A known key has a value that means nothing; the sentence names both.
+    /// [`ErrorKind::Input`](dalston_engine_sdk::ErrorKind::Input) if the value of a known key is not allowed.
+    /// The sentence names the key, the value, and what is allowed.
     pub fn read(config: &Map<String, Value>) -> Result<(Self, Vec<&str>), TaskError> {
         let mut read = Self::default();
         let mut unknown = Vec::new();
@@ -71,7 +72,7 @@ impl TranscribeConfig {
         Ok((read, unknown))
     }
 
-    /// Sets the value of `key`; whether that is a known one.
+    /// Sets the value of `key`. Returns whether the key is known; the error is a description of allowed values.
     fn set(&mut self, key: &str, value: &Value) -> Result<bool, String> {
         const SECONDS: &str = "a number of seconds above 0";
         const SWITCH: &str = "true or false";
@@ -101,7 +102,7 @@ impl TranscribeConfig {
         Ok(true)
     }
 
-    /// These settings, over the defaults of a model.
+    /// The defaults of a model, replaced by the settings that the task sends.
     pub fn over(&self, mut defaults: Settings) -> Settings {
         let batch_size = self.batch_size.map(usize::from);
         if let Some(batch_size) = batch_size.and_then(NonZeroUsize::new) {
@@ -117,13 +118,13 @@ impl TranscribeConfig {
     }
 }
 
-/// The values of `compute_type`, none among them.
+/// The values of `compute_type` in the schema, null included.
 fn compute_types() -> Vec<Option<&'static str>> {
     let names = ComputeType::ALL.map(ComputeType::name).map(Some);
     names.into_iter().chain([None]).collect()
 }
 
-/// Reads a value that must be of its type, and fit.
+/// Reads a value that must have the type of `place` and fulfil `fits`; `expected` is the error.
 fn put<T: DeserializeOwned>(
     place: &mut Option<T>,
     value: &Value,

@@ -4,10 +4,9 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use e2e_tests::{project, tiny_engine, transcribe};
-use parakeet_worker::engine::{Error, Transcript};
+use e2e_tests::{project, tiny_transcriber, transcribe};
 use parakeet_worker::source::Source;
-use parakeet_worker::stats::{Batches, Stats};
+use parakeet_worker::transcriber::{Batches, Error, Stats, Transcript};
 
 /// Writes silence as WAV: 16 bits, mono, 16 kHz.
 fn write_silence(path: &Path, seconds: u32) {
@@ -38,11 +37,11 @@ fn a_recording_that_the_network_refuses_costs_its_batch_nothing() {
         recording("0002"),
     ];
     // A batch with room for all of them, and chunks that may be longer than the network's limit of 60 s.
-    let engine = tiny_engine(8, 90);
+    let transcriber = tiny_transcriber(8, 90);
     let sources: Vec<_> = files.iter().cloned().map(Source::File).collect();
     let mut outcomes = Vec::new();
     let proceed = |_: &Stats| ControlFlow::Continue(());
-    let stats = engine.transcribe_list(&sources, proceed, |_, outcome| {
+    let stats = transcriber.transcribe_list(&sources, proceed, |_, outcome| {
         outcomes.push(outcome);
         ControlFlow::Continue(())
     });
@@ -59,7 +58,7 @@ fn a_recording_that_the_network_refuses_costs_its_batch_nothing() {
         "halved until the refused one is alone"
     );
     let steps = |it: &Transcript| -> Vec<_> { it.tokens.iter().map(|t| (t.id, t.frame)).collect() };
-    let expected = transcribe(&engine, &[&files[..2], &files[3..]].concat());
+    let expected = transcribe(&transcriber, &[&files[..2], &files[3..]].concat());
     for (file, outcome) in files.iter().zip(outcomes) {
         match outcome {
             Ok(transcript) => assert_eq!(steps(&transcript), steps(&expected[file])),

@@ -1,7 +1,7 @@
 //! Every token and its encoder frame equal NeMo's, alone and in batches.
 
-use e2e_tests::{Golden, goldens, project, tiny_engine, transcribe};
-use parakeet_worker::engine::Transcript;
+use e2e_tests::{Golden, goldens, project, tiny_transcriber, transcribe};
+use parakeet_worker::transcriber::Transcript;
 
 /// Seconds of a chunk: more than any recording has, because NeMo encodes each recording in one pass.
 const WHOLE: usize = 60;
@@ -20,7 +20,7 @@ fn tokens_and_frames_are_nemos_alone_and_in_batches_of_7_and_of_32() {
     let n_tokens: usize = goldens.iter().map(|golden| golden.tokens.len()).sum();
     assert!(n_tokens > 3000, "{n_tokens} golden tokens compare nothing");
     for batch_size in [1, 7, 32] {
-        let transcripts = transcribe(&tiny_engine(batch_size, WHOLE), &files);
+        let transcripts = transcribe(&tiny_transcriber(batch_size, WHOLE), &files);
         let differ = goldens
             .iter()
             .zip(&files)

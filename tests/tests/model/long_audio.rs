@@ -6,8 +6,8 @@ use std::env;
 use std::ops::AddAssign;
 use std::path::PathBuf;
 
-use e2e_tests::{Joint, LongRecording, Spoken, WordErrors, compare, tiny_engine, transcribe};
-use parakeet_worker::engine::{Engine, Transcript};
+use e2e_tests::{Joint, LongRecording, Spoken, WordErrors, compare, tiny_transcriber, transcribe};
+use parakeet_worker::transcriber::{Transcriber, Transcript};
 use rnnt_decode::Word;
 use segmenter::plan_chunks;
 
@@ -47,7 +47,7 @@ fn words(transcript: &Transcript) -> Vec<Word> {
 }
 
 /// The words of each sentence when it is transcribed alone, with times from the start of the recording.
-fn words_alone(engine: &Engine, long: &LongRecording) -> Vec<Word> {
+fn words_alone(transcriber: &Transcriber, long: &LongRecording) -> Vec<Word> {
     let dir = tempfile::tempdir().expect("a temporary folder can be made");
     let place = |at: usize| dir.path().join(format!("{at:05}.wav"));
     let files: Vec<_> = (0..long.sentences.len()).map(place).collect();
@@ -55,7 +55,7 @@ fn words_alone(engine: &Engine, long: &LongRecording) -> Vec<Word> {
         long.write(samples.clone(), file)
             .expect("it can be written");
     }
-    let transcripts = transcribe(engine, &files);
+    let transcripts = transcribe(transcriber, &files);
     let mut all = Vec::new();
     for (samples, file) in long.sentences.iter().zip(&files) {
         let offset = samples.start as f64 / 16_000.0;
@@ -154,9 +154,9 @@ fn check(joint: Joint) {
     let path: PathBuf = dir.path().join("long.wav");
     long.write(0..long.samples.len(), &path)
         .expect("it can be written");
-    let engine = tiny_engine(4, 30);
-    let recognized = words(&transcribe(&engine, std::slice::from_ref(&path))[&path]);
-    let alone = words_alone(&engine, &long);
+    let transcriber = tiny_transcriber(4, 30);
+    let recognized = words(&transcribe(&transcriber, std::slice::from_ref(&path))[&path]);
+    let alone = words_alone(&transcriber, &long);
     let word = |it: &Spoken| Word {
         text: it.word.clone(),
         start: it.start,
@@ -165,7 +165,7 @@ fn check(joint: Joint) {
     };
     let spoken: Vec<_> = long.words.iter().map(word).collect();
 
-    let chunks = plan_chunks(&long.samples, &engine.settings.chunk_rules);
+    let chunks = plan_chunks(&long.samples, &transcriber.settings.chunk_rules);
     let n_seams = chunks.len() - 1;
     let n_hard = chunks.iter().filter(|chunk| chunk.overlap > 0).count();
     let [mut seams, mut from_alone, mut elsewhere] = [Differences::default(); 3];

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use e2e_tests::{Recording, WordErrors, compare, test_set, tiny_engine, transcribe};
-use parakeet_worker::engine::Transcript;
+use e2e_tests::{Recording, WordErrors, compare, test_set, tiny_transcriber, transcribe};
+use parakeet_worker::transcriber::Transcript;
 use rnnt_decode::Word;
 
 /// Seconds of a chunk: more than any recording has, so each recording is one chunk.
@@ -21,7 +21,7 @@ fn transcribe_all(batch_size: usize, chunk_seconds: usize) -> Transcripts {
         .map(|recording| recording.path)
         .collect();
     assert_eq!(files.len(), 300);
-    transcribe(&tiny_engine(batch_size, chunk_seconds), &files)
+    transcribe(&tiny_transcriber(batch_size, chunk_seconds), &files)
 }
 
 fn words(transcript: &Transcript) -> Vec<&Word> {

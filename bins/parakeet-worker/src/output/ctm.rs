@@ -5,12 +5,12 @@ use std::path::Path;
 
 use segmenter::Segment;
 
-use super::ms;
+use super::rounding::ms;
 
-/// Prints `FILE 1 START DURATION WORD CONFIDENCE` for every word; an unknown confidence is left out,
-/// as the format allows.
+/// Prints `FILE 1 START DURATION WORD CONFIDENCE` for every word. An unknown confidence has no column, as the
+/// format allows.
 pub(super) fn print(out: &mut impl Write, name: &str, segments: &[Segment]) -> io::Result<()> {
-    // A waveform's name has no extension in this format, and no column may hold white space.
+    // The format names a waveform without its extension, and separates columns by white space.
     let stem = Path::new(name)
         .file_stem()
         .unwrap_or_default()

@@ -1,7 +1,8 @@
-//! Prints transcripts. Seconds are rounded to milliseconds here, and nowhere else.
+//! Prints transcripts. Times are rounded to milliseconds here and nowhere else.
 
 mod ctm;
 mod json;
+mod rounding;
 mod subtitles;
 mod wire;
 
@@ -10,7 +11,7 @@ use std::io::{self, Write};
 use clap::ValueEnum;
 use parakeet_model::ParakeetModel;
 
-use crate::engine::Transcript;
+use crate::transcriber::Transcript;
 
 pub use wire::{Label, wire};
 
@@ -33,9 +34,9 @@ pub enum Format {
 pub struct Printer<'a> {
     /// The format.
     pub format: Format,
-    /// The model that made them: its head, and the pieces of its tokens.
+    /// The model that made the transcripts: JSON shows its head and the pieces of its vocabulary.
     pub model: &'a ParakeetModel,
-    /// The language they are labelled with.
+    /// The language label of the transcripts.
     pub language: &'a str,
     /// Whether JSON lists the tokens.
     pub with_tokens: bool,
@@ -48,7 +49,7 @@ impl Printer<'_> {
     ///
     /// # Errors
     ///
-    /// Those of `out`.
+    /// The errors of `out`.
     pub fn print(
         &self,
         out: &mut impl Write,
@@ -56,45 +57,19 @@ impl Printer<'_> {
         transcript: &Transcript,
     ) -> io::Result<()> {
         match self.format {
-            Format::Text if self.with_name => writeln!(out, "{name}: {}", text(transcript)),
-            Format::Text => writeln!(out, "{}", text(transcript)),
+            Format::Text if self.with_name => writeln!(out, "{name}: {}", transcript.text()),
+            Format::Text => writeln!(out, "{}", transcript.text()),
             Format::Json => {
                 let tokens = self.with_tokens.then(|| self.model.vocabulary());
-                let label = json::Label {
-                    file: name,
+                let label = Label {
                     language: self.language,
                     head: self.model.manifest().head,
                 };
-                json::print(out, &label, transcript, tokens)
+                json::print(out, name, transcript, &label, tokens)
             }
             Format::Srt => subtitles::print_srt(out, &transcript.segments),
             Format::Vtt => subtitles::print_vtt(out, &transcript.segments),
             Format::Ctm => ctm::print(out, name, &transcript.segments),
         }
     }
-}
-
-/// The text of all segments, with a space between.
-fn text(transcript: &Transcript) -> String {
-    let texts: Vec<_> = transcript
-        .segments
-        .iter()
-        .map(|segment| segment.text.as_str())
-        .collect();
-    texts.join(" ")
-}
-
-/// Whole milliseconds of a time that is not negative. Rounding keeps the order of times.
-fn ms(seconds: f64) -> u64 {
-    (seconds * 1000.0).round() as u64
-}
-
-/// A time in whole milliseconds, as seconds.
-fn rounded(seconds: f64) -> f64 {
-    ms(seconds) as f64 / 1000.0
-}
-
-/// Four digits: float32 holds seven, and the difference between batches is in the sixth.
-fn rounded_confidence(confidence: f64) -> f64 {
-    (confidence * 1e4).round() / 1e4
 }

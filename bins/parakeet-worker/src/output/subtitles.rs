@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use segmenter::Segment;
 
-use super::ms;
+use super::rounding::ms;
 
 /// Prints SubRip cues, numbered from 1.
 pub(super) fn print_srt(out: &mut impl Write, segments: &[Segment]) -> io::Result<()> {
@@ -31,14 +31,14 @@ pub(super) fn print_vtt(out: &mut impl Write, segments: &[Segment]) -> io::Resul
     Ok(())
 }
 
-/// Start and end of a cue. WebVTT wants the end after the start, so a segment of one word without
-/// length is shown for a millisecond.
+/// Start and end of a cue. WebVTT requires that the end lies after the start, so a segment without length, a
+/// single word on one frame, is shown for a millisecond.
 fn times(segment: &Segment, point: char) -> (String, String) {
     let (start, end) = (ms(segment.start), ms(segment.end));
     (clock(start, point), clock(end.max(start + 1), point))
 }
 
-/// `HH:MM:SS` and milliseconds after a `point`: SubRip writes a comma, WebVTT a full stop.
+/// `HH:MM:SS`, a `point` and milliseconds. The point is a comma in SubRip and a full stop in WebVTT.
 fn clock(ms: u64, point: char) -> String {
     let (s, ms) = (ms / 1000, ms % 1000);
     format!(

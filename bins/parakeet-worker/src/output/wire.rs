@@ -1,36 +1,41 @@
-//! Transcripts for the pipeline, in the SDK's words.
+//! Makes the SDK's wire transcript: the one form from which the pipeline's outputs and our JSON are written.
 
 use dalston_engine_sdk::contract::{self, AlignmentMethod, TranscriptSegment, TranscriptWord};
 use rnnt_decode::{CONFIDENCE_METHOD, Head, Word};
 use segmenter::Segment;
 
-use super::{rounded, rounded_confidence};
-use crate::engine::Transcript;
+use super::rounding::{rounded, rounded_confidence};
+use crate::transcriber::Transcript;
 
-/// What a transcript is labelled with.
+/// Facts about the model that go into every transcript of it.
 pub struct Label<'a> {
-    /// A code, or `und`.
+    /// The language code, or `und`.
     pub language: &'a str,
-    /// The head of the model, which is how words got their times.
+    /// The head of the model, which determines how words get their times.
     pub head: Head,
 }
 
-/// The transcript as it goes to the pipeline: times in whole milliseconds, confidence in four digits.
+/// The wire form of a transcript: times in whole milliseconds, confidences in four digits.
 pub fn wire(transcript: &Transcript, label: &Label<'_>) -> contract::Transcript {
     contract::Transcript {
-        text: super::text(transcript),
+        text: transcript.text(),
         segments: transcript.segments.iter().map(segment).collect(),
         language: label.language.to_owned(),
         language_confidence: None,
         language_source: None,
         duration: None,
-        alignment_method: match label.head {
-            Head::Rnnt => AlignmentMethod::Rnnt,
-            Head::Tdt => AlignmentMethod::Tdt,
-            Head::Ctc => AlignmentMethod::Ctc,
-        },
+        alignment_method: alignment_method(label.head),
         confidence_method: Some(CONFIDENCE_METHOD.to_owned()),
         warnings: transcript.warnings.clone(),
+    }
+}
+
+/// The pipeline's name for the way in which a head times its words.
+fn alignment_method(head: Head) -> AlignmentMethod {
+    match head {
+        Head::Rnnt => AlignmentMethod::Rnnt,
+        Head::Tdt => AlignmentMethod::Tdt,
+        Head::Ctc => AlignmentMethod::Ctc,
     }
 }
 
@@ -53,7 +58,7 @@ fn word(word: &Word) -> TranscriptWord {
     }
 }
 
-/// The mean over the words; `None` if one of them has none.
+/// The mean confidence of the words; `None` if any of them is unknown, or if there is no word.
 fn mean_confidence(words: &[Word]) -> Option<f64> {
     let confidences = words.iter().map(|word| word.confidence.map(f64::from));
     let sum: f64 = confidences.sum::<Option<f64>>()?;

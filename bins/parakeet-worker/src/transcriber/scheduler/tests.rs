@@ -1,41 +1,42 @@
-//! Memory that gives out, and chunks that fail.
+//! What the scheduler does when memory runs out and when chunks fail.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use dalston_engine_sdk::audio::Waveform;
-use rnnt_decode::{Token, TokenId};
+use rnnt_decode::{Hypothesis, Token, TokenId};
 use segmenter::plan_chunks;
 
 use super::*;
-use crate::engine;
-use crate::recordings::Heard;
-use crate::recordings::tests::waveform;
+use crate::transcriber::chunk_queue::RecordingTokens;
+use crate::transcriber::chunk_queue::tests::waveform;
+use crate::transcriber::transcript;
 
 /// Samples per encoder frame in these tests.
 const STRIDE: NonZeroUsize = NonZeroUsize::new(4).expect("4 is not 0");
 const EIGHT: NonZeroUsize = NonZeroUsize::new(8).expect("8 is not 0");
 
-/// A network that hears each frame's place in its recording, if it has the memory.
+/// A scripted network: recognises each frame as the frame's number in its recording, if it has the memory.
 #[derive(Default)]
 struct Script {
-    /// Whether it encodes a batch before it searches the one before.
+    /// Whether the network encodes a batch before it searches the batch before.
     encodes_ahead: bool,
-    /// Most samples, padding included, of the batches that are encoded and not searched; 0 for any.
+    /// Most samples, padding included, of all batches that are encoded and not searched; 0 for no limit.
     room: usize,
     held: Cell<usize>,
-    /// Calls of either kind, counted from 0, that find no memory however little they want.
+    /// The numbers of the calls, counted from 0, that run out of memory whatever they ask for.
     faults: Vec<usize>,
-    /// A frame at which it fails otherwise.
+    /// The token whose recognition fails for another reason.
     broken: Option<TokenId>,
     n_calls: Cell<usize>,
     n_searches: Cell<usize>,
     n_failures: Cell<usize>,
-    heard: RefCell<Vec<TokenId>>,
+    recognized: RefCell<Vec<TokenId>>,
 }
 
 impl Script {
-    /// Counts a call that wants room for so many samples.
+    /// Counts a call that needs memory for `n_samples` more samples.
     fn call(&self, n_samples: usize) -> Result<(), Error> {
         let n_samples = self.held.get() + n_samples;
         let call = self.n_calls.replace(self.n_calls.get() + 1);
@@ -51,8 +52,8 @@ impl Script {
     }
 }
 
-impl Ears for Script {
-    /// What will be heard, and the samples that it holds.
+impl Recognizer for Script {
+    /// The hypotheses of the search to come, and the samples that the encoding holds.
     type Encoding = (Vec<Hypothesis>, usize);
 
     fn encodes_ahead(&self) -> bool {
@@ -96,7 +97,7 @@ impl Ears for Script {
         {
             return Err(Error::EmptyBatch);
         }
-        self.heard.borrow_mut().extend(tokens());
+        self.recognized.borrow_mut().extend(tokens());
         Ok(hypotheses)
     }
 }
@@ -123,35 +124,46 @@ fn rules() -> ChunkRules {
     ChunkRules::of_length(STRIDE, NonZeroUsize::new(200).expect("200 is not 0"))
 }
 
-/// Hears recordings in batches of chunks of at most 200 frames: the recordings, done, and how many samples
-/// that made.
-fn hear_all(script: &Script, batch_size: usize, lengths: &[usize]) -> (Recordings, usize) {
+/// One batch, as the transcriber runs it; false if no chunk waits.
+fn run_batch(scheduler: &mut BatchScheduler<Script>, queue: &mut ChunkQueue) -> bool {
+    let stats = &mut Stats::default();
+    let batch = scheduler.encode(queue, stats);
+    let has_run = batch.is_some();
+    if let Some(batch) = batch {
+        scheduler.search(batch, queue, stats);
+    }
+    has_run
+}
+
+/// Searches recordings in batches of chunks of at most 200 frames. Returns the queue when no chunk is left, and
+/// the number of recognised samples.
+fn search_all(script: &Script, batch_size: usize, lengths: &[usize]) -> (ChunkQueue, usize) {
     let rules = rules();
-    let mut recordings = Recordings::default();
+    let mut queue = ChunkQueue::default();
     for (file, &n_frames) in lengths.iter().enumerate() {
         let waveform = recording(n_frames);
         let chunks = plan_chunks(&waveform.samples, &rules);
-        recordings.open(file, waveform, chunks);
+        queue.add(file, waveform, chunks);
     }
     let batch_size = NonZeroUsize::new(batch_size).expect("a batch is not empty");
-    let mut hearing = Hearing::new(script, batch_size, &rules);
-    let step = || hearing.step(&mut recordings, &mut Stats::default());
-    let n_done = std::iter::from_fn(step).sum();
-    (recordings, n_done)
+    let mut scheduler = BatchScheduler::new(script, batch_size, &rules);
+    while run_batch(&mut scheduler, &mut queue) {}
+    let n_done = queue.n_recognized_samples();
+    (queue, n_done)
 }
 
-/// Hears recordings in batches of 8 chunks. Each must come back whole, and no part of it may be heard again
-/// once it was heard.
+/// Searches recordings in batches of 8 chunks. Each must come back whole, and no part of it may be searched
+/// again once it was searched.
 fn check(script: &Script, lengths: &[usize]) {
-    let (mut recordings, n_done) = hear_all(script, 8, lengths);
+    let (mut queue, n_done) = search_all(script, 8, lengths);
     assert_eq!(n_done, lengths.iter().sum::<usize>() * STRIDE.get());
 
     let mut kept = Vec::new();
-    let mut done = all_done(&mut recordings);
+    let mut done = all_done(&mut queue);
     for (file, &n_frames) in lengths.iter().enumerate() {
-        let heard = done.remove(&file).expect("every recording is done");
+        let tokens = done.remove(&file).expect("every recording is done");
         let mut next = 0;
-        for (chunk, tokens) in heard.expect("every recording is heard").chunks {
+        for (chunk, tokens) in tokens.expect("every recording is searched").chunks {
             let first = chunk.searched.start / STRIDE.get();
             let numbers = (first..).map(|frame| (frame, frame as TokenId));
             assert!(
@@ -166,17 +178,20 @@ fn check(script: &Script, lengths: &[usize]) {
         }
         assert_eq!(next, n_frames);
     }
-    let mut heard = script.heard.take();
-    heard.sort_unstable();
+    let mut recognized = script.recognized.take();
+    recognized.sort_unstable();
     kept.sort_unstable();
-    assert_eq!(heard, kept, "what was heard once is not heard again");
+    assert_eq!(
+        recognized, kept,
+        "what was searched once is not searched again"
+    );
 }
 
-fn all_done(recordings: &mut Recordings) -> BTreeMap<usize, Result<Heard, engine::Error>> {
-    std::iter::from_fn(|| recordings.next_done()).collect()
+fn all_done(queue: &mut ChunkQueue) -> BTreeMap<usize, Result<RecordingTokens, transcript::Error>> {
+    std::iter::from_fn(|| queue.next_done()).collect()
 }
 
-/// One that encodes a batch after the other, and one that encodes ahead.
+/// A script that encodes one batch after the other, and one that encodes ahead.
 fn scripts(script: impl Fn() -> Script) -> [Script; 2] {
     [false, true].map(|encodes_ahead| Script {
         encodes_ahead,
@@ -263,9 +278,9 @@ fn a_device_without_room_for_anything_fails_the_recording() {
         room: 1,
         ..Script::default()
     }) {
-        let (mut recordings, _) = hear_all(&script, 1, &[150]);
-        let (_, heard) = recordings.next_done().expect("it is done");
-        assert!(heard.is_err());
+        let (mut queue, _) = search_all(&script, 1, &[150]);
+        let (_, tokens) = queue.next_done().expect("it is done");
+        assert!(tokens.is_err());
     }
 }
 
@@ -276,8 +291,8 @@ fn a_chunk_at_fault_fails_its_recording_and_no_other() {
             broken: Some(170),
             ..Script::default()
         }) {
-            let (mut recordings, _) = hear_all(&script, batch_size, &[150, 180, 160]);
-            let done = all_done(&mut recordings);
+            let (mut queue, _) = search_all(&script, batch_size, &[150, 180, 160]);
+            let done = all_done(&mut queue);
             let outcomes: Vec<_> = done.values().map(Result::is_ok).collect();
             assert_eq!(outcomes, [true, false, true]);
         }
@@ -290,12 +305,12 @@ fn of_a_recording_that_failed_no_more_is_heard() {
         broken: Some(170),
         ..Script::default()
     }) {
-        let (mut recordings, n_done) = hear_all(&script, 8, &[90_000]);
+        let (mut queue, n_done) = search_all(&script, 8, &[90_000]);
         let n_samples = 90_000 * STRIDE.get();
         assert_eq!(n_done, n_samples, "all of it may be let go");
         assert!(script.n_calls.get() <= 30, "{} calls", script.n_calls.get());
-        let (_, heard) = recordings.next_done().expect("it is done");
-        assert!(heard.is_err());
+        let (_, tokens) = queue.next_done().expect("it is done");
+        assert!(tokens.is_err());
     }
 }
 
@@ -309,23 +324,20 @@ fn a_recording_that_is_forgotten_while_a_batch_of_it_is_encoded_costs_the_others
             ..Script::default()
         };
         let rules = rules();
-        let mut recordings = Recordings::default();
+        let mut queue = ChunkQueue::default();
         let lengths = [1000, 3000];
         for (file, n_frames) in lengths.into_iter().enumerate() {
             let waveform = recording(n_frames);
             let chunks = plan_chunks(&waveform.samples, &rules);
-            recordings.open(file, waveform, chunks);
+            queue.add(file, waveform, chunks);
         }
-        let mut hearing = Hearing::new(&script, EIGHT, &rules);
-        let mut stats = Stats::default();
-        let mut n_done = hearing.step(&mut recordings, &mut stats).unwrap_or(0);
-        n_done += recordings.forget(1);
-        while let Some(n) = hearing.step(&mut recordings, &mut stats) {
-            n_done += n;
-        }
-        let n_samples = lengths.iter().sum::<usize>() * STRIDE.get();
-        assert_eq!(n_done, n_samples, "all of it may be let go");
-        let done = all_done(&mut recordings);
+        let mut scheduler = BatchScheduler::new(&script, EIGHT, &rules);
+        run_batch(&mut scheduler, &mut queue);
+        queue.forget(1);
+        while run_batch(&mut scheduler, &mut queue) {}
+        let n_unsearched = queue.n_unsearched_samples();
+        assert_eq!(n_unsearched, 0, "all of it may be let go");
+        let done = all_done(&mut queue);
         assert_eq!(done.keys().collect::<Vec<_>>(), [&0]);
         assert!(done[&0].is_ok());
     }

@@ -1,31 +1,31 @@
-//! Main memory that transcribing takes on a CPU, planned from what was measured.
+//! Plans the main memory that `transcribe` takes on a CPU, from measured figures.
 
 use std::fmt;
 
 use dalston_engine_sdk::audio::SAMPLE_RATE_HZ;
 use parakeet_model::{Device, ParakeetModel};
 
-use crate::engine::Settings;
-use crate::settings::bytes_per_second;
+use crate::settings::{Settings, bytes_per_second};
 
-/// What a run should hold at its peak, in bytes. `benches/memory.py` compares it with what one holds: at
-/// most 6 % apart for rnnt-0.6b in every type. Loading the tiny model takes more for a moment.
+/// Planned peak of resident memory, in bytes by use. `benches/memory.py` compares plan and measurement: they
+/// differ by at most 6 % for rnnt-0.6b in every compute type. The tiny model exceeds its plan for a moment
+/// while it is loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MemoryPlan {
-    /// The program, its libraries, and what they keep for themselves.
-    pub program: u64,
+pub(super) struct MemoryPlan {
+    /// The program, its libraries, and the memory that their allocators keep.
+    program: u64,
     /// The weights.
-    pub weights: u64,
-    /// What the encoder makes of the audio that it takes at once.
-    pub encoder: u64,
-    /// Samples of the recordings that are open.
-    pub recordings: u64,
+    weights: u64,
+    /// Activations of the encoder for the largest pass.
+    encoder: u64,
+    /// Samples of the open recordings.
+    recordings: u64,
 }
 
 impl MemoryPlan {
-    /// Plans a run over recordings of which `held_s` seconds are in memory at once. `None` on a GPU,
-    /// which has memory of its own.
-    pub fn of(model: &ParakeetModel, settings: &Settings, held_s: f64) -> Option<Self> {
+    /// Plans a run that holds at most `held_s` seconds of recordings in memory at the same time. `None` on a
+    /// GPU, whose own memory holds weights and activations.
+    pub(super) fn of(model: &ParakeetModel, settings: &Settings, held_s: f64) -> Option<Self> {
         let rules = &settings.chunk_rules;
         let chunk = rules.max_frames.get() * rules.stride.get();
         let batch = chunk * settings.batch_size.get();
@@ -40,20 +40,20 @@ impl MemoryPlan {
         })
     }
 
-    /// All of it.
-    pub fn total(&self) -> u64 {
+    /// The sum of all uses.
+    fn total(&self) -> u64 {
         self.program + self.weights + self.encoder + self.recordings
     }
 }
 
-/// Measured: what remains of the peak of rnnt-0.6b without the rest.
+/// Measured: the peak of rnnt-0.6b minus all other uses.
 const PROGRAM: u64 = 330_000_000;
 
-/// Measured: what the allocator keeps of chunks of other lengths, whatever their number. It would give it back
-/// for a half more of the encoder's time.
+/// Measured: what the allocator keeps between chunks of different lengths, whatever their number. An allocator
+/// that gives this memory back makes the encoder 1.5 times as slow.
 const KEPT: u64 = 110_000_000;
 
-/// Float32 at 16 kHz.
+/// Four bytes per sample at 16 kHz.
 const BYTES_PER_SECOND_HELD: f64 = 64_000.0;
 
 impl fmt::Display for MemoryPlan {

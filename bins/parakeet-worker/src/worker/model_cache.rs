@@ -1,4 +1,4 @@
-//! Which model a task means, and those that are loaded.
+//! Finds the model that a task means, and keeps models loaded.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
@@ -10,46 +10,49 @@ use parakeet_model::{
     StoreError, StoreLimits, set_threads,
 };
 
+use super::fault::give_up;
 use crate::model_dir::{self, DEFAULT_MODEL};
 
-/// What the worker was told about models.
+/// The worker's settings about models.
 #[derive(Debug, Clone)]
 pub(super) struct ModelSettings {
-    /// An id or a folder.
+    /// An id or a folder; `None` is the program's default.
     pub(super) default_model: Option<String>,
     pub(super) model_dir: Option<PathBuf>,
+    /// Most models in memory at the same time.
     pub(super) max_models: usize,
     pub(super) device: Device,
 }
 
 impl ModelSettings {
-    /// The models that have bundles.
+    /// The ids of all models with a bundle.
     pub(super) fn ids(&self) -> Vec<String> {
         let ids = Bundles::new(self.model_dir.clone()).ids();
         ids.iter().map(ToString::to_string).collect()
     }
 }
 
-/// The loaded models, at most as many as the worker may keep; the one unused for longest goes first.
-pub(super) struct Models {
+/// The loaded models, at most as many as the worker may keep. The store drops the least recently used first.
+pub(super) struct ModelCache {
     bundles: Bundles,
-    default: Bundle,
+    default: BundleChoice,
     device: Device,
     store: ParakeetStore,
-    /// What the store was seen to hold; it drops models by itself.
+    /// Models that the store has loaded. Weak, because the store drops models by itself and does not say so:
+    /// a reference here would keep their memory.
     seen: Vec<Weak<ParakeetModel>>,
-    /// The id of the model that was used last.
+    /// The id of the most recently used model.
     last: Option<String>,
 }
 
-/// A folder with a model, and the model's id.
+/// The bundle that a task uses: its folder and its model's id.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Bundle {
+pub(super) struct BundleChoice {
     dir: PathBuf,
     id: String,
 }
 
-impl Models {
+impl ModelCache {
     /// Finds the default model and loads it.
     pub(super) fn open(settings: &ModelSettings) -> Result<Self, TaskError> {
         let bundles = Bundles::new(settings.model_dir.clone());
@@ -57,16 +60,16 @@ impl Models {
         let dir = model_dir::find(name, &bundles);
         let missing = "the default model is not there; DALSTON_DEFAULT_MODEL names another";
         let dir = dir.map_err(|why| TaskError::engine(missing).caused_by(why))?;
-        // The folder may have any name: the id is in its manifest.
+        // The folder may have any name, so the id comes from the manifest.
         let manifest = ModelManifest::read(&dir);
         let broken = "the default model's manifest cannot be read";
         let manifest = manifest.map_err(|why| TaskError::engine(broken).caused_by(why))?;
-        let default = Bundle {
+        let default = BundleChoice {
             dir,
             id: manifest.model_id,
         };
         set_threads(None);
-        let mut models = Self {
+        let mut cache = Self {
             bundles,
             default: default.clone(),
             device: settings.device,
@@ -77,16 +80,24 @@ impl Models {
             seen: Vec::new(),
             last: None,
         };
-        let model = models.load(&default, ComputeType::Auto)?;
+        let model = cache.load(&default, ComputeType::Auto)?;
         if settings.device == Device::Auto && model.device() == Device::Cpu {
             tracing::warn!(device = "cpu", "cuda_unavailable");
         }
-        Ok(models)
+        Ok(cache)
     }
 
-    /// The bundle that a name stands for; the default one, with a warning, if it is the name of some
-    /// other engine's model.
-    pub(super) fn choose(&self, name: Option<&str>) -> Result<(Bundle, Option<String>), TaskError> {
+    /// The bundle for a model's name. No name, or the name of another engine's model, gives the default
+    /// bundle; the latter with a warning for the user.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Input`](dalston_engine_sdk::ErrorKind::Input) if the name is no id, or the id of a Parakeet
+    /// that has no bundle.
+    pub(super) fn choose(
+        &self,
+        name: Option<&str>,
+    ) -> Result<(BundleChoice, Option<String>), TaskError> {
         let Some(name) = name else {
             return Ok((self.default.clone(), None));
         };
@@ -99,7 +110,7 @@ impl Models {
         match self.bundles.find(&id) {
             Ok(dir) => {
                 let id = id.to_string();
-                Ok((Bundle { dir, id }, None))
+                Ok((BundleChoice { dir, id }, None))
             }
             Err(why) if is_parakeet(&id) => Err(TaskError::input(format!(
                 "there is no bundle of model {id} here; `cargo xtask export-model {id}` makes it"
@@ -114,10 +125,10 @@ impl Models {
         }
     }
 
-    /// The model of a bundle, loaded if it is not.
+    /// The model of a bundle. Loads the model if it is not loaded.
     pub(super) fn load(
         &mut self,
-        bundle: &Bundle,
+        bundle: &BundleChoice,
         compute_type: ComputeType,
     ) -> Result<Arc<ParakeetModel>, TaskError> {
         let began = Instant::now();
@@ -139,18 +150,18 @@ impl Models {
         Ok(model)
     }
 
-    /// Where the models run.
+    /// The device of the loaded models, or the requested device if none is loaded.
     pub(super) fn device(&self) -> Device {
         let mut loaded = self.seen.iter().filter_map(Weak::upgrade);
         loaded.next().map_or(self.device, |model| model.device())
     }
 
-    /// For the health page.
+    /// The engine's part of the health page.
     pub(super) fn health(&self) -> EngineHealth {
         let loaded: Vec<_> = self.seen.iter().filter_map(Weak::upgrade).collect();
         let on_cuda = loaded.iter().any(|it| it.device() == Device::Cuda);
         let ids = loaded.iter().map(|it| it.manifest().model_id.clone());
-        // All models share one GPU, so any of them knows.
+        // All models share one GPU, so the figures of any model are those of all.
         let memory = loaded.iter().find_map(|it| it.device_memory());
         EngineHealth {
             model_name: self.last.clone(),
@@ -164,13 +175,14 @@ impl Models {
     }
 }
 
-/// Whether a name can only mean a model of this engine.
+/// Whether a name can only mean a model of this engine: its last part starts with `parakeet`.
 fn is_parakeet(id: &ModelId) -> bool {
     let name = id.as_str().rsplit('/').next().unwrap_or_default();
     name.to_ascii_lowercase().starts_with("parakeet")
 }
 
-/// Whose fault it is that a model is not loaded; the sentence names no folder of this machine.
+/// The task's error for a model that cannot be loaded. The sentence goes to the user, so it names no folder of
+/// this machine; the chain in the log does.
 fn fault(id: &str, why: StoreError<Error>) -> TaskError {
     let StoreError::Load(cause) = why else {
         return TaskError::engine(format!("there is no room for model {id}")).caused_by(why);
@@ -183,7 +195,7 @@ fn fault(id: &str, why: StoreError<Error>) -> TaskError {
              {id} --dtype {}` writes it and those anew",
             format!("{available},{asked}").replace(' ', "")
         )),
-        Error::DeviceLost { .. } => super::give_up(&cause),
+        Error::DeviceLost { .. } => give_up(&cause),
         Error::ComputeTypeUnsupported { .. } => TaskError::input(cause.to_string()),
         Error::CudaUnavailable { .. } => TaskError::engine(
             "DALSTON_DEVICE is cuda, and no GPU can be used; auto or cpu runs without one",
@@ -199,17 +211,17 @@ mod tests {
 
     use super::*;
 
-    /// Models of a folder that holds this bundle beside the default one; nothing is loaded.
-    fn models(other: &str) -> (Models, tempfile::TempDir) {
+    /// A cache over a folder with one bundle, which is not the default one. No model is loaded.
+    fn models(other: &str) -> (ModelCache, tempfile::TempDir) {
         let root = tempfile::tempdir().expect("a temporary folder can be made");
         let folder = root.path().join(other.replace('/', "--"));
         std::fs::create_dir(&folder).expect("it can be made");
         std::fs::write(folder.join(ModelManifest::FILE), "{}").expect("it can be written");
-        let default = Bundle {
+        let default = BundleChoice {
             dir: "/somewhere/else".into(),
             id: "someone/default".into(),
         };
-        let models = Models {
+        let models = ModelCache {
             bundles: Bundles::new(Some(root.path().to_owned())),
             default,
             device: Device::Cpu,

@@ -1,4 +1,8 @@
-//! The command `transcribe`: flags to settings, results to standard output.
+//! The command `transcribe`: makes settings of flags, and prints transcripts to standard output.
+
+mod in_order;
+mod memory_plan;
+mod report;
 
 use std::io::{self, BufWriter, Write};
 use std::num::NonZeroUsize;
@@ -13,16 +17,17 @@ use parakeet_model::{Bundles, ParakeetModel, set_threads};
 use segmenter::SegmentRules;
 
 use crate::cli::TranscribeArgs;
-use crate::engine::{Engine, Settings};
 use crate::language::Language;
-use crate::memory::MemoryPlan;
 use crate::model_dir::{self, DEFAULT_MODEL, NoSuchModel};
 use crate::output::{Format, Printer};
-use crate::settings::{chunk_rules, longest_chunk};
+use crate::settings::{Settings, chunk_rules, longest_chunk};
 use crate::source::Source;
-use crate::stats::Stats;
+use crate::transcriber::{Stats, Transcriber};
 
-/// What the command takes from the environment.
+use memory_plan::MemoryPlan;
+use report::Report;
+
+/// The environment of the command.
 #[derive(Debug, Clone, Default)]
 pub struct Environment {
     /// `DALSTON_MODEL_DIR`.
@@ -34,30 +39,30 @@ pub struct Environment {
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// Every file was printed, or the reader has had enough.
+    /// Every file was printed, or the reader of the standard output closed it.
     Complete,
-    /// Some file failed; why was said on standard error.
+    /// Some file failed; the standard error names it and the reason.
     SomeFailed,
 }
 
-/// A call that cannot be carried out as it was typed.
+/// A command line that cannot be carried out as it was typed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum UsageError {
-    /// The model is not there.
+    /// There is no such model.
     #[error(transparent)]
     NoSuchModel(#[from] NoSuchModel),
-    /// Tokens have no place in the other formats.
+    /// The other formats have no place for tokens.
     #[error("--tokens needs --format json")]
     TokensWithoutJson,
-    /// The network cannot encode so much at once.
+    /// The network cannot encode so long a chunk.
     #[error("--chunk-seconds is {asked}, expected at most {longest} for {model_id}")]
     ChunkTooLong {
-        /// What was asked for.
+        /// The value of the flag, in seconds.
         asked: f64,
-        /// The longest chunk the network takes, in seconds.
+        /// The longest chunk that the network takes, in seconds.
         longest: f64,
-        /// The model.
+        /// The model's id.
         model_id: String,
     },
 }
@@ -66,16 +71,16 @@ pub enum UsageError {
 ///
 /// # Errors
 ///
-/// [`UsageError`] if the call must be typed otherwise; the model's errors; a failure to write. A file
-/// that cannot be transcribed is no error here but [`Outcome::SomeFailed`].
+/// [`UsageError`] if the command line is wrong; the model's errors; a failure to write. A file that cannot be
+/// transcribed is no error but [`Outcome::SomeFailed`].
 pub fn run(args: &TranscribeArgs, environment: Environment) -> anyhow::Result<Outcome> {
     if args.tokens && args.format != Format::Json {
         return Err(UsageError::TokensWithoutJson.into());
     }
     let begun = Instant::now();
-    let engine = load(args, environment)?;
+    let transcriber = load(args, environment)?;
     let load_time = begun.elapsed();
-    let language = Language::settle(args.language.as_deref(), engine.model.manifest());
+    let language = Language::settle(args.language.as_deref(), transcriber.model.manifest());
     if let Some(warning) = &language.warning {
         complain(&format!("warning: {warning}"));
     }
@@ -83,7 +88,7 @@ pub fn run(args: &TranscribeArgs, environment: Environment) -> anyhow::Result<Ou
     let sources: Vec<_> = args.files.iter().cloned().map(Source::from).collect();
     let printer = Printer {
         format: args.format,
-        model: &engine.model,
+        model: &transcriber.model,
         language: &language.code,
         with_tokens: args.tokens,
         with_name: sources.len() > 1,
@@ -98,7 +103,7 @@ pub fn run(args: &TranscribeArgs, environment: Environment) -> anyhow::Result<Ou
         show(&progress, stats, transcribing.elapsed());
         ControlFlow::Continue(())
     };
-    let mut stats = engine.transcribe_list(&sources, proceed, |file, transcript| {
+    let stats = transcriber.transcribe_list(&sources, proceed, |file, transcript| {
         let name = sources[file].to_string();
         progress.suspend(|| match transcript {
             Ok(transcript) => {
@@ -121,21 +126,26 @@ pub fn run(args: &TranscribeArgs, environment: Environment) -> anyhow::Result<Ou
         }
     });
     progress.finish_and_clear();
-    stats.load = load_time;
-    stats.planned = MemoryPlan::of(&engine.model, &engine.settings, stats.held_s);
 
     match written {
-        // The reader, `head` for example, has had enough.
+        // The reader, such as `head`, closed the pipe: that is its way to say that it needs no more.
         Err(why) if why.kind() == io::ErrorKind::BrokenPipe => return Ok(outcome),
         written => written.context("cannot write to standard output")?,
     }
     if args.stats {
-        complain(stats.to_string().trim_end());
+        let Transcriber { model, settings } = &transcriber;
+        let report = Report {
+            stats: &stats,
+            load_time,
+            planned: MemoryPlan::of(model, settings, stats.held_s),
+        };
+        complain(report.to_string().trim_end());
     }
     Ok(outcome)
 }
 
-fn load(args: &TranscribeArgs, environment: Environment) -> anyhow::Result<Engine> {
+/// Loads the model that flags and environment name, with the settings of the flags.
+fn load(args: &TranscribeArgs, environment: Environment) -> anyhow::Result<Transcriber> {
     let model = args.model.clone().or(environment.default_model);
     let model = model.as_deref().unwrap_or(DEFAULT_MODEL);
     let bundles = Bundles::new(environment.model_dir);
@@ -157,7 +167,7 @@ fn load(args: &TranscribeArgs, environment: Environment) -> anyhow::Result<Engin
     if args.hear_silence {
         chunk_rules.skip_frames = None;
     }
-    Ok(Engine {
+    Ok(Transcriber {
         settings: Settings {
             batch_size,
             chunk_rules,
@@ -172,25 +182,29 @@ fn load(args: &TranscribeArgs, environment: Environment) -> anyhow::Result<Engin
     })
 }
 
-/// A bar on standard error, hidden unless that is a terminal.
+/// A progress bar on standard error; hidden unless standard error is a terminal.
 fn progress_bar() -> ProgressBar {
     let style = ProgressStyle::with_template("{bar:40} {msg}, {eta} left")
-        .expect("the template is well formed");
+        .expect("the template is a constant and well formed");
     ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr()).with_style(style)
 }
 
-/// Shows how much of the audio loaded so far was heard, in seconds.
+/// Shows how much of the audio loaded so far is recognised, in seconds.
 fn show(progress: &ProgressBar, stats: &Stats, elapsed: Duration) {
     let Stats {
-        audio_s, heard_s, ..
+        audio_s,
+        recognized_s,
+        ..
     } = stats;
-    let rtfx = heard_s / elapsed.as_secs_f64();
-    progress.set_message(format!("{heard_s:.0} of {audio_s:.0} s, RTFx {rtfx:.0}"));
+    let rtfx = recognized_s / elapsed.as_secs_f64();
+    progress.set_message(format!(
+        "{recognized_s:.0} of {audio_s:.0} s, RTFx {rtfx:.0}"
+    ));
     progress.set_length(*audio_s as u64);
-    progress.set_position(*heard_s as u64);
+    progress.set_position(*recognized_s as u64);
 }
 
-/// Writes a line to standard error. Unlike `eprintln!` it does not panic if nobody listens.
+/// Writes a line to standard error. Unlike `eprintln!`, does not panic if standard error is closed.
 fn complain(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }

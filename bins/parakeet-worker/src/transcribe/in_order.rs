@@ -1,15 +1,28 @@
-//! A list of recordings as a client of the engine.
+//! Transcribes a list of recordings and delivers the transcripts in its order.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use crate::engine::{Client, Error, Transcript};
 use crate::source::Source;
-use crate::stats::Stats;
+use crate::transcriber::{Client, Error, Stats, Transcriber, Transcript};
 
-/// Brings recordings in the order of a list, and delivers them in it: what is done early is held back.
-pub(crate) struct InOrder<'a, P, D> {
+impl Transcriber {
+    /// Transcribes a list of recordings and delivers the transcripts in its order; otherwise as
+    /// [`transcribe`](Self::transcribe).
+    pub fn transcribe_list(
+        &self,
+        sources: &[Source],
+        proceed: impl FnMut(&Stats) -> ControlFlow<()>,
+        deliver: impl FnMut(usize, Result<Transcript, Error>) -> ControlFlow<()>,
+    ) -> Stats {
+        self.transcribe(&mut InOrder::new(sources, proceed, deliver))
+    }
+}
+
+/// The client for a list. A recording that is done before an earlier one is held back until that one is done.
+struct InOrder<'a, P, D> {
     sources: std::iter::Enumerate<std::slice::Iter<'a, Source>>,
+    /// Outcomes that wait for an earlier recording.
     early: BTreeMap<usize, Result<Transcript, Error>>,
     n_delivered: usize,
     proceed: P,
@@ -17,7 +30,7 @@ pub(crate) struct InOrder<'a, P, D> {
 }
 
 impl<'a, P, D> InOrder<'a, P, D> {
-    pub(crate) fn new(sources: &'a [Source], proceed: P, deliver: D) -> Self {
+    fn new(sources: &'a [Source], proceed: P, deliver: D) -> Self {
         Self {
             sources: sources.iter().enumerate(),
             early: BTreeMap::new(),
