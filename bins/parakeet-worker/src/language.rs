@@ -4,11 +4,11 @@ use parakeet_model::ModelManifest;
 
 /// A transcript's language label.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Language {
+pub(crate) struct Language {
     /// A code of two or three letters; `und` if the model recognises several and does not report which.
-    pub code: String,
+    pub(crate) code: String,
     /// A sentence for the user if `code` is not the requested language.
-    pub warning: Option<String>,
+    pub(crate) warning: Option<String>,
 }
 
 impl Language {
@@ -17,7 +17,7 @@ impl Language {
     ///
     /// No Parakeet can be told which language to recognise. So the requested language becomes the label only
     /// if the model recognises it; otherwise the transcript keeps the model's own label, with a warning.
-    pub fn settle(asked: Option<&str>, manifest: &ModelManifest) -> Self {
+    pub(crate) fn settle(asked: Option<&str>, manifest: &ModelManifest) -> Self {
         let own = &manifest.language;
         let Some(asked) = asked.filter(|asked| !asked.eq_ignore_ascii_case("auto")) else {
             return Self {

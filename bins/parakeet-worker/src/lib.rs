@@ -4,12 +4,12 @@
 //! |---|---|
 //! | [`transcriber`] | the audio path: from recordings to segments of words |
 //! | [`source`], [`settings`] | where a recording comes from; how it is cut, batched, searched and segmented |
-//! | [`output`] | the printed formats, and the wire form for the pipeline |
+//! | `output` | the printed formats, and the wire form for the pipeline |
 //! | [`transcribe`] | the command for files, with its report and its plan of memory |
 //! | [`run`], [`worker`] | the command for Dalston's queue, and the engine that it gives to the SDK |
 //! | [`task_config`], [`engine_manifest`] | the settings that a task may send; `engine.yaml` |
 //! | [`health`] | the command that asks a running worker for its health |
-//! | [`cli`], [`language`], [`model_dir`] | the flags; the language label of transcripts; where models lie |
+//! | [`cli`], `language`, `model_dir` | the flags; the language label of transcripts; where models lie |
 //!
 //! Only `main.rs` and the SDK's `config` read the environment.
 
@@ -18,9 +18,9 @@
 pub mod cli;
 pub mod engine_manifest;
 pub mod health;
-pub mod language;
-pub mod model_dir;
-pub mod output;
+mod language;
+mod model_dir;
+mod output;
 pub mod run;
 pub mod settings;
 pub mod source;

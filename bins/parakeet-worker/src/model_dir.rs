@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use parakeet_model::{Bundles, InvalidModelId, UnknownModel};
 
 /// The model if neither flag nor environment names one.
-pub const DEFAULT_MODEL: &str = "nvidia/parakeet-rnnt-0.6b";
+pub(crate) const DEFAULT_MODEL: &str = "nvidia/parakeet-rnnt-0.6b";
 
 /// The bundle's folder for `model`: `model` itself if it is a folder, else the folder in `bundles` for this id.
 ///
 /// # Errors
 ///
 /// [`NoSuchModel`]. Its sentence lists the available models and names the command that makes this one.
-pub fn find(model: &str, bundles: &Bundles) -> Result<PathBuf, NoSuchModel> {
+pub(crate) fn find(model: &str, bundles: &Bundles) -> Result<PathBuf, NoSuchModel> {
     if Path::new(model).is_dir() {
         return Ok(model.into());
     }

@@ -13,7 +13,7 @@ use parakeet_model::ParakeetModel;
 
 use crate::transcriber::Transcript;
 
-pub use wire::{Label, wire};
+pub(crate) use wire::{Label, wire};
 
 /// How a transcript is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -31,17 +31,17 @@ pub enum Format {
 }
 
 /// Prints transcripts in one format.
-pub struct Printer<'a> {
+pub(crate) struct Printer<'a> {
     /// The format.
-    pub format: Format,
+    pub(crate) format: Format,
     /// The model that made the transcripts: JSON shows its head and the pieces of its vocabulary.
-    pub model: &'a ParakeetModel,
+    pub(crate) model: &'a ParakeetModel,
     /// The language label of the transcripts.
-    pub language: &'a str,
+    pub(crate) language: &'a str,
     /// Whether JSON lists the tokens.
-    pub with_tokens: bool,
+    pub(crate) with_tokens: bool,
     /// Whether a line of text begins with the file's name.
-    pub with_name: bool,
+    pub(crate) with_name: bool,
 }
 
 impl Printer<'_> {
@@ -50,7 +50,7 @@ impl Printer<'_> {
     /// # Errors
     ///
     /// The errors of `out`.
-    pub fn print(
+    pub(crate) fn print(
         &self,
         out: &mut impl Write,
         name: &str,

@@ -8,15 +8,15 @@ use super::rounding::{rounded, rounded_confidence};
 use crate::transcriber::Transcript;
 
 /// Facts about the model that go into every transcript of it.
-pub struct Label<'a> {
+pub(crate) struct Label<'a> {
     /// The language code, or `und`.
-    pub language: &'a str,
+    pub(crate) language: &'a str,
     /// The head of the model, which determines how words get their times.
-    pub head: Head,
+    pub(crate) head: Head,
 }
 
 /// The wire form of a transcript: times in whole milliseconds, confidences in four digits.
-pub fn wire(transcript: &Transcript, label: &Label<'_>) -> contract::Transcript {
+pub(crate) fn wire(transcript: &Transcript, label: &Label<'_>) -> contract::Transcript {
     contract::Transcript {
         text: transcript.text(),
         segments: transcript.segments.iter().map(segment).collect(),

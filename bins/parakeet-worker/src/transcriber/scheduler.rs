@@ -9,9 +9,9 @@
 //! | encoder batch | chunks encoded together | `Settings::batch_size` | 4; GPU: what its memory holds |
 //! | pass | samples in one encoder call | `ParakeetModel::pass_samples` | 45 s; GPU: an encoder batch |
 //!
-//! The scheduler forms search batches alone. The recognizer parts a search batch into encoder batches, and
-//! parakeet-model parts those into passes. `max_samples` bounds a search batch in samples, padding included; it
-//! is unlimited until memory runs out for the first time.
+//! The scheduler forms search batches only. The recognizer splits a search batch into encoder batches, and
+//! parakeet-model splits those into passes. `max_samples` bounds a search batch in samples, padding included. The
+//! bound does not exist until memory runs out for the first time.
 //!
 //! Who handles which failure:
 //!

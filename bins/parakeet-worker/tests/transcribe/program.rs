@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 /// The id of the tiny model, found without any setting from the root of the repository.
 pub(crate) const TINY: &str = "parakeet-rnnt-tiny";
 
-/// A real recording. The tiny model does not know its words, and hears some of its own.
+/// A real recording. The tiny model does not know its words, and recognises others instead.
 pub(crate) const SPEECH: &str = "tests/data/speech/jfk.wav";
 
 /// The root of the repository.
