@@ -3,7 +3,7 @@
 use crate::kernel::PAIR;
 use crate::numbers::Number;
 
-/// What is done to a sum of products and its bias before it is written.
+/// The function that is applied to a sum of products and its bias before the result is written.
 ///
 /// The discriminants are the numbers that code of another language passes; see [`Activation::from_number`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,7 +136,7 @@ mod tests {
             let x = i as f32 * 0.005;
             let exact = f64::from(x) / (1.0 + (-f64::from(x)).exp());
             let off = (f64::from(silu(x)) - exact).abs();
-            // Below, what is left of the exponent's rounding grows with it.
+            // Below -10 the error is relative to a tiny number: the rounding of the exponent grows with |x|.
             let allowed = if x > -10.0 { 1e-6 } else { 1e-5 };
             assert!(off <= allowed * exact.abs(), "{x}: {}, {exact}", silu(x));
         }

@@ -287,7 +287,7 @@ impl<T: Number> Columns<'_, T> {
         let (begin, end) = (block.steps.start == 0, block.steps.end == n_steps);
         let n_lines = block.steps.len() * 2 * K::TILE_LINES;
         if K::IS_COMPRESSED {
-            // Once for all rows of the block: what is unpacked stays in the second-level cache.
+            // Once for all rows of the block. The unpacked tiles stay in the second-level cache.
             let tiles = self.unpacked.chunks_exact_mut(n_lines);
             for (pair, tiles) in block.pairs.clone().zip(tiles) {
                 K::unpack(gemm.weights(pair, &block.steps), tiles);

@@ -97,7 +97,8 @@ fn bfloat16_rounds_its_answer_and_nothing_before() {
     fn check<U: MatrixUnit>() {
         for size in SIZES {
             let error = largest_error::<U, Bfloat16>(&Case::new(Format::Bfloat16, size));
-            // Rounding the answer to bfloat16 makes 2^-9, and the float32 sums add a little.
+            // Rounding the answer to bfloat16 makes an error of up to 2^-9, and the float32 sums add a
+            // little.
             assert!(error < 0.001_955, "{size:?}: {error:e}");
         }
     }
@@ -110,7 +111,8 @@ fn int8_multiplies_the_nearest_bytes_of_a_row() {
         for size in SIZES {
             let mut case = Case::new(Format::Int8, size);
             let answer = case.answer::<U, T>(Activation::None, &OneThread);
-            // Beside bytes nothing is lost: rows that are their scale's multiples have exact answers.
+            // Only the rounding of rows to bytes loses anything. So the exact sums are those of the rounded
+            // rows.
             case.rows = case.rows::<T>().iter().map(|it| it.to_f32()).collect();
             for row in case.rows.chunks_exact_mut(case.layer.n_in) {
                 let scale = row.iter().fold(0.0, |most: f32, it| most.max(it.abs())) / 127.0;
@@ -130,7 +132,7 @@ fn int8_multiplies_the_nearest_bytes_of_a_row() {
     }
     fn check_both<U: MatrixUnit>() {
         check::<U, f32>(1e-6);
-        // Rounding the answer to bfloat16 makes 2^-8 of it, and the order of additions a little.
+        // Rounding the answer to bfloat16 makes an error of up to 2^-8, and the order of additions a little.
         check::<U, Bfloat16>(0.003_92);
     }
     on_every_unit!(check_both);

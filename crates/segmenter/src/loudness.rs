@@ -144,7 +144,7 @@ pub(crate) fn spans(
     for run in levels.chunk_by(|a, b| (*a <= limit) == (*b <= limit)) {
         let end = frame + run.len();
         if run[0] <= limit && run.len() >= skip_frames.get() {
-            // The margin keeps the edge of the speech beside a silence. A silence that touches the start
+            // The margin keeps the edge of the speech next to a silence. A silence that touches the start
             // or the end of the file has no speech on that side, so it needs no margin there.
             let first = if frame == 0 { 0 } else { frame + margin };
             let last = if end == whole.end {
