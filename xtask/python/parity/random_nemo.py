@@ -2,7 +2,7 @@
 
 Runs in the NeMo environment. The weights are random, and so are batch-norm statistics, position
 biases and norms: at their initial values most of them would hide a mistake. The head is made to
-speak (see `speaking.py`).
+emit tokens (see `emission_rate.py`).
 """
 
 import argparse
