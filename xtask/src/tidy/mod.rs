@@ -19,12 +19,13 @@ use crate::process::capture;
 use crate::project::Project;
 
 /// The folders of sources without circles.
-const SOURCES: [&str; 5] = [
+const SOURCES: [&str; 6] = [
     "bins/parakeet-worker/src/",
     "crates/cpu-linear/src/",
     "crates/dalston-engine-sdk/src/",
     "crates/parakeet-model/src/",
     "crates/rnnt-decode/src/",
+    "crates/segmenter/src/",
 ];
 
 /// Checks every file that git tracks or would track.
