@@ -2,8 +2,8 @@
 //!
 //! A chunk moves `waiting` -> taken by the scheduler -> [`put`](ChunkQueue::put), or back to `waiting` through
 //! [`put_back`](ChunkQueue::put_back) or [`split`](ChunkQueue::split). A recording moves `open` -> `done` with
-//! its last chunk. The scheduler may hold chunks of a recording that is no longer open, because the client
-//! gave it up: every method that takes such a chunk says what happens then.
+//! its last chunk. The scheduler may hold chunks of a recording that the client has given up and that is no
+//! longer open: the doc of every method that takes a chunk says what the method does then.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
@@ -66,7 +66,7 @@ pub(super) struct ChunkQueue {
     done: VecDeque<(usize, Result<RecordingTokens, Error>)>,
     /// Samples searched or skipped so far, over all recordings ever added.
     n_recognized: usize,
-    /// Whose turn it is: the recording with the fewest chunks left, or the oldest.
+    /// Whether the recording with the fewest chunks left is next, or the oldest.
     is_turn_of_shortest: bool,
 }
 
@@ -214,8 +214,8 @@ impl ChunkQueue {
         }
     }
 
-    /// Drops those of the taken chunks whose recording was forgotten since. A scheduler that encodes a batch a
-    /// second time, or puts it back, calls this first: the samples of a forgotten recording are gone.
+    /// Drops the taken chunks whose recording was forgotten since. A scheduler that encodes a batch a second
+    /// time, or puts a batch back, calls this first: the samples of a forgotten recording are gone.
     pub(super) fn drop_forgotten(&mut self, taken: &mut Vec<PendingChunk>) {
         let forgotten = taken.extract_if(.., |it| !self.open.contains_key(&it.recording));
         self.n_recognized += forgotten.map(|it| n_new(&it.chunk)).sum::<usize>();
@@ -283,7 +283,7 @@ impl ChunkQueue {
         }
     }
 
-    /// Takes out a recording that is done, in the order in which they became so.
+    /// Takes the first of the recordings that are done, in the order in which they were finished.
     pub(super) fn next_done(&mut self) -> Option<(usize, Result<RecordingTokens, Error>)> {
         self.done.pop_front()
     }

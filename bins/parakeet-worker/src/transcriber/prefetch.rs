@@ -8,9 +8,9 @@
 //! | `decoded`, not yet received | the audio decoder | `receive`, which moves the recording to `held` |
 //! | `held`, not yet searched | `receive` | `set_held`, which replaces the value by the chunk queue's state |
 //!
-//! The chunk queue knows what it holds, so the transcriber states that number before every wait for audio and
-//! reports no single change. A change that nobody reports would stall the audio decoders for good, without a
-//! word; a wrong statement lasts until the next one.
+//! The chunk queue knows how many samples it holds, so the transcriber states that number before every wait for
+//! audio, and reports no single change. A single missing report would stall the audio decoders for good, with no
+//! error; a statement is complete, so a late one only delays them.
 //!
 //! Who wakes whom: `set_held` and the drop of the [`Prefetcher`] wake the audio decoders that wait for room; a
 //! decoder that sends a recording, or a request that arrives, wakes the other end through its channel.
@@ -23,9 +23,9 @@ use dalston_engine_sdk::audio::{AudioError, Waveform};
 
 use crate::source::Source;
 
-/// Makes the two ends. While `limit` samples and two recordings count, no further recording is decoded: one
-/// long recording alone does not keep a short one from being decoded. Audio decoders that already started
-/// may exceed the limit by one recording each.
+/// Makes the two ends. While at least `limit` samples and two recordings count, no further recording is decoded.
+/// Two, so that one long recording alone does not keep a short one from being decoded. Audio decoders that have
+/// already started may exceed the limit by one recording each.
 pub(super) fn prefetch(limit: usize) -> (AudioDecoder, Prefetcher) {
     let (requests, requested) = mpsc::channel();
     let (sender, receiver) = mpsc::channel();

@@ -126,8 +126,8 @@ impl<'a, R: Recognizer> BatchScheduler<'a, R> {
                 let shared_memory = was_ahead || self.ahead.is_some();
                 let is_crowded = matches!(why, Error::OutOfMemory { .. }) && shared_memory;
                 self.has_room_ahead &= !is_crowded;
-                // For every failure, and not only for lack of memory: a retry encodes anew, and the memory
-                // of a batch ahead may be what it lacks.
+                // After every failure, and not only after a lack of memory: the retry encodes again, and may
+                // lack the memory that the batch ahead holds.
                 self.put_back_ahead(queue);
                 // The client may have given up a recording while its chunks were encoded; only a retry needs
                 // its samples, which are gone.
@@ -160,9 +160,9 @@ impl<'a, R: Recognizer> BatchScheduler<'a, R> {
         stats: &mut Stats,
     ) -> Option<InFlightBatch<R::Encoding>> {
         let mut chunks = queue.take_batch(self.max_chunks, self.max_samples);
-        // The queue always gives one chunk, also one that was planned before `max_samples` fell. Such a chunk
-        // is cut here, where every chunk passes, so that a waiting chunk is never planned anew in vain. The
-        // loop ends: each turn cuts one chunk into chunks that fit.
+        // The queue gives at least one chunk, even a chunk that was planned before `max_samples` fell. Such a
+        // chunk is cut only here, when its turn comes: `max_samples` may fall further while it waits. The loop
+        // ends, because each turn cuts one chunk into chunks that fit.
         while let [chunk] = &chunks[..]
             && chunk.n_encoded() > self.max_samples
             && let Some(rules) = self.smaller_rules()
@@ -231,7 +231,8 @@ impl<'a, R: Recognizer> BatchScheduler<'a, R> {
         }
     }
 
-    /// Retries the halves of a batch, one after the other. A single chunk has no halves: it is to be cut.
+    /// Retries the halves of a batch, one after the other. A single chunk has no halves; its outcome is `None`,
+    /// so that it is cut.
     fn retry_halves(&mut self, batch: &[Utterance], stats: &mut Stats) -> Outcomes {
         if batch.len() == 1 {
             return vec![None];

@@ -83,7 +83,10 @@ impl Recognizer for Script {
         called?;
         for (frames, hypothesis) in frames.iter().zip(&hypotheses) {
             let searched = hypothesis.tokens.iter().map(|it| it.frame);
-            assert!(searched.eq(frames.clone()), "it is told what to search");
+            assert!(
+                searched.eq(frames.clone()),
+                "the scheduler says what to search"
+            );
         }
         let tokens = || {
             hypotheses
@@ -254,7 +257,7 @@ fn a_chunk_that_does_not_fit_alone_is_cut_and_so_are_those_after_it() {
 
 #[test]
 fn memory_that_gives_out_at_three_places_costs_no_word() {
-    // As many frames as two hours have. Even calls encode, odd ones search, but for those ahead.
+    // Two hours of frames. Even calls encode and odd calls search, unless a batch is encoded ahead.
     for faults in [
         vec![0, 40, 70],
         vec![1, 41, 70],
