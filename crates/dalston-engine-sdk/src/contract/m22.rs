@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::transcript::{AlignmentMethod, Transcript, TranscriptSegment, TranscriptWord};
 
-/// `data` of an output in the contract `m22`. An unknown value is absent.
+/// `data` of an output in the contract `m22`. What is unknown is absent.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct M22Transcript<'a> {
     /// The whole text; empty for silence.
