@@ -1,5 +1,5 @@
-//! Networks of every head and compute type: batches, the seam with the search, damaged bundles, and
-//! NeMo's activations.
+//! Networks of every head and compute type: batches, the seam with the search, damaged bundles, NeMo's
+//! activations, and the operators of archives.
 
 #![allow(
     clippy::disallowed_methods,
@@ -12,6 +12,7 @@ mod compute_types;
 mod exported;
 mod goldens;
 mod heads;
+mod operators;
 mod seam;
 mod tiny;
 mod words_kept;
