@@ -1,6 +1,6 @@
 //! What a worker is doing, and whether its queue and its store answer.
 //!
-//! The runner writes the status through one [`StatusWriter`]; the health pages and the registry's record
+//! The runner writes the status through one `StatusWriter`; the health pages and the registry's record
 //! read it. A `tokio::sync::watch` channel connects them, so that readers always see the latest status
 //! and never hold up the runner.
 
