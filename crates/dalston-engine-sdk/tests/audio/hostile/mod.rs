@@ -1,8 +1,7 @@
-//! Over a hundred files that no honest program writes: each is answered, none takes the process.
+//! Over a hundred hostile files: each gives samples or an error, and none ends the process.
 //!
-//! Every file is read by a child process, so that an abort or an endless loop fails one case and not
-//! the run. The expected answers are the table of `answers.md` beside this file, which this test
-//! compares; `UPDATE_EXPECT=1` rewrites it.
+//! A child process reads each file, so that an abort or an endless loop fails one case and not the run. The
+//! table in `answers.md`, in the same folder, has the expected answers; `UPDATE_EXPECT=1` rewrites it.
 
 #![allow(
     clippy::disallowed_methods,
@@ -24,7 +23,7 @@ use dalston_engine_sdk::audio::{self, AudioLimits};
 use crate::recording_bytes;
 use whatever::noise;
 
-/// A file, and what a reader of the table calls it.
+/// A file, and its name in the table.
 struct Case {
     kind: String,
     bytes: Vec<u8>,
@@ -37,17 +36,18 @@ fn case(kind: impl Into<String>, bytes: impl Into<Vec<u8>>) -> Case {
     }
 }
 
-/// Wall-clock time for one file, process start included. Files take milliseconds; the machine may be
-/// busy.
+/// Longest wall-clock time for one file, with the start of the process. A file takes milliseconds, but the
+/// machine may be busy.
 const WATCHDOG: Duration = Duration::from_secs(60);
 
-/// Memory above that of the idle process.
+/// Most memory above that of the idle process, in KiB.
 const MAX_GROWTH_KIB: u64 = 200 * 1024;
 
-/// Twenty minutes of samples are 77 MB, so that the limit on memory means something.
+/// Longest audio that the test reads, in seconds: twenty minutes of samples are 77 MB, below the limit on
+/// memory.
 const MAX_DURATION_S: f64 = 1_200.0;
 
-/// Names the one file to read, in the environment of a child process.
+/// The variable that names the file which a child process reads.
 const FILE: &str = "HOSTILE_FILE";
 
 const BEGIN: &str = "<!-- hostile audio: begin -->\n";
@@ -114,13 +114,13 @@ fn every_hostile_file_is_answered_as_documented_in_little_time_and_memory() {
     }
 }
 
-/// What a child process said about one file.
+/// The answer of a child process about one file.
 struct Answer {
     text: String,
     growth_kib: u64,
 }
 
-/// Has this test binary read the file in a process of its own.
+/// Runs this test binary again, as a child process that reads the file.
 fn ask_child(kind: &str, path: &Path) -> Answer {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args([
@@ -161,7 +161,7 @@ fn ask_child(kind: &str, path: &Path) -> Answer {
     }
 }
 
-/// What a child process does: reads the file, and prints what it is told and how its memory grew.
+/// The child process's part: reads the file, and prints the answer and the growth of its memory.
 fn answer_parent(path: &Path) {
     let limits = AudioLimits {
         max_duration_s: MAX_DURATION_S,
@@ -188,12 +188,12 @@ fn answer_parent(path: &Path) {
     );
 }
 
-/// The most memory that this process has held.
+/// The most memory that this process has held, in KiB.
 fn peak_memory_kib() -> u64 {
     dalston_engine_sdk::memory::peak_bytes().unwrap() / 1024
 }
 
-/// Overwrites bytes at `offset` behind the first occurrence of `name`.
+/// Overwrites bytes at `offset` after the first occurrence of `name`.
 #[track_caller]
 fn patch(mut bytes: Vec<u8>, name: &[u8], offset: usize, new: &[u8]) -> Vec<u8> {
     let at = bytes.windows(name.len()).position(|window| window == name);
@@ -202,7 +202,7 @@ fn patch(mut bytes: Vec<u8>, name: &[u8], offset: usize, new: &[u8]) -> Vec<u8> 
     bytes
 }
 
-/// A recording cut at some places, and with garbage in it.
+/// Cases of a recording that is cut at several places, or has random bytes in it.
 fn cut_and_broken(name: &str, file: &str) -> Vec<Case> {
     let bytes = recording_bytes(file);
     let mut cases: Vec<Case> = [1, 10, 50, 90]
@@ -212,7 +212,7 @@ fn cut_and_broken(name: &str, file: &str) -> Vec<Case> {
         })
         .into();
     let mut broken = bytes.clone();
-    // Behind the headers of all recordings.
+    // After the headers of all recordings.
     let place = bytes.len() * 7 / 10;
     let garbage = noise(400, 9);
     broken[place..place + garbage.len()].copy_from_slice(&garbage);
