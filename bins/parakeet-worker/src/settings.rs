@@ -22,7 +22,7 @@ pub struct Settings {
     pub segment_rules: SegmentRules,
 }
 
-/// Longest chunk in seconds by default, unless the network takes less.
+/// Longest chunk of a task in seconds, unless the network takes less.
 const CHUNK_SECONDS: f64 = 30.0;
 
 impl Settings {

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::chunk_rules::ChunkRules;
 use crate::cuts::{Pads, cut};
-use crate::loudness::{Place, levels, places, spans};
+use crate::loudness::{Border, borders, levels, spans};
 
 /// Part of the audio that is encoded in one pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,10 +53,10 @@ pub fn plan_chunks(audio: &[f32], rules: &ChunkRules) -> Vec<Chunk> {
         }],
         _ => {
             let levels = levels(audio, grid.stride);
-            let places = places(&levels, rules.pause_frames);
+            let borders = borders(&levels, rules.pause_frames);
             let margin = rules.context_frames;
             let spans = spans(&levels, rules.skip_frames, margin);
-            let plan = |span| grid.plan(&places, span, 0, rules);
+            let plan = |span| grid.plan(&borders, span, 0, rules);
             spans.into_iter().flat_map(plan).collect()
         }
     }
@@ -69,9 +69,9 @@ pub fn plan_chunks(audio: &[f32], rules: &ChunkRules) -> Vec<Chunk> {
 /// `chunk`, so that the new chunks join the neighbours of `chunk` as `chunk` did.
 pub fn split_chunk(audio: &[f32], chunk: &Chunk, rules: &ChunkRules) -> Vec<Chunk> {
     let grid = Grid::new(audio, rules);
-    let places = places(&levels(audio, grid.stride), rules.pause_frames);
+    let borders = borders(&levels(audio, grid.stride), rules.pause_frames);
     let span = chunk.searched.start / grid.stride..chunk.searched.end.div_ceil(grid.stride);
-    grid.plan(&places, span, chunk.overlap, rules)
+    grid.plan(&borders, span, chunk.overlap, rules)
 }
 
 /// A file on the grid of encoder frames. Its last frame may have fewer than `stride` samples.
@@ -95,17 +95,17 @@ impl Grid {
     /// samples.
     fn plan(
         &self,
-        places: &[Place],
+        borders: &[Border],
         span: Range<usize>,
         overlap: usize,
         rules: &ChunkRules,
     ) -> Vec<Chunk> {
         let pads = Pads::new(rules);
-        let cuts = cut(places, &span, &pads, rules.wanted_frames.get());
+        let cuts = cut(borders, &span, &pads, rules.wanted_frames.get());
         let mut covered = span.start * self.stride + overlap;
         let mut chunks: Vec<Chunk> = Vec::with_capacity(cuts.len());
         for edges in cuts.windows(2) {
-            let [before, after] = [edges[0], edges[1]].map(|at| pads.overlap(places, &span, at));
+            let [before, after] = [edges[0], edges[1]].map(|at| pads.overlap(borders, &span, at));
             let searched =
                 edges[0].saturating_sub(before).max(span.start)..(edges[1] + after).min(span.end);
             let encoded = searched.start.saturating_sub(pads.context)

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::chunk_rules::ChunkRules;
-use crate::loudness::Place;
+use crate::loudness::Border;
 
 /// Cost of a cut outside of a pause, in addition to its loudness. It equals the cost of the length of an
 /// empty chunk.
@@ -24,7 +24,12 @@ const STEP: f64 = 0.5;
 /// The cheapest cuts up to a border contain the cheapest cuts up to the last border before it, because a cost
 /// depends on one chunk or one border alone. So one pass over the borders finds them. A chunk has at most
 /// [`Pads::max`] frames, so the pass takes time in proportion to the length of the span.
-pub(crate) fn cut(places: &[Place], span: &Range<usize>, pads: &Pads, wanted: usize) -> Vec<usize> {
+pub(crate) fn cut(
+    borders: &[Border],
+    span: &Range<usize>,
+    pads: &Pads,
+    wanted: usize,
+) -> Vec<usize> {
     let longest = pads.max.min(span.len());
     let length_costs: Vec<_> = (0..=longest).map(|it| length_cost(it, wanted)).collect();
     // For each border from the span's start on: the cost of the cheapest cuts up to it, and the last border
@@ -36,14 +41,14 @@ pub(crate) fn cut(places: &[Place], span: &Range<usize>, pads: &Pads, wanted: us
         for (earlier, &(cost_before, _)) in (first..end).zip(&best[first - span.start..]) {
             let total = cost_before + length_costs[end - earlier];
             // The innermost loop. `fits` takes longest, so it is asked last.
-            if total < cost && pads.fits(places, span, earlier..end) {
+            if total < cost && pads.fits(borders, span, earlier..end) {
                 (cost, start) = (total, earlier);
             }
         }
         let at_end = if end == span.end {
             0.0
         } else {
-            cut_cost(places[end])
+            cut_cost(borders[end])
         };
         best.push((cost + at_end, start));
     }
@@ -86,9 +91,9 @@ impl Pads {
     }
 
     /// Frames beyond a border that the chunk on each side of the border searches.
-    pub(crate) fn overlap(&self, places: &[Place], span: &Range<usize>, at: usize) -> usize {
+    pub(crate) fn overlap(&self, borders: &[Border], span: &Range<usize>, at: usize) -> usize {
         let is_inside = span.start < at && at < span.end;
-        if is_inside && !places[at].is_pause {
+        if is_inside && !borders[at].is_pause {
             self.half_overlap
         } else {
             0
@@ -97,18 +102,19 @@ impl Pads {
 
     /// Whether a chunk may lie between two borders: it is not too long, and its two overlaps do not
     /// meet, so that at most two chunks search a frame.
-    fn fits(&self, places: &[Place], span: &Range<usize>, between: Range<usize>) -> bool {
-        let [before, after] = [between.start, between.end].map(|at| self.overlap(places, span, at));
-        let n_frames = places.len() - 1;
+    fn fits(&self, borders: &[Border], span: &Range<usize>, between: Range<usize>) -> bool {
+        let [before, after] =
+            [between.start, between.end].map(|at| self.overlap(borders, span, at));
+        let n_frames = borders.len() - 1;
         let start = between.start.saturating_sub(before + self.context);
         let end = (between.end + after + self.context).min(n_frames);
         end - start <= self.max && between.len() > before + after
     }
 }
 
-fn cut_cost(place: Place) -> f64 {
-    let hard = if place.is_pause { 0.0 } else { HARD };
-    f64::from(place.loudness) + hard - STEP * f64::from(place.step)
+fn cut_cost(border: Border) -> f64 {
+    let hard = if border.is_pause { 0.0 } else { HARD };
+    f64::from(border.loudness) + hard - STEP * f64::from(border.step)
 }
 
 fn length_cost(length: usize, wanted: usize) -> f64 {
@@ -134,48 +140,48 @@ mod tests {
         })
     }
 
-    fn total(places: &[Place], span: &Range<usize>, wanted: usize, cuts: &[usize]) -> f64 {
+    fn total(borders: &[Border], span: &Range<usize>, wanted: usize, cuts: &[usize]) -> f64 {
         let lengths = cuts
             .windows(2)
             .map(|edges| length_cost(edges[1] - edges[0], wanted));
         let inner = cuts.iter().filter(|&&at| span.start < at && at < span.end);
-        lengths.sum::<f64>() + inner.map(|&at| cut_cost(places[at])).sum::<f64>()
+        lengths.sum::<f64>() + inner.map(|&at| cut_cost(borders[at])).sum::<f64>()
     }
 
     prop_compose! {
-        fn places()(
-            places in prop::collection::vec((0..4u8, any::<bool>(), 0..3u8), 2..13)
-        ) -> Vec<Place> {
-            let place = |(loudness, is_pause, step)| Place {
+        fn borders()(
+            borders in prop::collection::vec((0..4u8, any::<bool>(), 0..3u8), 2..13)
+        ) -> Vec<Border> {
+            let border = |(loudness, is_pause, step)| Border {
                 loudness: f32::from(loudness) / 4.0,
                 is_pause,
                 step: f32::from(step) / 2.0,
             };
-            places.into_iter().map(place).collect()
+            borders.into_iter().map(border).collect()
         }
     }
 
     proptest! {
         #[test]
         fn no_choice_of_cuts_costs_less(
-            places in places(), max in 1..20usize, context in 0..3usize, overlap in 0..5usize,
+            borders in borders(), max in 1..20usize, context in 0..3usize, overlap in 0..5usize,
             wanted in 1..10usize, skipped in 0..3usize,
         ) {
             let pads = pads(max, context, overlap);
-            let span = skipped.min(places.len() - 2)..places.len() - 1;
-            let found = cut(&places, &span, &pads, wanted);
+            let span = skipped.min(borders.len() - 2)..borders.len() - 1;
+            let found = cut(&borders, &span, &pads, wanted);
             let least = (0u32..1 << (span.len() - 1)).filter_map(|chosen| {
                 let inner = (span.start + 1..span.end)
                     .filter(|at| chosen & (1 << (at - span.start - 1)) != 0);
                 let cuts: Vec<_> =
                     [span.start].into_iter().chain(inner).chain([span.end]).collect();
-                let fits = cuts.windows(2).all(|it| pads.fits(&places, &span, it[0]..it[1]));
-                fits.then(|| total(&places, &span, wanted, &cuts))
+                let fits = cuts.windows(2).all(|it| pads.fits(&borders, &span, it[0]..it[1]));
+                fits.then(|| total(&borders, &span, wanted, &cuts))
             });
             let least = least.min_by(f64::total_cmp).expect("there is a plan");
             // The two sums add the same numbers in different orders, so their last bits may differ.
-            prop_assert!((total(&places, &span, wanted, &found) - least).abs() < 1e-9);
-            prop_assert!(found.windows(2).all(|it| pads.fits(&places, &span, it[0]..it[1])));
+            prop_assert!((total(&borders, &span, wanted, &found) - least).abs() < 1e-9);
+            prop_assert!(found.windows(2).all(|it| pads.fits(&borders, &span, it[0]..it[1])));
         }
     }
 }

@@ -44,7 +44,7 @@ const SKIP_DEPTH_DB: f32 = 30.0;
 
 /// A border between two frames, where audio may be cut.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Place {
+pub(crate) struct Border {
     /// Loudness around the border: 0 is that of the quiet frames of the half minute around, 1 that of the
     /// loud frames.
     pub(crate) loudness: f32,
@@ -55,7 +55,7 @@ pub(crate) struct Place {
 }
 
 /// All borders of frames with these levels, with the start and the end of the file.
-pub(crate) fn places(levels: &[f32], pause_frames: usize) -> Vec<Place> {
+pub(crate) fn borders(levels: &[f32], pause_frames: usize) -> Vec<Border> {
     let mut heights = Vec::with_capacity(levels.len());
     let mut is_low = Vec::with_capacity(levels.len());
     for (block, frames) in levels.chunks(BLOCK).enumerate() {
@@ -73,14 +73,14 @@ pub(crate) fn places(levels: &[f32], pause_frames: usize) -> Vec<Place> {
     let around = |at: usize, reach: usize| {
         at.saturating_sub(reach)..levels.len().min(at.saturating_add(reach))
     };
-    let place = |at: usize| Place {
+    let border = |at: usize| Border {
         loudness: loudness(&heights, at, around(at, REACH)),
         is_pause: is_low[around(at, pause_frames.div_ceil(2))]
             .iter()
             .all(|&is_low| is_low),
         step: step(&sums, at, around(at, STEP_REACH)),
     };
-    (0..=levels.len()).map(place).collect()
+    (0..=levels.len()).map(border).collect()
 }
 
 /// The mean of the heights around a border. The weight of a frame falls with its distance from the border.
@@ -98,7 +98,7 @@ fn loudness(heights: &[f32], at: usize, around: Range<usize>) -> f32 {
     if weights > 0.0 { sum / weights } else { 0.0 }
 }
 
-/// The difference in loudness between the two sides of a border; see [`Place::step`]. `sums` are the sums of
+/// The difference in loudness between the two sides of a border; see [`Border::step`]. `sums` are the sums of
 /// the frames' energies up to each border, so that the mean of any run of frames is one subtraction.
 fn step(sums: &[f64], at: usize, around: Range<usize>) -> f32 {
     let mean_db = |frames: Range<usize>| {

@@ -42,8 +42,8 @@ pub fn stitch(
             joined.truncate(before);
             tokens.drain(..after);
         }
-        // The chunks may give one word different frames, so a token behind the joint may have a smaller frame
-        // than the token before the joint.
+        // The chunks may give one word different frames, so a token behind the join point may have a smaller
+        // frame than the token before the join point.
         let now = joined.last().map_or(0, |token| token.frame);
         for token in &mut tokens {
             token.frame = token.frame.max(now);
@@ -53,8 +53,9 @@ pub fn stitch(
     joined
 }
 
-/// Finds the joint of a hard cut. `before` are the joined tokens of the chunks before the cut, `after` those
-/// of the chunk behind it. Returns how many tokens of `before` are kept, and how many of `after` are dropped.
+/// Finds the join point of a hard cut: where the tokens of one chunk end and those of the next chunk begin.
+/// `before` are the joined tokens of the chunks before the cut, `after` those of the chunk behind the cut.
+/// Returns how many tokens of `before` are kept, and how many of `after` are dropped.
 fn seam(
     before: &[Token],
     after: &[Token],
@@ -76,9 +77,9 @@ fn seam(
         // Only the first word of the right and the last word of the left may be halves of words. Half a word
         // may equal a whole word, so a pair with one of them is the last choice.
         let is_outermost = r == 0 || l + 1 == left.len();
-        // The joint decides which chunk's words are kept: the left ones before it, the right ones behind it.
-        // If one chunk missed a word, some joints keep the word and others lose it. The joint that keeps most
-        // words is taken, because a lost word is worse than a repeated one.
+        // The join point decides which chunk's words are kept: the left ones before it, the right ones behind
+        // it. If one chunk missed a word, some join points keep the word and others lose it. The join point that
+        // keeps most words is taken, because a lost word is worse than a repeated one.
         let n_kept = l + right.len() - r;
         (
             is_outermost,
@@ -104,13 +105,13 @@ fn seam(
 }
 
 /// One word of a chunk.
-struct Spoken<'a> {
+struct WordTokens<'a> {
     /// Index of the word's first token in the tokens of the chunk.
     first: usize,
     tokens: &'a [Token],
 }
 
-impl Spoken<'_> {
+impl WordTokens<'_> {
     fn start(&self) -> usize {
         self.tokens[0].frame
     }
@@ -126,7 +127,7 @@ fn words_within<'a>(
     tokens: &'a [Token],
     frames: &Range<usize>,
     vocabulary: &Vocabulary,
-) -> Vec<Spoken<'a>> {
+) -> Vec<WordTokens<'a>> {
     let mut words = Vec::new();
     let mut first = tokens.partition_point(|token| token.frame < frames.start);
     // Skips the rest of a word that started before `frames`.
@@ -140,7 +141,7 @@ fn words_within<'a>(
         if word[0].frame >= frames.end {
             break;
         }
-        words.push(Spoken {
+        words.push(WordTokens {
             first,
             tokens: word,
         });
@@ -154,9 +155,9 @@ fn words_within<'a>(
 /// As in a longest common subsequence, no two pairs cross. A pair scores between 1 and 1 + [`TOLERANCE`], the
 /// more the nearer the two starts are, and the sum of the scores is the largest possible.
 fn align(
-    left: &[Spoken],
-    right: &[Spoken],
-    matches: impl Fn(&Spoken, &Spoken) -> bool,
+    left: &[WordTokens],
+    right: &[WordTokens],
+    matches: impl Fn(&WordTokens, &WordTokens) -> bool,
 ) -> Vec<(usize, usize)> {
     let score = |l: usize, r: usize| {
         let (one, other) = (&left[l], &right[r]);
@@ -190,22 +191,22 @@ fn align(
     pairs
 }
 
-/// Finds a joint between words where no two words make a pair. Returns how many words of the left are kept,
-/// and how many of the right are dropped.
+/// Finds a join point between words where no two words make a pair. Returns how many words of the left are
+/// kept, and how many of the right are dropped.
 ///
-/// The joint is a frame: words that start before it come from the left, the others from the right. The frame
-/// that keeps most words is taken, and of several such frames the one nearest to the middle of the overlap.
-fn most_words(left: &[Spoken], right: &[Spoken], overlap: &Range<usize>) -> (usize, usize) {
+/// The join point is a frame: words that start before it come from the left, the others from the right. The
+/// frame that keeps most words is taken, and of several such frames the one nearest to the overlap's middle.
+fn most_words(left: &[WordTokens], right: &[WordTokens], overlap: &Range<usize>) -> (usize, usize) {
     let middle = overlap.start.midpoint(overlap.end);
     let parted = |cut: usize| {
-        let starts_before = |word: &Spoken| word.start() < cut;
+        let starts_before = |word: &WordTokens| word.start() < cut;
         (
             left.partition_point(starts_before),
             right.partition_point(starts_before),
         )
     };
-    // The joint may also lie behind the last frame of the overlap, so that a word on that frame comes from
-    // the left.
+    // The join point may also lie behind the last frame of the overlap, so that a word on that frame comes
+    // from the left.
     let cuts = (overlap.start..=overlap.end).map(|cut| (parted(cut), cut));
     let best = cuts.min_by_key(|&((n_left, n_right), cut)| {
         (n_right as isize - n_left as isize, cut.abs_diff(middle))

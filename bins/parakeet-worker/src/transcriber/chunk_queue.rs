@@ -1,6 +1,6 @@
 //! The chunks of all recordings in progress: which of them go next, and which recordings are done.
 //!
-//! A chunk moves `waiting` -> taken by the scheduler -> [`put`](ChunkQueue::put), or back to `waiting` through
+//! A chunk moves `waiting` -> taken by the scheduler -> [`record_outcome`](ChunkQueue::record_outcome), or back to `waiting` through
 //! [`put_back`](ChunkQueue::put_back) or [`split`](ChunkQueue::split). A recording moves `open` -> `done` with
 //! its last chunk. The scheduler may hold chunks of a recording that the client has given up and that is no
 //! longer open: the doc of every method that takes a chunk says what the method does then.
@@ -248,7 +248,7 @@ impl ChunkQueue {
     /// Records the outcome of a taken chunk. The first failure drops the waiting chunks of the recording, so
     /// that no time goes into a recording that fails anyway; its other taken chunks still come back here, and
     /// the recording is done with the last of them. The outcome for a forgotten recording is ignored.
-    pub(super) fn put(
+    pub(super) fn record_outcome(
         &mut self,
         PendingChunk { recording, chunk }: PendingChunk,
         stride: NonZeroUsize,

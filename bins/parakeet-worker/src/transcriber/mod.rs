@@ -54,9 +54,9 @@ impl Transcriber {
     /// batch. Each recording is delivered as soon as its last chunk is searched; one that fails is delivered
     /// as an error and costs the others nothing.
     ///
-    /// Audio is decoded in parallel, far enough ahead that batches are full: at most four encoder batches of
-    /// the longest chunks wait in memory, on a GPU twelve, or two recordings, and the recordings that these
-    /// chunks belong to.
+    /// Audio is decoded in parallel, far enough ahead that batches are full. Audio decoding pauses while at
+    /// least two recordings wait to be searched whose samples fill four encoder batches of the longest chunks,
+    /// on a GPU twelve.
     pub fn transcribe(&self, client: &mut impl Client) -> Stats {
         let settings = &self.settings;
         let size = ModelRecognizer::search_batch_size(&self.model, settings.batch_size);
@@ -74,7 +74,7 @@ impl Transcriber {
                 let decoder = decoder.clone();
                 scope.spawn(move || decoder.run(|source| source.load(&settings.audio_limits)));
             }
-            // The path moves into this closure, so every way out of it, a panic included, drops the prefetcher.
+            // The prefetcher moves into this closure, so every way out of it, a panic included, drops it.
             // That ends the audio decoders, for which the scope waits.
             let mut path = AudioPath {
                 transcriber: self,
@@ -87,7 +87,7 @@ impl Transcriber {
                     ..Stats::default()
                 },
             };
-            // The client knows whether it broke; here both ways out are an end.
+            // `Break` and `Continue` both end the run here.
             let _ = path.run(client);
             path.stats
         });

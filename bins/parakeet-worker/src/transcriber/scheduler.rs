@@ -4,10 +4,10 @@
 //!
 //! | size | counts | in code | default |
 //! |---|---|---|---|
-//! | tasks in flight | tasks taken, not answered | `ParakeetEngine::tasks_at_once` | 1; GPU: 16 |
+//! | tasks in flight | tasks taken, not answered | the client's recordings | 1; GPU: 16 |
 //! | search batch | chunks searched together | `max_chunks` | an encoder batch; GPU: four |
 //! | encoder batch | chunks encoded together | `Settings::batch_size` | 4; GPU: what its memory holds |
-//! | pass | samples in one encoder call | `ParakeetModel::pass_samples` | 45 s; GPU: an encoder batch |
+//! | pass | samples in one encoder call | `ParakeetModel::pass_samples` | 45 s; int8: one chunk; GPU: an encoder batch |
 //!
 //! The scheduler forms search batches only. The recognizer splits a search batch into encoder batches, and
 //! parakeet-model splits those into passes. `max_samples` bounds a search batch in samples, padding included. The
@@ -22,9 +22,9 @@
 //! | memory, with a single chunk in it | `bisect` | `search` puts the chunk back; `encode_next` cuts it |
 //! | memory, with a chunk of under 8 s in it | `bisect` | cannot cut it below 4 s: fails the recording |
 //! | anything else, with several chunks | `bisect` | retries the halves, until the chunk at fault is alone |
-//! | anything else, with a single chunk | `bisect` | gives it the error: `ChunkQueue::put` fails the recording |
+//! | anything else, with a single chunk | `bisect` | gives it the error: `ChunkQueue::record_outcome` fails the recording |
 //! | the audio of a recording | `admit` | `ChunkQueue::fail`: the recording never has chunks |
-//! | the GPU, for good | `worker/fault.rs` | panics: the SDK reloads the engine and retries each task alone |
+//! | the GPU, for good | the client | fails every recording; a process that lost its GPU cannot go on |
 //!
 //! A chunk that was searched is never searched again: a retry covers only chunks without an outcome.
 
@@ -84,8 +84,8 @@ impl<'a, R: Recognizer> BatchScheduler<'a, R> {
         }
     }
 
-    /// The next batch in its order: the one encoded ahead, else a new one. `None` if no chunk waits. A failure
-    /// of the encoder stays in the batch, for [`search`](Self::search) to handle.
+    /// Returns the batch that was encoded ahead, or else takes a new batch and encodes it. `None` if no chunk
+    /// waits. A failure of the encoder stays in the batch, for [`search`](Self::search) to handle.
     pub(super) fn encode(
         &mut self,
         queue: &mut ChunkQueue,
@@ -147,7 +147,7 @@ impl<'a, R: Recognizer> BatchScheduler<'a, R> {
 
         for (chunk, outcome) in chunks.into_iter().zip(outcomes) {
             match outcome {
-                Some(outcome) => queue.put(chunk, stride, outcome),
+                Some(outcome) => queue.record_outcome(chunk, stride, outcome),
                 None => queue.put_back(chunk),
             }
         }

@@ -133,7 +133,7 @@ impl ModelCache {
     ) -> Result<Arc<ParakeetModel>, TaskError> {
         let began = Instant::now();
         let model = self.store.load(&bundle.dir, self.device, compute_type);
-        let model = model.map_err(|why| fault(&bundle.id, why))?;
+        let model = model.map_err(|why| load_error(&bundle.id, why))?;
         self.seen.retain(|seen| seen.strong_count() > 0);
         let is_same = |seen: &Weak<_>| seen.as_ptr() == Arc::as_ptr(&model);
         if !self.seen.iter().any(is_same) {
@@ -183,7 +183,7 @@ fn is_parakeet(id: &ModelId) -> bool {
 
 /// The task's error for a model that cannot be loaded. The sentence goes to the user, so it names no folder of
 /// this machine; the chain in the log does.
-fn fault(id: &str, why: StoreError<Error>) -> TaskError {
+fn load_error(id: &str, why: StoreError<Error>) -> TaskError {
     let StoreError::Load(cause) = why else {
         return TaskError::engine(format!("there is no room for model {id}")).caused_by(why);
     };
@@ -297,7 +297,7 @@ mod tests {
         let why = Error::CudaUnavailable {
             reason: "no NVIDIA driver is found".to_owned(),
         };
-        let err = fault("m", StoreError::Load(Arc::new(why)));
+        let err = load_error("m", StoreError::Load(Arc::new(why)));
         assert_eq!(
             err.to_string(),
             "DALSTON_DEVICE is cuda, and no GPU can be used; auto or cpu runs without one"

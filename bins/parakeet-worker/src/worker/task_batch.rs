@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use dalston_engine_sdk::contract::LanguageSource;
 use dalston_engine_sdk::{Task, TaskError, TaskOutput, TaskResult, Tasks};
 
-use super::fault::fault;
+use super::fault::task_error;
 use super::prepare::{BatchKey, PreparedTask, TaskPreparer};
 use crate::language::Language;
 use crate::output::{Label, wire};
@@ -15,8 +15,8 @@ use crate::transcriber::{Client, Error, Stats, Transcriber, Transcript};
 
 /// Transcribes a task, and with it every task that arrives meanwhile and has the same key.
 ///
-/// Ends when no such task is left. Returns the first task with another key, if one arrived: it is the last task
-/// that this batch took, and it waits no longer than the tasks before it run.
+/// Ends when no such task is left. Returns the task with another key that ended the batch, if one arrived. That
+/// task starts when the tasks before it are done.
 pub(super) fn transcribe(
     preparer: &mut TaskPreparer,
     tasks: &mut Tasks,
@@ -164,7 +164,7 @@ impl Client for TaskBatch<'_> {
             warning,
         } = active.expect("a recording is delivered once, and never after it was dropped");
         let manifest = self.transcriber.model.manifest();
-        let output = transcript.map_err(fault).map(|mut transcript| {
+        let output = transcript.map_err(task_error).map(|mut transcript| {
             transcript.warnings.extend(warning);
             transcript.warnings.extend(language.warning);
             let label = Label {

@@ -44,7 +44,7 @@ fn files(batch: &[PendingChunk]) -> Vec<usize> {
 
 fn put_all(queue: &mut ChunkQueue, batch: Vec<PendingChunk>) {
     for chunk in batch {
-        queue.put(chunk, NonZeroUsize::MIN, Ok(Hypothesis::default()));
+        queue.record_outcome(chunk, NonZeroUsize::MIN, Ok(Hypothesis::default()));
     }
 }
 
@@ -134,7 +134,7 @@ fn one_failed_chunk_fails_its_recording_and_no_other() {
     let mut queue = queue_of(&[&[5, 6], &[7]]);
     let mut batch = queue.take_batch(3, usize::MAX);
     let fault = batch.remove(0);
-    queue.put(
+    queue.record_outcome(
         fault,
         NonZeroUsize::MIN,
         Err(parakeet_model::Error::EmptyBatch),
