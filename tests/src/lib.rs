@@ -9,6 +9,7 @@
 
 mod contract;
 mod fault_proxy;
+pub mod isolation;
 mod listener;
 mod object_server;
 pub mod pipeline;

@@ -37,16 +37,16 @@ impl AddAssign<&Self> for WordErrors {
 }
 
 /// Compares two texts by the Levenshtein distance over words.
-pub fn compare(spoken: &[&str], heard: &[&str]) -> WordErrors {
-    let width = heard.len() + 1;
+pub fn compare(spoken: &[&str], hypothesis: &[&str]) -> WordErrors {
+    let width = hypothesis.len() + 1;
     // distance[s * width + h] is the distance between the first s words of `spoken` and the first h of
-    // `heard`.
+    // `hypothesis`.
     let mut distance: Vec<usize> = (0..width).collect();
     for s in 1..=spoken.len() {
         distance.push(s);
         for h in 1..width {
             let here = s * width + h;
-            let replaced = usize::from(spoken[s - 1] != heard[h - 1]);
+            let replaced = usize::from(spoken[s - 1] != hypothesis[h - 1]);
             let best = (distance[here - width - 1] + replaced)
                 .min(distance[here - width] + 1)
                 .min(distance[here - 1] + 1);
@@ -55,11 +55,11 @@ pub fn compare(spoken: &[&str], heard: &[&str]) -> WordErrors {
     }
 
     let (mut right, mut missing, mut added) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut s, mut h) = (spoken.len(), heard.len());
+    let (mut s, mut h) = (spoken.len(), hypothesis.len());
     let n_errors = distance[s * width + h];
     while s > 0 && h > 0 {
         let here = s * width + h;
-        if spoken[s - 1] == heard[h - 1] && distance[here] == distance[here - width - 1] {
+        if spoken[s - 1] == hypothesis[h - 1] && distance[here] == distance[here - width - 1] {
             right.push((s - 1, h - 1));
             (s, h) = (s - 1, h - 1);
         } else if distance[here] == distance[here - width - 1] + 1 {
@@ -90,10 +90,10 @@ pub fn compare(spoken: &[&str], heard: &[&str]) -> WordErrors {
 mod tests {
     use super::*;
 
-    fn compare_texts(spoken: &str, heard: &str) -> WordErrors {
-        let [spoken, heard] =
-            [spoken, heard].map(|text| text.split_whitespace().collect::<Vec<_>>());
-        compare(&spoken, &heard)
+    fn compare_texts(spoken: &str, hypothesis: &str) -> WordErrors {
+        let [spoken, hypothesis] =
+            [spoken, hypothesis].map(|text| text.split_whitespace().collect::<Vec<_>>());
+        compare(&spoken, &hypothesis)
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The producer writes, and the listener hears, what Dalston was recorded to write.
+//! The producer writes the recorded messages of Dalston, and the listener reads them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -122,8 +122,8 @@ fn recorded_events_are_heard_in_both_ways() {
     let of_stream = Listener::start(Contract::Streams, &redis);
     let mut server = redis.connect();
     for event in recorded("m22/typed.events_pubsub.json").as_array().unwrap() {
-        let heard: usize = server.publish("dalston:events", event.to_string()).unwrap();
-        assert_eq!(heard, 1);
+        let n_receivers: usize = server.publish("dalston:events", event.to_string()).unwrap();
+        assert_eq!(n_receivers, 1);
     }
     for event in recorded("head/fail.events_durable_stream.json")
         .as_array()

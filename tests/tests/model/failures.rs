@@ -4,7 +4,7 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use e2e_tests::{project, tiny_transcriber, transcribe};
+use e2e_tests::{isolation, project, tiny_transcriber, transcribe};
 use parakeet_worker::source::Source;
 use parakeet_worker::transcriber::{Batches, Error, Stats, Transcript};
 
@@ -21,6 +21,7 @@ fn write_silence(path: &Path, seconds: u32) {
 
 #[test]
 fn a_recording_that_the_network_refuses_costs_its_batch_nothing() {
+    let _guard = isolation::shared();
     let dir = tempfile::tempdir().expect("a temporary folder can be made");
     let refused = dir.path().join("refused.wav");
     write_silence(&refused, 70);

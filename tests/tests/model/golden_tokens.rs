@@ -1,6 +1,6 @@
 //! Every token and its encoder frame equal NeMo's, alone and in batches.
 
-use e2e_tests::{Golden, goldens, project, tiny_transcriber, transcribe};
+use e2e_tests::{Golden, goldens, isolation, project, tiny_transcriber, transcribe};
 use parakeet_worker::transcriber::Transcript;
 
 /// Seconds of a chunk: more than any recording has, because NeMo encodes each recording in one pass.
@@ -11,6 +11,7 @@ const MAX_DIFFERENT: f64 = 1e-3;
 
 #[test]
 fn tokens_and_frames_are_nemos_alone_and_in_batches_of_7_and_of_32() {
+    let _guard = isolation::shared();
     let goldens = goldens();
     let files: Vec<_> = goldens
         .iter()

@@ -6,7 +6,9 @@ use std::env;
 use std::ops::AddAssign;
 use std::path::PathBuf;
 
-use e2e_tests::{Joint, LongRecording, Spoken, WordErrors, compare, tiny_transcriber, transcribe};
+use e2e_tests::{
+    Joint, LongRecording, Spoken, WordErrors, compare, isolation, tiny_transcriber, transcribe,
+};
 use parakeet_worker::transcriber::{Transcriber, Transcript};
 use rnnt_decode::Word;
 use segmenter::plan_chunks;
@@ -214,25 +216,30 @@ fn check(joint: Joint) {
 
 #[test]
 fn with_pauses_no_word_is_lost_or_doubled_at_a_seam() {
+    let _guard = isolation::shared();
     check(Joint::Pauses);
 }
 
 #[test]
 fn without_pauses_hardly_a_word_is_lost_or_doubled_at_a_seam() {
+    let _guard = isolation::shared();
     check(Joint::NoPauses);
 }
 
 #[test]
 fn around_a_long_silence_no_word_is_lost_or_doubled_at_a_seam() {
+    let _guard = isolation::shared();
     check(Joint::LongSilence);
 }
 
 #[test]
 fn in_noise_hardly_a_word_is_lost_or_doubled_at_a_seam() {
+    let _guard = isolation::shared();
     check(Joint::Noise);
 }
 
 #[test]
 fn across_steps_of_thirty_db_no_word_is_lost_or_doubled_at_a_seam() {
+    let _guard = isolation::shared();
     check(Joint::LevelSteps);
 }

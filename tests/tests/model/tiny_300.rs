@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use e2e_tests::{Recording, WordErrors, compare, test_set, tiny_transcriber, transcribe};
+use e2e_tests::{
+    Recording, WordErrors, compare, isolation, test_set, tiny_transcriber, transcribe,
+};
 use parakeet_worker::transcriber::Transcript;
 use rnnt_decode::Word;
 
@@ -49,6 +51,7 @@ fn word_errors(transcripts: &Transcripts) -> WordErrors {
 
 #[test]
 fn no_more_words_are_wrong_than_the_data_card_says() {
+    let _guard = isolation::shared();
     // In one pass the rate is 1.87 %. Cuts add errors where a recording has no pause for 10 s.
     for (name, chunk_seconds, limit) in
         [("default chunks", 30, 0.021), ("chunks of 10 s", 10, 0.025)]
@@ -66,6 +69,7 @@ fn no_more_words_are_wrong_than_the_data_card_says() {
 
 #[test]
 fn words_start_within_a_tenth_of_a_second_of_the_truth_on_average() {
+    let _guard = isolation::shared();
     let (mut sum, mut worst, mut n_words) = (0.0, 0.0_f64, 0);
     for recording in test_set() {
         let recognized = words(&ALONE[&recording.path]);
@@ -89,6 +93,7 @@ fn words_start_within_a_tenth_of_a_second_of_the_truth_on_average() {
 
 #[test]
 fn batches_of_7_and_of_32_give_what_each_recording_gives_alone() {
+    let _guard = isolation::shared();
     for batch_size in [7, 32] {
         for (path, together) in transcribe_all(batch_size, WHOLE) {
             let alone = &ALONE[&path];
@@ -118,6 +123,7 @@ fn batches_of_7_and_of_32_give_what_each_recording_gives_alone() {
 
 #[test]
 fn words_run_forward_inside_their_segments_and_the_audio() {
+    let _guard = isolation::shared();
     for Recording { path, duration, .. } in test_set() {
         let transcript = &ALONE[&path];
         let mut now = 0.0;
@@ -143,6 +149,7 @@ fn words_run_forward_inside_their_segments_and_the_audio() {
 
 #[test]
 fn every_word_has_a_confidence_and_right_ones_have_more() {
+    let _guard = isolation::shared();
     let (mut right, mut wrong) = (Vec::new(), Vec::new());
     for recording in test_set() {
         let recognized = words(&ALONE[&recording.path]);

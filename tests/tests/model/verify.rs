@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
-use e2e_tests::{parakeet, project, test_set};
+use e2e_tests::{isolation, parakeet, project, test_set};
 
 const REPOSITORY: &str = "someone/parrot";
 const CHECKPOINT: &str = "models/parakeet-rnnt-tiny/parakeet-rnnt-tiny.nemo";
@@ -91,6 +91,7 @@ fn says(output: &Output, line: &str) {
 
 #[test]
 fn a_model_that_keeps_its_promises_passes_and_one_that_mishears_fails() {
+    let _guard = isolation::shared();
     let home = tempfile::tempdir().expect("a temporary folder can be made");
     let hub = LocalHub::start();
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use e2e_tests::parakeet;
 use e2e_tests::pipeline::{Pipeline, check_no_secrets, quantile};
-use e2e_tests::{Contract, Task, project};
+use e2e_tests::{Contract, Task, isolation, project};
 
 const N_BAD: usize = 200;
 
@@ -17,6 +17,7 @@ const TIMEOUT: Duration = Duration::from_secs(180);
 
 #[test]
 fn each_of_200_bad_tasks_fails_with_a_sentence_and_the_good_ones_are_heard() {
+    let _guard = isolation::shared();
     let recordings = parakeet::recordings([12]);
     let expected = parakeet::transcribed(&recordings).remove(0);
     for contract in [Contract::M22, Contract::Streams] {

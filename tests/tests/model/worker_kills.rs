@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use e2e_tests::parakeet;
 use e2e_tests::pipeline::{Pipeline, check_no_secrets};
-use e2e_tests::{Contract, WorkerSettings};
+use e2e_tests::{Contract, WorkerSettings, isolation};
 
 /// Number of kills for each contract. `E2E_WORKER_KILLS` changes it.
 const DEFAULT_KILLS: usize = 6;
@@ -18,6 +18,7 @@ const SWEEP: Duration = Duration::from_millis(300);
 
 #[test]
 fn every_task_of_workers_that_are_killed_has_its_words() {
+    let _guard = isolation::shared();
     let n_kills = std::env::var("E2E_WORKER_KILLS").map_or(DEFAULT_KILLS, |n| {
         n.parse().expect("E2E_WORKER_KILLS is a number")
     });

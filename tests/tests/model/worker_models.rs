@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use e2e_tests::parakeet::{self, TINY};
 use e2e_tests::pipeline::Pipeline;
-use e2e_tests::{Contract, EventKind, Task};
+use e2e_tests::{Contract, EventKind, Task, isolation};
 
 const TIMEOUT: Duration = Duration::from_secs(120);
 
@@ -16,6 +16,7 @@ const MEMORY_CAP_BYTES: usize = 1 << 30;
 
 #[test]
 fn forty_tasks_that_alternate_between_two_models_load_each_once() {
+    let _guard = isolation::shared();
     let root = tempfile::tempdir().expect("a temporary folder can be made");
     parakeet::two_models(root.path(), SECOND);
     let mut pipeline = Pipeline::start(Contract::Streams);
@@ -52,6 +53,7 @@ fn forty_tasks_that_alternate_between_two_models_load_each_once() {
 
 #[test]
 fn a_model_is_the_default_of_a_foreign_name_and_refused_where_a_bundle_is_missing() {
+    let _guard = isolation::shared();
     let mut pipeline = Pipeline::start(Contract::M22);
     let _worker = parakeet::start(&parakeet::settings(&pipeline, "worker"));
     let recordings = parakeet::recordings([12]);

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use e2e_tests::parakeet;
 use e2e_tests::pipeline::{Pipeline, check_no_secrets};
 use e2e_tests::{
-    Contract, EventKind, Joint, LongRecording, Signal, Task, Worker, WorkerSettings, wait_until,
+    Contract, EventKind, Joint, LongRecording, Signal, Task, Worker, WorkerSettings, isolation,
+    wait_until,
 };
 
 const TIMEOUT: Duration = Duration::from_secs(120);
@@ -30,6 +31,7 @@ fn health(port: u16) -> (Option<i32>, String) {
 
 #[test]
 fn health_is_0_while_a_worker_answers_and_1_when_it_is_gone() {
+    let _guard = isolation::shared();
     let pipeline = Pipeline::start(Contract::M22);
     let mut worker = parakeet::start_ready(&parakeet::settings(&pipeline, "worker"));
     let (code, page) = health(worker.port);
@@ -46,6 +48,7 @@ fn health_is_0_while_a_worker_answers_and_1_when_it_is_gone() {
 
 #[test]
 fn an_idle_worker_ends_within_a_second_of_sigterm() {
+    let _guard = isolation::alone();
     for contract in CONTRACTS {
         let mut pipeline = Pipeline::start(contract);
         let mut worker = parakeet::start(&parakeet::settings(&pipeline, "worker"));
@@ -90,6 +93,7 @@ fn in_flight(pipeline: &mut Pipeline, grace: &str, batch_size: u8) -> (Worker, T
 
 #[test]
 fn a_task_at_work_is_finished_before_the_end() {
+    let _guard = isolation::shared();
     for contract in CONTRACTS {
         let mut pipeline = Pipeline::start(contract);
         let (mut worker, task) = in_flight(&mut pipeline, "100", 1);
@@ -106,10 +110,12 @@ fn a_task_at_work_is_finished_before_the_end() {
 
 #[test]
 fn a_task_that_outlasts_the_grace_period_goes_back_and_the_end_is_in_order() {
+    let _guard = isolation::alone();
     for contract in CONTRACTS {
         let mut pipeline = Pipeline::start(contract);
         let (mut worker, task) = in_flight(&mut pipeline, "0", 32);
-        // After this time the audio is decoded and the network is running.
+        // The signal is to come while the network runs. The test runs alone, so that the worker has decoded
+        // the audio by then.
         std::thread::sleep(Duration::from_millis(500));
         let asked = Instant::now();
         worker.program.signal(Signal::TERM);
@@ -143,6 +149,7 @@ fn a_task_that_outlasts_the_grace_period_goes_back_and_the_end_is_in_order() {
 
 #[test]
 fn a_task_past_its_time_limit_stops_between_batches() {
+    let _guard = isolation::alone();
     let mut pipeline = Pipeline::start(Contract::Streams);
     pipeline.producer.time_limit = chrono::TimeDelta::seconds(1);
     let (worker, task) = in_flight(&mut pipeline, "60", 1);
@@ -167,6 +174,7 @@ fn refused(settings: &WorkerSettings) -> String {
 
 #[test]
 fn a_worker_that_cannot_work_says_why_and_ends_with_1() {
+    let _guard = isolation::shared();
     let pipeline = Pipeline::start(Contract::M22);
     let with = |name: &'static str, value: &str| {
         let mut settings = parakeet::settings(&pipeline, "worker");
@@ -207,6 +215,7 @@ fn a_worker_that_cannot_work_says_why_and_ends_with_1() {
 
 #[test]
 fn without_a_gpu_auto_warns_and_takes_the_cpu() {
+    let _guard = isolation::shared();
     if std::path::Path::new("/proc/driver/nvidia").exists() {
         return;
     }

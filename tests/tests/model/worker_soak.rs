@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use e2e_tests::pipeline::{Pipeline, check_no_secrets};
-use e2e_tests::{Contract, Listener, Usage, parakeet};
+use e2e_tests::{Contract, Listener, Usage, isolation, parakeet};
 
 /// How long the worker works, in seconds. `E2E_SOAK_S=1800` makes it half an hour.
 const DEFAULT_S: u64 = 12;
@@ -19,6 +19,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 
 #[test]
 fn memory_and_descriptors_do_not_grow_with_the_number_of_tasks() {
+    let _guard = isolation::alone();
     let seconds = std::env::var("E2E_SOAK_S")
         .map_or(DEFAULT_S, |s| s.parse().expect("E2E_SOAK_S is a number"));
     let mut pipeline = Pipeline::start(Contract::M22);

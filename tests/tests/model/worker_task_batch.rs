@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use e2e_tests::parakeet;
 use e2e_tests::pipeline::Pipeline;
-use e2e_tests::{Contract, Worker, WorkerSettings};
+use e2e_tests::{Contract, Worker, WorkerSettings, isolation};
 use serde_json::Value;
 
 const TIMEOUT: Duration = Duration::from_secs(120);
@@ -26,6 +26,7 @@ fn settings_of(pipeline: &Pipeline, in_flight: usize) -> WorkerSettings {
 
 #[test]
 fn tasks_that_share_batches_have_the_words_of_each_alone() {
+    let _guard = isolation::shared();
     let recordings = parakeet::recordings((1..300).step_by(13));
     let transcribed = parakeet::transcribed(&recordings);
     for contract in [Contract::M22, Contract::Streams] {
@@ -60,6 +61,7 @@ fn tasks_that_share_batches_have_the_words_of_each_alone() {
 
 #[test]
 fn a_task_of_other_settings_and_a_bad_one_change_nothing_for_the_others() {
+    let _guard = isolation::shared();
     let good = parakeet::recordings([1, 12, 64, 75, 189, 294]);
     let transcribed = parakeet::transcribed(&good);
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
@@ -96,6 +98,7 @@ fn a_task_of_other_settings_and_a_bad_one_change_nothing_for_the_others() {
 /// Twenty tasks of about five seconds. `E2E_TASKS=200` takes more, and `--nocapture` prints the times.
 #[test]
 fn many_tasks_at_a_time_say_what_one_at_a_time_says() {
+    let _guard = isolation::shared();
     let n_tasks = env::var("E2E_TASKS").map_or(20, |it| it.parse().expect("a number"));
     let recordings = parakeet::recordings(1..=n_tasks);
     let [alone, together] = [1, 16].map(|in_flight| {

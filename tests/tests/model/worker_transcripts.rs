@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use e2e_tests::parakeet::{self, TINY};
 use e2e_tests::pipeline::{Pipeline, check_no_secrets};
-use e2e_tests::{Contract, Task};
+use e2e_tests::{Contract, Task, isolation};
 use serde_json::{Value, json};
 
 const TIMEOUT: Duration = Duration::from_secs(120);
 
 #[test]
 fn a_task_gives_the_words_of_the_command_line() {
+    let _guard = isolation::shared();
     let recordings = parakeet::recordings([1, 12, 64, 75, 189, 294]);
     let transcribed = parakeet::transcribed(&recordings);
     let n_words: usize = transcribed.iter().map(|it| words(it, "word").len()).sum();
@@ -77,6 +78,7 @@ fn words(data: &Value, name: &str) -> Vec<Value> {
 
 #[test]
 fn a_channels_task_says_its_channel_and_a_language_is_never_relabelled() {
+    let _guard = isolation::shared();
     let recordings = parakeet::recordings([12]);
     let mut pipeline = Pipeline::start(Contract::Streams);
     let worker = parakeet::start(&parakeet::settings(&pipeline, "worker"));
@@ -116,6 +118,7 @@ fn a_channels_task_says_its_channel_and_a_language_is_never_relabelled() {
 
 #[test]
 fn a_task_says_where_its_segments_end() {
+    let _guard = isolation::shared();
     const PAUSE: f64 = 0.2;
     const LENGTH: f64 = 1.0;
     let mut pipeline = Pipeline::start(Contract::Streams);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use e2e_tests::pipeline::{Pipeline, check_no_secrets, start_worker};
-use e2e_tests::{Contract, RedisServer};
+use e2e_tests::{Contract, RedisServer, isolation};
 
 use crate::ENGINE;
 
@@ -13,6 +13,7 @@ const RIGHTS: &str = "~dalston:* &dalston:events +@read +@write +@blocking +@scr
 
 #[test]
 fn the_rights_of_the_manual_are_enough_for_a_worker() {
+    let _guard = isolation::shared();
     for contract in [Contract::M22, Contract::Streams] {
         let mut pipeline = Pipeline::start(contract);
         let mut user = redis::cmd("ACL");

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use e2e_tests::pipeline::{Pipeline, check_no_secrets, quantile, start_worker};
-use e2e_tests::{Contract, EventKind, Task};
+use e2e_tests::{Contract, EventKind, Task, isolation};
 use serde_json::{Value, json};
 
 use crate::ENGINE;
@@ -15,6 +15,7 @@ const CONTRACTS: [Contract; 2] = [Contract::M22, Contract::Streams];
 
 #[test]
 fn each_of_200_bad_tasks_fails_with_a_sentence_and_the_good_ones_between_them_do_not_wait() {
+    let _guard = isolation::alone();
     for contract in CONTRACTS {
         let mut pipeline = Pipeline::start(contract);
         let mut settings = pipeline.settings("worker");
@@ -70,6 +71,7 @@ fn each_of_200_bad_tasks_fails_with_a_sentence_and_the_good_ones_between_them_do
 
 #[test]
 fn a_task_that_kills_its_worker_three_times_fails_and_the_next_one_runs() {
+    let _guard = isolation::shared();
     for contract in CONTRACTS {
         let mut pipeline = Pipeline::start(contract);
         let mut poison = pipeline.submit(1, |task| task.with("then", "abort"));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use e2e_tests::pipeline::{Pipeline, start_worker};
-use e2e_tests::{Contract, RedisServer};
+use e2e_tests::{Contract, RedisServer, isolation};
 
 use crate::ENGINE;
 
@@ -12,6 +12,7 @@ const REFUSED: &str = "Redis Cluster cannot serve as Dalston's queue, expected a
 
 #[test]
 fn a_cluster_is_refused_with_one_sentence() {
+    let _guard = isolation::shared();
     for contract in [Contract::M22, Contract::Streams] {
         let pipeline = Pipeline::start(contract);
         let cluster = RedisServer::start_cluster();

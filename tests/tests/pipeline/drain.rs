@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use e2e_tests::pipeline::{Pipeline, check_no_secrets, start_worker};
-use e2e_tests::{Contract, EventKind, Signal, Worker, wait_until};
+use e2e_tests::{Contract, EventKind, Signal, Worker, isolation, wait_until};
 
 use crate::ENGINE;
 
@@ -45,6 +45,7 @@ fn working(pipeline: &mut Pipeline, grace: &str) -> Worker {
 
 #[test]
 fn an_idle_worker_ends_within_a_second() {
+    let _guard = isolation::shared();
     for contract in CONTRACTS {
         let mut pipeline = Pipeline::start(contract);
         let mut worker = working(&mut pipeline, "10");
@@ -56,6 +57,7 @@ fn an_idle_worker_ends_within_a_second() {
 
 #[test]
 fn a_task_at_work_is_finished_and_no_other_begun() {
+    let _guard = isolation::shared();
     for contract in CONTRACTS {
         let mut pipeline = Pipeline::start(contract);
         let mut worker = working(&mut pipeline, "10");
@@ -99,6 +101,7 @@ fn a_task_at_work_is_finished_and_no_other_begun() {
 
 #[test]
 fn a_task_that_outlasts_the_grace_period_goes_back_untouched() {
+    let _guard = isolation::shared();
     for contract in CONTRACTS {
         let mut pipeline = Pipeline::start(contract);
         let mut worker = working(&mut pipeline, "1");
@@ -133,6 +136,7 @@ fn a_task_that_outlasts_the_grace_period_goes_back_untouched() {
 
 #[test]
 fn a_second_signal_ends_the_work_at_once() {
+    let _guard = isolation::shared();
     for contract in CONTRACTS {
         let mut pipeline = Pipeline::start(contract);
         let mut worker = working(&mut pipeline, "60");

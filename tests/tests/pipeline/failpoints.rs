@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use dalston_engine_sdk::failpoint::FAILPOINTS;
 use e2e_tests::pipeline::{Pipeline, start_worker};
-use e2e_tests::{Contract, Task};
+use e2e_tests::{Contract, Task, isolation};
 
 use crate::ENGINE;
 
@@ -13,6 +13,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 
 #[test]
 fn a_death_after_any_step_costs_no_task_and_tells_none_twice() {
+    let _guard = isolation::shared();
     // Both transports in parallel, because most of the time is spent waiting for leases to lapse.
     thread::scope(|scope| {
         for contract in [Contract::M22, Contract::Streams] {

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use e2e_tests::pipeline::{Pipeline, check_no_secrets, quantile, start_worker};
-use e2e_tests::{Contract, EventKind, Task, WorkerSettings};
+use e2e_tests::{Contract, EventKind, Task, WorkerSettings, isolation};
 
 use crate::ENGINE;
 
@@ -29,11 +29,13 @@ const TASKS_PER_KILL: usize = 6;
 
 #[test]
 fn a_worker_of_a_list_can_be_killed_at_any_moment() {
+    let _guard = isolation::alone();
     sweep(Contract::M22);
 }
 
 #[test]
 fn a_worker_of_a_stream_can_be_killed_at_any_moment() {
+    let _guard = isolation::alone();
     sweep(Contract::Streams);
 }
 

@@ -1,7 +1,7 @@
 //! The queue and the store on real servers, with workers that run a scripted engine: no libtorch.
 //!
-//! One program for all of these tests: each test program links the whole SDK once more, which took longer
-//! than the tests of most files. The tests share the S3 server and start everything else themselves.
+//! All of these tests are one program, because each test program links the whole SDK once more. The tests share
+//! the S3 server and start everything else themselves.
 
 mod acl;
 mod bad_tasks;

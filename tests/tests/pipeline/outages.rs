@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use e2e_tests::pipeline::{Pipeline, check_no_secrets, start_worker};
 use e2e_tests::{
     Contract, EventKind, Fault, FaultProxy, ObjectServer, RedisServer, Signal, WorkerSettings,
+    isolation,
 };
 
 use crate::ENGINE;
@@ -39,37 +40,44 @@ fn duration() -> Duration {
 
 #[test]
 fn redis_can_be_down() {
+    let _guard = isolation::shared();
     survive("Redis down", Outage::Redis(Fault::Refuse));
 }
 
 #[test]
 fn redis_can_be_cut_off_by_a_silent_network() {
+    let _guard = isolation::shared();
     survive("Redis cut off", Outage::Redis(Fault::Hang));
 }
 
 #[test]
 fn redis_can_stop_answering() {
+    let _guard = isolation::shared();
     survive("Redis stopped", Outage::RedisStopped);
 }
 
 #[test]
 fn the_store_can_be_down() {
+    let _guard = isolation::shared();
     survive("store down", Outage::Store(Fault::Refuse));
 }
 
 #[test]
 fn the_store_can_be_cut_off_by_a_silent_network() {
+    let _guard = isolation::shared();
     survive("store cut off", Outage::Store(Fault::Hang));
 }
 
 #[test]
 fn the_store_can_be_overloaded() {
+    let _guard = isolation::shared();
     let slow_down = b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
     survive("store overloaded", Outage::Store(Fault::Answer(slow_down)));
 }
 
 #[test]
 fn the_store_can_break_off_in_the_middle_of_an_answer() {
+    let _guard = isolation::shared();
     survive("store breaking off", Outage::Store(Fault::ResetAfter(700)));
 }
 
@@ -146,6 +154,7 @@ fn survive_in(contract: Contract, name: &str, outage: Outage) {
 
 #[test]
 fn wrong_credentials_of_the_store_cost_no_task_and_no_processor() {
+    let _guard = isolation::shared();
     let mut pipeline = Pipeline::start(Contract::M22);
     let mut settings = pipeline.settings("worker");
     settings

@@ -7,13 +7,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use dalston_engine_sdk::queue::testsuite::{Backend, RedisBackend, random_walk};
 use dalston_engine_sdk::queue::{Claim, Queue, QueueError};
-use e2e_tests::RedisServer;
+use e2e_tests::{RedisServer, isolation};
 use redis::Commands as _;
+use tokio::sync::RwLockReadGuard;
 
 /// A backend with its server.
 struct Served {
     backend: RedisBackend,
     server: RedisServer,
+    /// Held here, because `queue_contract!` writes the tests. Each test makes one backend.
+    _guard: RwLockReadGuard<'static, ()>,
 }
 
 #[async_trait]
@@ -32,18 +35,22 @@ impl Backend for Served {
 }
 
 async fn list(engine_id: &str) -> Option<Served> {
+    let guard = isolation::shared_async().await;
     let server = RedisServer::start();
     Some(Served {
         backend: RedisBackend::list(&server.url(), engine_id).await,
         server,
+        _guard: guard,
     })
 }
 
 async fn stream(engine_id: &str) -> Option<Served> {
+    let guard = isolation::shared_async().await;
     let server = RedisServer::start();
     Some(Served {
         backend: RedisBackend::streams(&server.url(), engine_id).await,
         server,
+        _guard: guard,
     })
 }
 

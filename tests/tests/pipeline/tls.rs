@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use e2e_tests::pipeline::{Pipeline, check_no_secrets, start_worker};
-use e2e_tests::{Authority, Contract, RedisServer, Signal, TlsProxy, WorkerSettings};
+use e2e_tests::{Authority, Contract, RedisServer, Signal, TlsProxy, WorkerSettings, isolation};
 
 use crate::ENGINE;
 
@@ -28,6 +28,7 @@ fn settings(pipeline: &Pipeline, redis: &TlsProxy, trusted: &Authority) -> Worke
 
 #[test]
 fn a_worker_trusts_the_authority_that_it_is_told_to() {
+    let _guard = isolation::shared();
     for contract in [Contract::M22, Contract::Streams] {
         let mut pipeline = Pipeline::start(contract);
         let authority = Authority::new();
@@ -46,6 +47,7 @@ fn a_worker_trusts_the_authority_that_it_is_told_to() {
 
 #[test]
 fn a_certificate_of_an_unknown_authority_is_refused_until_it_is_known() {
+    let _guard = isolation::shared();
     let mut pipeline = Pipeline::start(Contract::M22);
     let (authority, another) = (Authority::new(), Authority::new());
     let redis = TlsProxy::start(&pipeline.redis.address(), &authority);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use e2e_tests::pipeline::{Pipeline, start_worker};
-use e2e_tests::{Contract, Task};
+use e2e_tests::{Contract, Task, isolation};
 use redis::Commands as _;
 use redis::streams::StreamRangeReply;
 use serde_json::Value;
@@ -15,6 +15,7 @@ const SPAN_ID: &str = "00f067aa0ba902b7";
 
 #[test]
 fn a_tasks_trace_is_in_the_log_and_goes_on_with_its_events() {
+    let _guard = isolation::shared();
     let mut pipeline = Pipeline::start(Contract::Streams);
     let tasks = pipeline.new_tasks(2);
     let [traced, untraced] = tasks.as_slice() else {

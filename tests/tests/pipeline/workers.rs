@@ -3,22 +3,25 @@
 use std::time::{Duration, Instant};
 
 use e2e_tests::pipeline::{Pipeline, check_no_secrets, quantile, start_worker};
-use e2e_tests::{Contract, EventKind, Task};
+use e2e_tests::{Contract, EventKind, Task, isolation};
 
 use crate::ENGINE;
 
 #[test]
 fn two_workers_do_1000_tasks_of_a_list_once_each() {
+    let _guard = isolation::alone();
     share(Contract::M22Typed, 2);
 }
 
 #[test]
 fn four_workers_do_1000_tasks_of_a_list_once_each() {
+    let _guard = isolation::alone();
     share(Contract::M22, 4);
 }
 
 #[test]
 fn four_workers_do_1000_tasks_of_a_stream_once_each() {
+    let _guard = isolation::alone();
     share(Contract::Streams, 4);
 }
 
@@ -63,6 +66,7 @@ fn share(contract: Contract, n_workers: usize) {
 
 #[test]
 fn the_way_through_the_queue_is_short() {
+    let _guard = isolation::alone();
     const N_TASKS: usize = 50;
     for contract in [Contract::M22, Contract::Streams] {
         let mut pipeline = Pipeline::start(contract);
