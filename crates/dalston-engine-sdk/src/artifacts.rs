@@ -123,7 +123,7 @@ impl Artifacts {
         let object = match self.answer_of(self.store.get(key)).await? {
             Ok(object) => object,
             Err(err) if is_missing(&err) => return Ok(None),
-            Err(err) => return Err(self.fault(key, err).await),
+            Err(err) => return Err(self.task_error(key, err).await),
         };
         let size = object.meta.size;
         if size > MAX_DOCUMENT_BYTES {
@@ -147,7 +147,7 @@ impl Artifacts {
         match self.answer_of(self.store.head(key)).await? {
             Ok(_) => Ok(true),
             Err(object_store::Error::NotFound { .. }) => Ok(false),
-            Err(err) => Err(self.fault(key, err).await),
+            Err(err) => Err(self.task_error(key, err).await),
         }
     }
 
@@ -168,7 +168,7 @@ impl Artifacts {
             .put_opts(key, PutPayload::from(document), options);
         match self.answer_of(put).await? {
             Ok(_) => Ok(()),
-            Err(err) => Err(self.fault(key, err).await),
+            Err(err) => Err(self.task_error(key, err).await),
         }
     }
 
@@ -188,13 +188,13 @@ impl Artifacts {
             Err(err) if is_missing(&err) => {
                 return Err(TaskError::input(format!("there is no object {uri}")));
             }
-            Err(err) => return Err(self.fault(uri.key(), err).await),
+            Err(err) => return Err(self.task_error(uri.key(), err).await),
         };
         let size = object.meta.size;
         if size > MAX_FILE_BYTES {
             return Err(too_large(uri.key(), size, MAX_FILE_BYTES));
         }
-        // `create_new`: a file that exists would be another slot's.
+        // `create_new`: a file that exists would be another input's.
         let mut out = tokio::fs::File::create_new(file).await.map_err(disk)?;
         let mut pieces = object.into_stream();
         let mut n_bytes = 0;
@@ -227,11 +227,11 @@ impl Artifacts {
         }
     }
 
-    /// Sorts an error of the store about one object.
+    /// Turns an error of the store about one object into a task's error.
     ///
     /// A store that refuses this object but answers a ping accepts the credentials, so the refusal concerns
     /// this object alone. Otherwise the credentials are wrong, which is no task's fault.
-    async fn fault(&self, key: &Path, err: object_store::Error) -> TaskError {
+    async fn task_error(&self, key: &Path, err: object_store::Error) -> TaskError {
         use object_store::Error::{PermissionDenied, Unauthenticated};
 
         let is_refusal = matches!(err, PermissionDenied { .. } | Unauthenticated { .. });

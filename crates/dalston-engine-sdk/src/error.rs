@@ -22,7 +22,7 @@ pub struct TaskError {
 pub enum ErrorKind {
     /// The task itself is wrong: bad audio, bad configuration, a missing object. It fails at once.
     Input,
-    /// Something that the worker needs is unavailable: the store, the queue, memory. The task is put back.
+    /// Something that the worker needs is unavailable: the store, the queue, the disk. The task is put back.
     Unavailable,
     /// The engine is at fault. The task fails, and the pipeline decides on another try.
     Engine,

@@ -92,7 +92,8 @@ pub async fn work(engine: impl BatchEngine, config: &Config) -> Result<(), WorkE
     Ok(worked?)
 }
 
-/// Slots of a worker: more than any engine takes tasks at once. Slots without a task cost nothing.
+/// Slots of a worker: the upper limit of `DALSTON_BATCH_MAX_INFLIGHT`, which `config` checks. The engine says
+/// only after its load how many tasks it takes at once; the slots beyond that number wait and cost nothing.
 const MAX_SLOTS: usize = 64;
 
 fn queue(config: &Config, instance: &str) -> Result<Arc<dyn Queue>, QueueError> {

@@ -110,10 +110,10 @@ impl TaskBatch<'_> {
         if n_batches > 0 {
             let n_chunks = stats.batches.n_chunks - reported.batches.n_chunks;
             let room = n_batches * self.transcriber.settings.batch_size.get();
-            self.tasks.batch(n_chunks, room);
+            self.tasks.record_batch(n_chunks, room);
         }
         for ((step, time), (_, before)) in stats.steps().into_iter().zip(reported.steps()) {
-            self.tasks.step(step, time - before);
+            self.tasks.record_step(step, time - before);
         }
         self.reported = stats.clone();
     }

@@ -108,7 +108,10 @@ impl Config {
     ///
     /// [`ConfigError`]: print it and end the process.
     pub fn from_env(engine_id: &str) -> Result<Self, ConfigError> {
-        #[expect(clippy::disallowed_methods, reason = "the only place that may")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the only place that may read the environment"
+        )]
         let variable = |name: &str| std::env::var_os(name);
         Self::read(&Environment(&variable), engine_id)
     }

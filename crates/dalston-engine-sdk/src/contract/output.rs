@@ -1,4 +1,4 @@
-//! Writes a task's result, and refuses a result that the pipeline would refuse.
+//! Writes a task's result, and refuses a transcript that the contract's schema does not allow.
 
 use std::time::{Duration, SystemTime};
 

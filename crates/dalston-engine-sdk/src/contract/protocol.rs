@@ -54,14 +54,18 @@ impl Protocol {
         keys::object(claim, self.contract.terms().output_file)
     }
 
-    /// Writes the result and checks it against the pipeline's own schema.
+    /// Writes the result, and checks a transcript against the contract's schema.
+    ///
+    /// The schemas of `m22-typed` and `streams` were recorded from Dalston. That of `m22` is made from
+    /// [`M22Transcript`](super::M22Transcript), because no recording has one. The result of another stage,
+    /// [`TaskResult::Data`](crate::TaskResult::Data), has no schema and is written unchecked.
     ///
     /// The bytes follow from the request and the output, apart from the time stamp and the processing
     /// time: a task that runs twice stores the same result twice.
     ///
     /// # Errors
     ///
-    /// `Engine` if the pipeline would refuse the result.
+    /// `Engine` if the transcript does not fit the schema.
     pub fn write_output(
         &self,
         claim: &Claim,

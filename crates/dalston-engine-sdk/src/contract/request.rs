@@ -17,7 +17,7 @@ use crate::timestamp;
 pub struct Request {
     /// The stage: `transcribe`, `transcribe_ch0`.
     pub stage: String,
-    /// The files to download: slot and `s3://` URI.
+    /// The files to download: input name and `s3://` URI.
     pub files: Vec<(String, String)>,
     /// The outputs of earlier stages, by stage.
     pub previous_outputs: Map<String, Value>,
@@ -27,7 +27,7 @@ pub struct Request {
     pub deadline: Option<SystemTime>,
 }
 
-/// The slot under which an engine finds a task's audio.
+/// The input name under which an engine finds a task's audio. Dalston calls an input name a slot.
 const AUDIO: &str = "audio";
 
 /// `input.json` of the M22 era. Unknown keys are ignored, as that era's own reader ignores them.
@@ -100,13 +100,13 @@ pub(super) fn read_request(claim: &Claim, body: &[u8]) -> Result<Request, TaskEr
         request.resolved_artifact_ids = parse(name, resolved.as_bytes())?;
     }
     let mut files = Vec::new();
-    for (slot, id) in &request.resolved_artifact_ids {
+    for (input_name, id) in &request.resolved_artifact_ids {
         let Some(artifact) = request.artifact_index.get(id) else {
-            let slot = shown(slot);
+            let slot = shown(input_name);
             let message = format!("request.json fills slot {slot:?} with an artifact it lacks");
             return Err(TaskError::input(message));
         };
-        files.push((slot.clone(), artifact.storage_locator.clone()));
+        files.push((input_name.clone(), artifact.storage_locator.clone()));
     }
     if let Some(model) = request.config.remove("loaded_model_id") {
         request.config.entry("model").or_insert(model);

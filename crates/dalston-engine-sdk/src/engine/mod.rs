@@ -1,8 +1,8 @@
 //! The two traits of an engine: it loads once, and then turns one task after another into a result.
 //!
-//! An [`Engine`] works on one task at a time, a [`BatchEngine`] on several. One thread owns the engine
-//! ([`EngineHandle`](thread::EngineHandle) starts it). Whoever has a task to run, such as the queue's runner, passes it to the
-//! handle and awaits the result.
+//! An [`Engine`] works on one task at a time, a [`BatchEngine`] on several. One thread owns the engine;
+//! an [`EngineHandle`](thread::EngineHandle) starts the thread. A caller that has a task to run, such as
+//! the queue's runner, passes the task to the handle and awaits the result.
 
 mod capabilities;
 mod state;
@@ -19,9 +19,10 @@ pub use tasks::{Task, Tasks};
 
 /// A stage of the pipeline that works on one task at a time.
 ///
-/// All calls but [`capabilities`](Self::capabilities) come from one thread of the operating system,
-/// which owns the engine from [`load`](Self::load) to the end of the process. An engine therefore needs
-/// no lock, and may block. A panic fails the task in which it happened; the engine is then loaded again.
+/// All calls but [`capabilities`](Self::capabilities) come from one thread of the operating system. The
+/// thread owns the engine from the first [`load`](Self::load) until the engine's handle is dropped and
+/// every task is answered. An engine therefore needs no lock, and may block. A panic fails the task in
+/// which it happened; the engine is then loaded again.
 pub trait Engine: Send + 'static {
     /// Gets ready to work: reads weights, warms up.
     ///
@@ -30,8 +31,8 @@ pub trait Engine: Send + 'static {
     ///
     /// # Errors
     ///
-    /// After [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) the load is tried again with
-    /// back-off; any other kind ends the worker.
+    /// After [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) the load is tried again every
+    /// 2 s; any other kind ends the engine's thread, and with it the worker.
     fn load(&mut self) -> Result<(), TaskError>;
 
     /// Works on one task and returns its result.

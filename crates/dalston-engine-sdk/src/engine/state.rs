@@ -13,7 +13,7 @@ pub enum EngineState {
     Loading,
     /// The engine waits for tasks or works on some.
     Ready(LoadedEngine),
-    /// The engine cannot be loaded, and its thread has ended.
+    /// The engine cannot be loaded, and its thread ends.
     Broken(Arc<TaskError>),
 }
 

@@ -20,7 +20,7 @@ pub struct TaskInput {
     pub job_id: String,
     /// The stage that the task belongs to: `transcribe`, or `transcribe_ch0` for one channel of several.
     pub stage: String,
-    /// The files to work on, by slot. A speech engine finds its audio in slot `audio`.
+    /// The files to work on, by input name. The input name of a speech engine's audio is `audio`.
     pub files: BTreeMap<String, PathBuf>,
     /// The outputs of earlier stages, by stage.
     pub previous_outputs: Map<String, Value>,
@@ -29,7 +29,7 @@ pub struct TaskInput {
 }
 
 impl TaskInput {
-    /// The file in slot `audio`.
+    /// The file with the input name `audio`.
     ///
     /// # Errors
     ///

@@ -23,13 +23,13 @@ pub struct Task {
     /// The task's span. The engine enters it while it works for this task alone, so that its log lines
     /// carry the task's ids.
     pub span: Span,
-    /// The key of the task's job in [`Tasks::taken`].
+    /// The key of the task's [`SentTask`] in [`Tasks::taken`].
     number: u64,
 }
 
-/// A task, and the sender that wakes whoever awaits its result.
+/// A task as a caller sends it: with the channel that wakes the caller when the result is there.
 #[derive(Debug)]
-pub(super) struct Job {
+pub(super) struct SentTask {
     pub(super) input: Arc<TaskInput>,
     pub(super) context: TaskContext,
     pub(super) span: Span,
@@ -43,16 +43,16 @@ pub(super) struct Job {
 /// of the engine and then still knows which tasks the engine held.
 #[derive(Debug)]
 pub struct Tasks {
-    arriving: mpsc::UnboundedReceiver<Job>,
-    /// Jobs that the engine took and has not answered, by the number of their [`Task`].
-    taken: BTreeMap<u64, Job>,
-    /// How many jobs were ever taken: the number of the next one.
+    arriving: mpsc::UnboundedReceiver<SentTask>,
+    /// Tasks that the engine took and has not answered, by [`Task::number`].
+    taken: BTreeMap<u64, SentTask>,
+    /// How many tasks were ever taken: the number of the next one.
     n_taken: u64,
-    /// The job that ended [`wait`](Self::wait); it is older than all that are in `arriving`.
-    first: Option<Job>,
-    /// Jobs that the engine held when it panicked over several. Each runs again alone, and while there
-    /// are any, no job that arrived later is handed out.
-    quarantined: VecDeque<Job>,
+    /// The task that ended [`wait`](Self::wait); it is older than all tasks in `arriving`.
+    first: Option<SentTask>,
+    /// Tasks that the engine held when it panicked over several. Each runs again alone, and while there
+    /// are any, no task that arrived later is handed out.
+    quarantined: VecDeque<SentTask>,
     /// Read through the [`EngineHandle`](super::thread::EngineHandle). The channel closes when this value is
     /// dropped.
     state: watch::Sender<EngineState>,
@@ -61,7 +61,7 @@ pub struct Tasks {
 
 impl Tasks {
     pub(super) fn new(
-        arriving: mpsc::UnboundedReceiver<Job>,
+        arriving: mpsc::UnboundedReceiver<SentTask>,
         state: watch::Sender<EngineState>,
         metrics: Arc<Metrics>,
     ) -> Self {
@@ -82,8 +82,8 @@ impl Tasks {
     /// previous one is finished. So the next panic shows which task is at fault.
     pub fn take(&mut self) -> Option<Task> {
         loop {
-            let job = if self.quarantined.is_empty() {
-                // `first` left the channel before all jobs that are still in it.
+            let sent = if self.quarantined.is_empty() {
+                // `first` left the channel before all tasks that are still in it.
                 self.first
                     .take()
                     .or_else(|| self.arriving.try_recv().ok())?
@@ -93,10 +93,10 @@ impl Tasks {
             } else {
                 return None;
             };
-            // A closed channel means that the caller dropped its future: nobody wants the result, and
-            // the job is dropped here without work.
-            if !job.done.is_closed() {
-                return Some(self.hand_out(job));
+            // A closed channel means that the caller dropped its future: nobody wants the result, so the
+            // task is skipped.
+            if !sent.done.is_closed() {
+                return Some(self.hand_out(sent));
             }
         }
     }
@@ -110,28 +110,28 @@ impl Tasks {
     ) {
         self.state
             .send_if_modified(|state| state.update_health(health));
-        if let Some(job) = self.taken.remove(&task.number) {
+        if let Some(sent) = self.taken.remove(&task.number) {
             // Fails when the caller dropped its future because the task was stopped.
-            let _ = job.done.send(output);
+            let _ = sent.done.send(output);
         }
     }
 
     /// Records how full a batch of the engine is: `n` items where there is room for `room`.
-    pub fn batch(&self, n: usize, room: usize) {
+    pub fn record_batch(&self, n: usize, room: usize) {
         self.metrics.batch_filled(n as f64 / room.max(1) as f64);
     }
 
     /// Records that the engine spent `time` more in a step of its work, such as `encode`. A metric sums
     /// the time of each step.
-    pub fn step(&self, name: &'static str, time: Duration) {
+    pub fn record_step(&self, name: &'static str, time: Duration) {
         self.metrics.stepped(name, time);
     }
 
     /// Blocks the engine's thread until a task waits; returns `false` if none will ever come, because
-    /// the handle was dropped and every job is answered.
+    /// the handle was dropped and every task is answered.
     pub(super) fn wait(&mut self) -> bool {
         if self.quarantined.is_empty() && self.first.is_none() {
-            // Returns `None` only when the channel is empty and its sender dropped, so a job that was sent
+            // Returns `None` only when the channel is empty and its sender dropped, so a task that was sent
             // before the handle was dropped is still worked on.
             self.first = self.arriving.blocking_recv();
         }
@@ -150,10 +150,10 @@ impl Tasks {
 
     /// Fails every task that the engine took and did not answer before it returned.
     ///
-    /// Without this, their callers would wait for ever: a job in `taken` keeps its channel open.
+    /// Without this, their callers would wait for ever: a task in `taken` keeps its channel open.
     pub(super) fn fail_unanswered(&mut self) {
-        for (_, job) in std::mem::take(&mut self.taken) {
-            let _ = job
+        for (_, sent) in std::mem::take(&mut self.taken) {
+            let _ = sent
                 .done
                 .send(Err(TaskError::engine("the engine gave no answer")));
         }
@@ -173,22 +173,22 @@ impl Tasks {
                 "engine_broke_down_on_several"
             );
             self.quarantined.extend(taken);
-        } else if let Some(job) = taken.next() {
+        } else if let Some(sent) = taken.next() {
             let error = TaskError::engine("the engine broke down on this task");
-            let _ = job.done.send(Err(error.caused_by(panic.to_owned())));
+            let _ = sent.done.send(Err(error.caused_by(panic.to_owned())));
         }
     }
 
-    fn hand_out(&mut self, job: Job) -> Task {
+    fn hand_out(&mut self, sent: SentTask) -> Task {
         let task = Task {
-            input: Arc::clone(&job.input),
-            context: job.context.clone(),
-            span: job.span.clone(),
+            input: Arc::clone(&sent.input),
+            context: sent.context.clone(),
+            span: sent.span.clone(),
             number: self.n_taken,
         };
-        // The job stays here and not in the task: a panic drops the engine's tasks, and with them the
-        // sender, before anyone could tell which tasks they were.
-        self.taken.insert(self.n_taken, job);
+        // The sender stays here and not in the `Task`: a panic drops the engine's tasks, and would drop
+        // their senders with them, before `quarantine` could see which tasks they were.
+        self.taken.insert(self.n_taken, sent);
         self.n_taken += 1;
         task
     }

@@ -1,7 +1,7 @@
 //! The one thread that owns an engine: loads it, gives it tasks, and survives its panics.
 //!
-//! Three channels connect the thread with its callers. `jobs` carries tasks to the thread and wakes it.
-//! Each job carries a channel of its own that wakes the one caller who awaits the result. `state` tells
+//! Three channels connect the thread with its callers. `tasks` carries tasks to the thread and wakes it.
+//! Each task carries a channel of its own that wakes the one caller who awaits the result. `state` shows
 //! everyone whether the engine loads, is ready or cannot be loaded, and closes when the thread has ended.
 
 use std::any::Any;
@@ -17,17 +17,20 @@ use tracing::Span;
 use super::BatchEngine;
 use super::state::{EngineState, LoadedEngine};
 use super::task::{TaskContext, TaskInput, TaskOutput};
-use super::tasks::{Job, Tasks};
+use super::tasks::{SentTask, Tasks};
 use crate::error::{ErrorKind, TaskError};
 use crate::metrics::Metrics;
 
 /// The async side of an engine: takes a task and gives its result.
 ///
-/// The handle is what every front end shares, so that tasks from all of them meet in the engine's
-/// batches. The queue's runner is one such front end.
+/// The queue's runner uses a handle, and another front end, such as an HTTP server, can use one in the
+/// same way. Callers that share a handle share the engine's batches.
+///
+/// Call [`end`](Self::end) before the process ends. A drop of the handle does not wait: the thread goes on
+/// until every task is answered, and may still run when the process ends.
 #[derive(Debug)]
 pub struct EngineHandle {
-    jobs: mpsc::UnboundedSender<Job>,
+    tasks: mpsc::UnboundedSender<SentTask>,
     state: watch::Receiver<EngineState>,
 }
 
@@ -40,18 +43,18 @@ const RELOAD_PAUSE: Duration = Duration::from_secs(2);
 
 impl EngineHandle {
     /// Starts the thread, which loads the engine at once. The thread ends when the handle is dropped and
-    /// every job is answered.
+    /// every task is answered.
     ///
     /// # Errors
     ///
     /// The system gives no thread.
     pub fn start(engine: impl BatchEngine, metrics: Arc<Metrics>) -> std::io::Result<Self> {
-        // Unbounded: a caller sends one job and awaits its result, so the number of callers is the bound.
-        let (jobs, arriving) = mpsc::unbounded_channel();
+        // Unbounded: a caller sends one task and awaits its result, so the number of callers is the bound.
+        let (tasks, arriving) = mpsc::unbounded_channel();
         let (sender, state) = watch::channel(EngineState::Loading);
         let body = move || run_engine(Tasks::new(arriving, sender, metrics), engine);
         thread::Builder::new().name("engine".into()).spawn(body)?;
-        Ok(Self { jobs, state })
+        Ok(Self { tasks, state })
     }
 
     /// The engine's state, to read and to await. The receiver's channel closes when the engine's thread
@@ -63,28 +66,33 @@ impl EngineHandle {
     /// Gives the engine a task and waits for the result.
     ///
     /// Tasks that the engine does not take yet wait in the order in which they came, without a bound: the
-    /// caller limits how many it sends. If the future is dropped, a task that still waits is dropped with
-    /// it, but a task that the engine holds goes on: call [`TaskContext::stop`] on a clone of `context`.
+    /// caller limits how many it sends. A task also waits while the engine loads, and without a limit while
+    /// the load fails with [`ErrorKind::Unavailable`]. A deadline of `context` that passes does not end the
+    /// wait, because only the engine checks the deadline: the caller sets its own time-out.
+    ///
+    /// If the future is dropped before the engine takes the task, the task is skipped when its turn comes.
+    /// A task that the engine holds goes on: call [`TaskContext::stop`] on a clone of `context`.
     ///
     /// # Errors
     ///
     /// The engine's own error. A panic of the engine is [`ErrorKind::Engine`]; an engine whose thread has
-    /// ended is [`ErrorKind::Unavailable`].
+    /// ended is [`ErrorKind::Unavailable`]. After the thread has ended, no later call succeeds; see
+    /// [`state`](Self::state).
     pub async fn process(
         &self,
         input: TaskInput,
         context: TaskContext,
     ) -> Result<TaskOutput, TaskError> {
         let (done, answer) = oneshot::channel();
-        let job = Job {
+        let task = SentTask {
             input: Arc::new(input),
             context,
             span: Span::current(),
             done,
         };
         let gone = || TaskError::unavailable("the engine has ended");
-        self.jobs.send(job).map_err(|_| gone())?;
-        // The sender is dropped unused only when the thread ends before it answers the job.
+        self.tasks.send(task).map_err(|_| gone())?;
+        // The sender is dropped unused only when the thread ends before it answers the task.
         answer.await.map_err(|_| gone())?
     }
 
@@ -93,9 +101,9 @@ impl EngineHandle {
     /// The end of the process tears down the libraries that an engine calls, and a library that is still
     /// computing then crashes. An engine that hangs is left running after the wait.
     pub async fn end(self) {
-        let Self { jobs, mut state } = self;
+        let Self { tasks, mut state } = self;
         // Wakes the thread if it waits for a task: `Tasks::wait` then returns false.
-        drop(jobs);
+        drop(tasks);
         let gone = async { while state.changed().await.is_ok() {} };
         if timeout(LAST_WORK, gone).await.is_err() {
             tracing::warn!("engine_left_at_work");

@@ -21,9 +21,11 @@ pub trait Queue: Send + Sync {
 
     /// Claims the next task, and waits for one up to `max_wait`.
     ///
-    /// First come the worker's own tasks that no live [`Claim`] holds: those of an earlier process, and those
-    /// whose answer got lost. Then come the tasks of workers whose lease has lapsed, then new ones, oldest
-    /// first.
+    /// Tasks that were handed out before come ahead of new ones: the worker's own tasks that no live [`Claim`]
+    /// holds (those of an earlier process, and those whose answer got lost), and the tasks of workers whose
+    /// lease has lapsed. A stream hands out the worker's own tasks first. A list hands out those of dead
+    /// workers first, because its script moves them to the front of the queue after the worker's own. The
+    /// queue in memory hands out both in the order of their claims. New tasks come oldest first.
     ///
     /// Dropping the future loses no task: a task that the server handed out meanwhile comes with the next
     /// call.
@@ -88,7 +90,8 @@ impl Claim {
         job_id.map_or("unknown", String::as_str)
     }
 
-    /// When the task was put into the queue; `None` where the pipeline does not record it, as in the M22 era.
+    /// When the orchestrator added the task to the queue; `None` where the pipeline does not record it, as in
+    /// the M22 era.
     pub fn enqueued_at(&self) -> Option<SystemTime> {
         let key = "enqueued_at";
         let text = self.message.get(key).or(self.metadata.get(key))?;

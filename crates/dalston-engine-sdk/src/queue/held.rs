@@ -22,7 +22,7 @@ pub(super) struct Held(Mutex<Vec<Weak<str>>>);
 
 impl Held {
     /// Makes a receipt that counts as held until it is dropped.
-    pub(super) fn take(&self, id: &str) -> Receipt {
+    pub(super) fn issue(&self, id: &str) -> Receipt {
         let receipt = Arc::from(id);
         // The lists are short, and a panic cannot leave them half changed: poison is ignored.
         let mut watched = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -46,8 +46,8 @@ mod tests {
     #[test]
     fn a_dropped_receipt_is_not_held() {
         let held = Held::default();
-        let kept = held.take("a");
-        drop(held.take("b"));
+        let kept = held.issue("a");
+        drop(held.issue("b"));
         assert_eq!(held.ids(), [Arc::from("a")]);
         drop(kept);
         assert!(held.ids().is_empty());

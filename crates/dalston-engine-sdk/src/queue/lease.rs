@@ -49,12 +49,12 @@ impl Lease {
             && server.is_steady_for(self.length)
     }
 
-    /// Takes the worker id.
+    /// Acquires the worker id.
     ///
     /// If another process holds the id, its lease is watched for up to one lease. A lease that lapses was
     /// that of a dead process, and this process is its restart. A lease that is renewed belongs to a living
     /// process, and this one must not start.
-    pub(super) async fn take(&self, server: &Server) -> Result<(), QueueError> {
+    pub(super) async fn acquire(&self, server: &Server) -> Result<(), QueueError> {
         let script = Script::new(include_str!("join.lua"));
         let mut join = script.prepare_invoke();
         join.key(&self.heartbeat).key(&self.workers);

@@ -161,7 +161,7 @@ impl MemoryQueue {
         };
         state.taken.insert(number, taken);
         Ok(Some(Claim {
-            receipt: self.held.take(&number.to_string()),
+            receipt: self.held.issue(&number.to_string()),
             deliveries: state.deliveries.get(&task_id).copied().unwrap_or(0),
             metadata: state.metadata.get(&task_id).cloned().unwrap_or_default(),
             task_id,

@@ -1,4 +1,4 @@
-//! One Redis server: pools its connections, limits the time of every call, and sorts its errors.
+//! One Redis server: pools its connections, limits the time of every call, and classifies its errors.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -72,7 +72,7 @@ impl Server {
     ) -> Result<T, QueueError> {
         self.limited(async {
             let mut server = self.pool.get().await.map_err(unconnected)?;
-            script.invoke_async(&mut server).await.map_err(sorted)
+            script.invoke_async(&mut server).await.map_err(classify)
         })
         .await
     }
@@ -81,7 +81,7 @@ impl Server {
     pub(super) async fn run_all(&self, commands: &Pipeline) -> Result<(), QueueError> {
         self.limited(async {
             let mut server = self.pool.get().await.map_err(unconnected)?;
-            commands.exec_async(&mut server).await.map_err(sorted)
+            commands.exec_async(&mut server).await.map_err(classify)
         })
         .await
     }
@@ -101,7 +101,8 @@ impl Server {
     ) -> Result<T, QueueError> {
         let answer = timeout(CALL_TIMEOUT, answer).await.map_err(unavailable);
         let answer = answer.flatten();
-        // A refusal, such as `NotHeld`, is an answer and is not recorded.
+        // A script's own refusal, such as `NotHeld`, is an answer and is not recorded. An error reply of the
+        // server itself, such as one without memory for a write, counts as no answer.
         if let Err(QueueError::Unavailable { .. }) = answer {
             let silent_at = self.silent_at.lock();
             *silent_at.unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
@@ -127,7 +128,7 @@ impl Server {
         };
         server.set_response_timeout(limit);
         let answer = timeout(limit, command.exec_async(&mut server));
-        answer.await.map_err(unavailable)?.map_err(sorted)?;
+        answer.await.map_err(unavailable)?.map_err(classify)?;
         // Only after an answer: a connection whose command failed could give the late answer to the next.
         *waiting = Some(server);
         Ok(())
@@ -157,8 +158,8 @@ impl FromRedisValue for Fields {
     }
 }
 
-/// Sorts an error of the server. The scripts report their refusals as error codes.
-fn sorted(err: RedisError) -> QueueError {
+/// Classifies an error of the server. The scripts report their refusals as error codes.
+fn classify(err: RedisError) -> QueueError {
     match err.code() {
         // A group that does not exist holds no task.
         Some("NOTHELD" | "NOGROUP") => QueueError::NotHeld,
@@ -169,7 +170,7 @@ fn sorted(err: RedisError) -> QueueError {
     }
 }
 
-/// Sorts an error of connecting.
+/// Classifies an error of connecting.
 fn unconnected(err: PoolError) -> QueueError {
     let PoolError::Backend(err) = err else {
         return unavailable(err);
@@ -178,7 +179,7 @@ fn unconnected(err: PoolError) -> QueueError {
     let text = err.to_string();
     match text.strip_prefix("invalid peer certificate: ") {
         Some(why) => unavailable(Untrusted(why.to_owned())),
-        None => sorted(err),
+        None => classify(err),
     }
 }
 

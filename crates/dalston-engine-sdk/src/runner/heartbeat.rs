@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::parts::Runner;
+use super::runner::Runner;
 use crate::engine::StopReason;
 use crate::queue::QueueError;
 
@@ -38,8 +38,9 @@ impl Runner {
         for receipt in lost {
             tracing::warn!(receipt, "task_lost");
             // The engine returns early, and the slot's next report to the queue finds the task gone. A
-            // task that the engine does not hold yet needs no stop: its next report ends it as well.
-            self.in_flight.stop(&receipt, StopReason::LeaseLost);
+            // task that the runner has not passed to the engine needs no stop: its next report ends it
+            // as well.
+            self.contexts.stop(&receipt, StopReason::LeaseLost);
         }
         match self.protocol.record(&self.status.current()) {
             Some(record) => self.queue.register(&record).await,

@@ -1,6 +1,6 @@
 //! Takes tasks from a queue, has an engine work on them, and reports the end of each; loses no task.
 //!
-//! A worker is one future with four kinds of concurrent parts:
+//! A worker is one future that runs four kinds of futures concurrently:
 //!
 //! - *slots* (`slot`) each claim one task at a time and run it (`task`);
 //! - the *heartbeat* (`heartbeat`) renews the lease of the worker and of its claims;
@@ -12,9 +12,14 @@
 //! renewing its lease.
 
 mod backoff;
+mod contexts;
 mod heartbeat;
-mod in_flight;
-mod parts;
+mod report;
+#[expect(
+    clippy::module_inception,
+    reason = "a reader who looks for `Runner` finds its file by this name"
+)]
+mod runner;
 mod signals;
 mod slot;
 mod task;
@@ -32,9 +37,9 @@ use crate::error::TaskError;
 use crate::queue::QueueError;
 
 use backoff::Backoff;
-use parts::Runner;
+use runner::Runner;
 
-pub use parts::{Parts, RunnerSettings};
+pub use runner::{Parts, RunnerSettings};
 pub use signals::{Shutdown, shutdown_signals};
 
 /// Why a worker ended although nobody asked it to.
@@ -91,10 +96,10 @@ impl Runner {
         self.empty_scratch()?;
         tracing::info!("engine_loop_starting");
         let slots = (0..self.settings.slots.max(1)).map(|number| self.slot(number));
-        // The first part that ends drops the others. The slots end when the worker drains and each has
-        // ended its task. The heartbeat and the engine's watcher end only with an error. The worker then
-        // does not leave the queue, because its id may belong to another process: the lease frees the
-        // tasks.
+        // The first future that ends drops the others. The slots end when the worker drains and each has
+        // ended its task. The heartbeat and the engine's watcher end only with an error. After an error
+        // the worker does not leave the queue: after `Superseded` another process has its id, and after
+        // any other error the lease frees the tasks.
         tokio::select! {
             ended = try_join_all(slots) => { ended?; }
             err = self.heartbeat() => return Err(err.into()),

@@ -1,6 +1,6 @@
 //! One slot: claims a task, runs it to its end, and claims the next, until the worker drains.
 //!
-//! A worker has more slots than an engine takes tasks at once, because the engine says only after its
+//! A worker has more slots than most engines take tasks at once, because the engine says only after its
 //! load how many it takes. The slots beyond that number wait.
 
 use std::time::Duration;
@@ -8,9 +8,9 @@ use std::time::Duration;
 use tracing::Instrument;
 
 use super::backoff::Backoff;
-use super::parts::Runner;
+use super::report::Ended;
+use super::runner::Runner;
 use super::signals::Shutdown;
-use super::task::Ended;
 use crate::engine::EngineState;
 use crate::queue::{Claim, QueueError};
 use crate::telemetry::task_span;
@@ -43,7 +43,7 @@ impl Runner {
             drop(claim);
             match ended? {
                 Ended::Here | Ended::Gone => backoff = Backoff::new(),
-                // The task is next in line, so without a pause this slot would claim it again at once.
+                // The task may be next in line: without a pause this slot would claim it again at once.
                 Ended::PutBack => tokio::select! {
                     () = self.asked_for(Shutdown::Drain) => return Ok(()),
                     () = backoff.wait() => {}

@@ -10,34 +10,14 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tempfile::TempDir;
 
-use super::backoff::Backoff;
-use super::parts::Runner;
+use super::report::{Ended, Report, Reported};
+use super::runner::Runner;
 use crate::contract::{Request, TaskEvent};
 use crate::engine::{TaskContext, TaskInput};
 use crate::error::{ErrorKind, TaskError};
 use crate::failpoint::reach;
 use crate::metrics::{Outcome, RedeliveryReason};
 use crate::queue::{Claim, QueueError};
-
-/// How a task left this worker.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Ended {
-    /// The task ended here: completed, failed or discarded.
-    Here,
-    /// Another worker holds the task, or will: this worker reports nothing more about it.
-    Gone,
-    /// The task is back in the queue: something that it needs is unavailable, or the worker stops.
-    PutBack,
-}
-
-/// A report to the queue about a claim.
-#[derive(Clone, Copy, Debug)]
-enum Report<'a> {
-    Start,
-    Finish(TaskEvent<'a>),
-    Discard,
-    PutBack,
-}
 
 impl Runner {
     /// Runs a task to its end, and reports the end to the queue.
@@ -56,7 +36,7 @@ impl Runner {
         if claim.cancelled {
             self.metrics.skipped_cancelled(stage);
             tracing::info!("task_skipped_cancelled");
-            return self.report(claim, Report::Discard).await;
+            return Ok(self.report(claim, Report::Discard).await?.ended());
         }
         if claim.deliveries == 0
             && let Some(enqueued_at) = claim.enqueued_at()
@@ -89,19 +69,19 @@ impl Runner {
                     .report(claim, Report::Finish(TaskEvent::Completed))
                     .await?;
                 reach("finished");
-                if reported == Ended::Here {
+                if reported == Reported::Accepted {
                     let took = began.elapsed();
                     let model = model.as_deref();
                     self.metrics.task_ended(Outcome::Completed, model, took);
                     tracing::info!(processing_time = took.as_secs_f64(), "task_completed");
                 }
-                Ok(reported)
+                Ok(reported.ended())
             }
             Err(err) if err.kind() == ErrorKind::Unavailable => {
                 tracing::warn!(error = err.chain(), "task_put_back");
                 // The queue restores the count of deliveries, so that no outage makes a task look like
                 // one that ends its workers.
-                if self.report(claim, Report::PutBack).await? == Ended::Here {
+                if self.report(claim, Report::PutBack).await? == Reported::Accepted {
                     self.metrics.redelivered(stage, RedeliveryReason::Deferred);
                 }
                 Ok(Ended::PutBack)
@@ -113,12 +93,12 @@ impl Runner {
                     .report(claim, Report::Finish(TaskEvent::Failed(&sentence)))
                     .await?;
                 // A task that another worker holds has not failed: that worker reports its end.
-                if reported == Ended::Here {
+                if reported == Reported::Accepted {
                     let took = began.elapsed();
                     self.metrics.task_ended(Outcome::Failed, None, took);
                     self.metrics.task_failed(err.kind());
                 }
-                Ok(reported)
+                Ok(reported.ended())
             }
         }
     }
@@ -154,7 +134,7 @@ impl Runner {
         } else {
             _alone = self.isolation.write().await;
         }
-        if self.report(claim, Report::Start).await? == Ended::Gone {
+        if self.report(claim, Report::Start).await? != Reported::Accepted {
             return Ok(Err(TaskError::unavailable(
                 "the task went to another worker",
             )));
@@ -168,7 +148,7 @@ impl Runner {
     async fn produce(&self, claim: &Claim) -> Result<Option<String>, TaskError> {
         let output_key = self.protocol.output_key(claim)?;
         // An earlier run may have stored the result and died before it could report the completion.
-        if claim.deliveries > 0 && self.of_store(self.artifacts.exists(&output_key).await)? {
+        if claim.deliveries > 0 && self.note_store(self.artifacts.exists(&output_key).await)? {
             tracing::info!("output_found");
             return Ok(None);
         }
@@ -183,9 +163,7 @@ impl Runner {
         // The download may have used up the task's time.
         context.check()?;
         // From here the heartbeat can stop the task, and so can the drop of this future.
-        let _entry = self
-            .in_flight
-            .enter(claim.receipt.as_str(), context.clone());
+        let _entry = self.contexts.enter(claim.receipt.as_str(), context.clone());
         tracing::info!("task_processing");
         let began = Instant::now();
         let output = self.engine.process(input, context).await?;
@@ -197,7 +175,7 @@ impl Runner {
 
         let body = self.protocol.write_output(claim, &request, &output, took)?;
         let began = Instant::now();
-        self.of_store(self.artifacts.write(&output_key, body).await)?;
+        self.note_store(self.artifacts.write(&output_key, body).await)?;
         reach("stored");
         self.metrics.uploaded(began.elapsed());
         tracing::info!(key = %output_key, "output_uploaded");
@@ -207,7 +185,7 @@ impl Runner {
     /// Downloads and reads the task's request.
     async fn request(&self, claim: &Claim) -> Result<Request, TaskError> {
         let key = self.protocol.request_key(claim)?;
-        let body = self.of_store(self.artifacts.read(&key).await)?;
+        let body = self.note_store(self.artifacts.read(&key).await)?;
         let body = body.ok_or_else(|| {
             TaskError::input(format!(
                 "the task's request is missing: there is no object {key}"
@@ -237,62 +215,20 @@ impl Runner {
         };
         input.previous_outputs = std::mem::take(&mut request.previous_outputs);
         input.config = request.config.clone();
-        for (n, (slot, uri)) in request.files.iter().enumerate() {
+        for (n, (input_name, uri)) in request.files.iter().enumerate() {
             let file = folder.path().join(file_name(n, uri));
-            self.of_store(self.artifacts.download(uri, &file).await)?;
-            input.files.insert(slot.clone(), file);
+            self.note_store(self.artifacts.download(uri, &file).await)?;
+            input.files.insert(input_name.clone(), file);
         }
         Ok((input, folder))
     }
 
     /// Records whether the store answered, and passes the answer on. An error about the task alone, such
     /// as a missing object, is an answer.
-    fn of_store<T>(&self, answer: Result<T, TaskError>) -> Result<T, TaskError> {
+    fn note_store<T>(&self, answer: Result<T, TaskError>) -> Result<T, TaskError> {
         let is_unavailable = matches!(&answer, Err(err) if err.kind() == ErrorKind::Unavailable);
         self.status.store_answered(!is_unavailable);
         answer
-    }
-
-    /// Reports to the queue, and tries again while the queue does not answer.
-    ///
-    /// Every report may be sent twice, because an answer can be lost: the queue counts a start once, and
-    /// refuses a second end as [`QueueError::NotHeld`]. If the lease lapses meanwhile, the queue refuses
-    /// the report in the same way. Gives up early only after an abort; the lease then frees the task.
-    ///
-    /// # Errors
-    ///
-    /// The queue refuses this worker for good.
-    async fn report(&self, claim: &Claim, report: Report<'_>) -> Result<Ended, QueueError> {
-        let mut backoff = Backoff::new();
-        loop {
-            let reported = match report {
-                Report::Start => {
-                    let started = self.protocol.event(claim, TaskEvent::Started);
-                    self.queue.start(claim, &started).await
-                }
-                Report::Finish(event) => {
-                    let ended = self.protocol.event(claim, event);
-                    self.queue.finish(claim, &ended).await
-                }
-                Report::Discard => self.queue.discard(claim).await,
-                Report::PutBack => self.queue.put_back(claim).await,
-            };
-            match reported {
-                Ok(()) => return Ok(Ended::Here),
-                Err(QueueError::NotHeld) => {
-                    tracing::warn!("task_lost");
-                    return Ok(Ended::Gone);
-                }
-                Err(err @ QueueError::Unavailable { .. }) => {
-                    self.queue_unavailable(&err);
-                    if self.is_aborted() {
-                        return Ok(Ended::Gone);
-                    }
-                    backoff.wait().await;
-                }
-                Err(err) => return Err(err),
-            }
-        }
     }
 }
 

@@ -4,8 +4,8 @@
 //! An event's name is its message and is constant; varying values are in fields. A worker shares these names
 //! with Dalston's own engines: `engine_runner_initialized`, `engine_loop_starting`, `task_received`,
 //! `task_processing`, `output_uploaded`, `task_completed`, `task_failed`, `shutdown_signal_received`,
-//! `engine_loop_stopped`, `redis_connection_error`, `engine_loop_error`. Within [`task_span`] every line
-//! carries the ids of the task and of its trace.
+//! `engine_loop_stopped`, `redis_connection_error`. Within [`task_span`] every line carries the ids of the
+//! task and of its trace.
 
 mod line;
 mod trace;

@@ -17,13 +17,13 @@ fn again(contract: Contract, kind: &str, payload: &Value) -> Event {
         metadata: [("job_id".to_owned(), text("job_id"))].into(),
         cancelled: false,
     };
-    let news = match kind {
+    let event = match kind {
         "task.started" => TaskEvent::Started,
         "task.completed" => TaskEvent::Completed,
         "task.failed" => TaskEvent::Failed(payload["error"].as_str().expect("a sentence")),
         other => panic!("no engine publishes {other}"),
     };
-    recorded::protocol(contract, &text("engine_id")).event(&claim, news)
+    recorded::protocol(contract, &text("engine_id")).event(&claim, event)
 }
 
 /// The keys of a JSON object without nesting, in their order.

@@ -115,7 +115,7 @@ impl ListQueue {
             }
         };
         Ok(Some(Claim {
-            receipt: self.held.take(&task_id),
+            receipt: self.held.issue(&task_id),
             task_id,
             deliveries,
             message: BTreeMap::new(),
@@ -158,7 +158,7 @@ impl ListQueue {
 #[async_trait]
 impl Queue for ListQueue {
     async fn join(&self) -> Result<(), QueueError> {
-        self.lease.take(&self.server).await
+        self.lease.acquire(&self.server).await
     }
 
     async fn claim(&self, max_wait: Duration) -> Result<Option<Claim>, QueueError> {

@@ -116,7 +116,7 @@ impl StreamQueue {
             return Ok(None);
         };
         Ok(Some(Claim {
-            receipt: self.held.take(&entry),
+            receipt: self.held.issue(&entry),
             task_id: message.remove("task_id").unwrap_or_default(),
             deliveries,
             message,
@@ -161,7 +161,7 @@ impl StreamQueue {
 #[async_trait]
 impl Queue for StreamQueue {
     async fn join(&self) -> Result<(), QueueError> {
-        self.lease.take(&self.server).await
+        self.lease.acquire(&self.server).await
     }
 
     async fn claim(&self, max_wait: Duration) -> Result<Option<Claim>, QueueError> {

@@ -135,7 +135,11 @@ pub async fn a_worker_that_was_silent_too_long_publishes_nothing(backend: &dyn B
     let other = join(backend, "other").await;
     let taken = claim(&*other).await;
 
-    assert_eq!(silent.renew().await.unwrap().len(), 1, "the loss is told");
+    assert_eq!(
+        silent.renew().await.unwrap().len(),
+        1,
+        "renew reports the loss"
+    );
     let end = finish(&*silent, &late).await;
     assert!(matches!(end, Err(QueueError::NotHeld)), "{end:?}");
     let back = silent.put_back(&late).await;

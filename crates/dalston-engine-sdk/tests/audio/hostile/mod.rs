@@ -1,4 +1,4 @@
-//! Over a hundred hostile files: each gives samples or an error, and none ends the process.
+//! At least 60 hostile files: each gives samples or an error, and none ends the process.
 //!
 //! A child process reads each file, so that an abort or an endless loop fails one case and not the run. The
 //! table in `answers.md`, in the same folder, has the expected answers; `UPDATE_EXPECT=1` rewrites it.

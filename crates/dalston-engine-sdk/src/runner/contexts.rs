@@ -1,4 +1,4 @@
-//! The contexts of the tasks that the engine holds, by their receipts.
+//! The contexts of the tasks that the runner has passed to the engine, by their receipts.
 //!
 //! The heartbeat uses them to stop a task whose lease another worker has taken.
 
@@ -8,41 +8,45 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::engine::{StopReason, TaskContext};
 
 /// Contexts by receipt.
+///
+/// Not every task in flight has a context here: a task gets its entry when the runner passes it to the
+/// engine, and loses the entry when its result is stored or its work ends otherwise.
 #[derive(Debug, Default)]
-pub(super) struct InFlight(Mutex<HashMap<String, TaskContext>>);
+pub(super) struct TaskContexts(Mutex<HashMap<String, TaskContext>>);
 
-/// Keeps one context in [`InFlight`] until it is dropped.
+/// Keeps one context in [`TaskContexts`] until it is dropped.
 pub(super) struct Entry<'a> {
-    in_flight: &'a InFlight,
+    contexts: &'a TaskContexts,
     receipt: &'a str,
     context: TaskContext,
 }
 
-impl InFlight {
+impl TaskContexts {
     /// Lists a context until the entry is dropped.
     ///
     /// The drop also stops the task. After a normal end that changes nothing; if the slot was dropped
     /// while the engine still works, nobody awaits the result any more, and the engine can stop early.
     pub(super) fn enter<'a>(&'a self, receipt: &'a str, context: TaskContext) -> Entry<'a> {
-        self.contexts().insert(receipt.to_owned(), context.clone());
+        self.by_receipt()
+            .insert(receipt.to_owned(), context.clone());
         Entry {
-            in_flight: self,
+            contexts: self,
             receipt,
             context,
         }
     }
 
-    /// Tells a task to stop. Does nothing if the task is not listed: the engine does not hold it yet, or
-    /// not any more.
+    /// Stops a task. Does nothing if the task is not listed: the runner has not passed it to the
+    /// engine yet, or its work has ended.
     pub(super) fn stop(&self, receipt: &str, reason: StopReason) {
-        if let Some(context) = self.contexts().get(receipt) {
+        if let Some(context) = self.by_receipt().get(receipt) {
             context.stop(reason);
         }
     }
 
     /// A panic under the lock leaves the map as it was before or after one insertion or removal, so a
     /// poisoned lock is as good as any other.
-    fn contexts(&self) -> MutexGuard<'_, HashMap<String, TaskContext>> {
+    fn by_receipt(&self) -> MutexGuard<'_, HashMap<String, TaskContext>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -50,6 +54,6 @@ impl InFlight {
 impl Drop for Entry<'_> {
     fn drop(&mut self) {
         self.context.stop(StopReason::Shutdown);
-        self.in_flight.contexts().remove(self.receipt);
+        self.contexts.by_receipt().remove(self.receipt);
     }
 }

@@ -1,4 +1,4 @@
-//! What a runner is made of, and what its concurrent parts share.
+//! The runner: the state that its concurrent futures share, and the parts that a caller makes it from.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{RwLock, watch};
 
-use super::in_flight::InFlight;
+use super::contexts::TaskContexts;
 use super::signals::Shutdown;
 use crate::artifacts::Artifacts;
 use crate::contract::Protocol;
@@ -46,7 +46,7 @@ pub struct RunnerSettings {
     pub scratch: PathBuf,
 }
 
-/// A running worker. Slots, heartbeat and watchers borrow it and run concurrently.
+/// A running worker. The futures of slots, heartbeat and watchers borrow it and run concurrently.
 pub(super) struct Runner {
     pub(super) queue: Arc<dyn Queue>,
     pub(super) artifacts: Artifacts,
@@ -55,8 +55,8 @@ pub(super) struct Runner {
     pub(super) status: StatusWriter,
     pub(super) settings: RunnerSettings,
     pub(super) engine: EngineHandle,
-    /// The tasks that the engine holds.
-    pub(super) in_flight: InFlight,
+    /// The contexts of the tasks that the runner has passed to the engine.
+    pub(super) contexts: TaskContexts,
     /// Keeps a task that may have ended its worker apart from all others. A first delivery holds the lock
     /// for reading, a redelivery for writing. The lock is fair: a redelivery waits for the tasks that
     /// run, and later tasks wait for the redelivery.
@@ -82,7 +82,7 @@ impl Runner {
             status: StatusWriter::new(parts.status),
             settings: parts.settings,
             engine,
-            in_flight: InFlight::default(),
+            contexts: TaskContexts::default(),
             isolation: RwLock::new(()),
             shutdown,
             aborted,
