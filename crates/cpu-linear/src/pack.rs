@@ -11,10 +11,8 @@ impl Layer {
     /// Packs weights (n_out, n_in) into `lines`, of which there are [`Layer::n_lines`].
     ///
     /// `weight` gives the weight at a place of the row-major matrix; in int8 it is a whole number from -127
-    /// to
-    /// 127. `scale` (n_out) is what int8 weights are multiplied with, and `None` in the other formats. `bias`
-    ///      is
-    /// (n_out), or `None` for zeros.
+    /// to 127. `scale` (n_out) is what int8 weights are multiplied with, and `None` in the other formats.
+    /// `bias` is (n_out), or `None` for zeros.
     ///
     /// # Panics
     ///
