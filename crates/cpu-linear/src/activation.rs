@@ -20,17 +20,20 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// The activation of this name: `none`, `relu` or `silu`.
+    /// The activations that have a name, by their names.
     ///
     /// [`Activation::Add`] has no name, because it reads `out`: whoever names an activation gets a new `out`,
     /// which holds no numbers to add to.
+    pub const NAMED: [(&'static str, Self); 3] = [
+        ("none", Self::None),
+        ("relu", Self::Relu),
+        ("silu", Self::Silu),
+    ];
+
+    /// The activation of this name in [`NAMED`](Self::NAMED).
     pub fn named(name: &str) -> Option<Self> {
-        match name {
-            "none" => Some(Self::None),
-            "relu" => Some(Self::Relu),
-            "silu" => Some(Self::Silu),
-            _ => None,
-        }
+        let mut named = Self::NAMED.into_iter();
+        named.find_map(|(its_name, it)| (its_name == name).then_some(it))
     }
 
     /// The activation whose discriminant is `number`.
