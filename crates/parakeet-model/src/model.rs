@@ -15,11 +15,15 @@ use crate::compute_type::ComputeType;
 use crate::error::Error;
 use crate::libtorch::device::{self, Device, DeviceMemory};
 use crate::network::Network;
-use crate::network::encoder_thread::{EncoderThread, Pending};
+use crate::network::encoder_thread::EncoderThread;
 use crate::network::passes::passes;
+use crate::network::pending::Pending;
 use crate::pending_encoding::PendingEncoding;
 use crate::store::{ModelStore, StoreError};
 use crate::utterances::Utterances;
+
+/// The limit of [`ParakeetModel::pass_samples`] that every utterance exceeds.
+const ONE_UTTERANCE_PER_PASS: usize = 0;
 
 /// A Parakeet network, loaded and ready.
 pub struct ParakeetModel {
@@ -146,13 +150,15 @@ impl ParakeetModel {
 
     /// The most samples, padding included, that share a pass through the encoder. An utterance that is longer
     /// has a pass of its own.
+    ///
+    /// On a GPU the limit is `usize::MAX`: an encoder batch is one pass. On a CPU the limit is 0 for a compute
+    /// type that multiplies bytes: every utterance has a pass of its own.
     pub fn pass_samples(&self) -> usize {
         if self.on_cuda {
             usize::MAX
         } else if self.compute_type.multiplies_bytes() {
-            // One utterance per pass. Products of bytes are the same in any batch, but the operations between
-            // them are not.
-            0
+            // Products of bytes are the same in any batch, but the operations between them are not.
+            ONE_UTTERANCE_PER_PASS
         } else {
             // 45 s, two chunks of a long recording. Each pass reads all weights, so a pass should be long;
             // but in a longer one the activations between two layers outgrow a CPU's caches. See

@@ -6,7 +6,7 @@ use rnnt_decode::{Head, TokenId};
 
 use crate::error::Error;
 use crate::network::Network;
-use crate::network::encoder_thread::Pending;
+use crate::network::pending::Pending;
 use crate::utterances::Utterances;
 
 /// A batch that is being encoded; see [`crate::ParakeetModel::begin_encoding`].

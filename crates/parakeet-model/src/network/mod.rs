@@ -7,6 +7,7 @@
 
 pub(crate) mod encoder_thread;
 pub(crate) mod passes;
+pub(crate) mod pending;
 
 #[cfg(test)]
 mod tests;
