@@ -88,9 +88,13 @@ pub struct DeviceMemory {
 #[expect(unsafe_code, reason = "tch binds no call for memory")]
 pub(crate) fn memory() -> Option<DeviceMemory> {
     let [mut free, mut total, mut kept, mut peak, mut held] = [0; 5];
-    // SAFETY: the five pointers are valid for writes, and the call catches every exception.
-    let read =
-        checked(unsafe { parakeet_memory(&mut free, &mut total, &mut kept, &mut peak, &mut held) });
+    // SAFETY: the five pointers are valid for writes, and the call catches every exception and returns its
+    // text.
+    let read = unsafe {
+        checked(parakeet_memory(
+            &mut free, &mut total, &mut kept, &mut peak, &mut held,
+        ))
+    };
     read.is_ok().then_some(DeviceMemory {
         free,
         total,

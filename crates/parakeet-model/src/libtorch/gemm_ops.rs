@@ -36,7 +36,7 @@ pub(super) fn register() {
     });
 }
 
-/// The names that [`Activation::named`] knows, as an error message lists them.
+/// The names of [`Activation::NAMED`], as an error message lists them.
 const ACTIVATION_NAMES: &CStr = c"none, relu or silu";
 
 /// libtorch's numbers of element types (`c10::ScalarType`).
@@ -197,7 +197,8 @@ unsafe extern "C" fn activation_number(name: *const c_char, n_name_bytes: usize)
 }
 
 /// Multiplies rows (n_rows, n_in) with a packed layer into `out` (n_rows, n_out), through an activation by
-/// its number. Returns false, with `out` untouched, if the matrices do not belong to one layer.
+/// its number. Returns false, with `out` untouched, if the matrices do not belong to one layer or this CPU has
+/// no tiles.
 ///
 /// # Safety
 ///
@@ -215,6 +216,10 @@ unsafe extern "C" fn multiply(
     let (Some(layer), Some(activation)) = (layer, Activation::from_number(activation)) else {
         return false;
     };
+    // Asked here and not in `layer_of_product`, so that tests of the shapes hold on a CPU without tiles.
+    if !cpu_linear::has_tiles() {
+        return false;
+    }
     // An empty tensor may have no address, and a slice needs one.
     if rows.n_rows == 0 {
         return true;
@@ -235,8 +240,7 @@ unsafe extern "C" fn multiply(
     true
 }
 
-/// The layer by which `rows` become `out`; `None` if there is none, `packed` is not a layer of that shape, or
-/// this CPU has no tiles.
+/// The layer by which `rows` become `out`; `None` if there is none, or `packed` is not a layer of that shape.
 fn layer_of_product(packed: Matrix, rows: Matrix, out: Matrix) -> Option<Layer> {
     let layer = layer_of(packed.kind, rows.n_columns, out.n_columns)?;
     let element_size = match layer.format {
@@ -249,7 +253,7 @@ fn layer_of_product(packed: Matrix, rows: Matrix, out: Matrix) -> Option<Layer> 
     let have_types = matches!(rows.kind, FLOAT | BFLOAT16)
         && out.kind == rows.kind
         && (packed.kind == rows.kind || packed.kind == CHAR);
-    let fit = is_packed && have_types && rows.n_rows == out.n_rows && cpu_linear::has_tiles();
+    let fit = is_packed && have_types && rows.n_rows == out.n_rows;
     fit.then_some(layer)
 }
 
@@ -282,10 +286,15 @@ mod tests {
             // SAFETY: a slice is as many bytes as its length.
             unsafe { activation_number(name.as_ptr().cast(), name.len()) }
         };
-        let names = ACTIVATION_NAMES.to_str().expect("names are ASCII");
-        for name in names.split(", ").flat_map(|it| it.split(" or ")) {
-            assert!(number_of(name.as_bytes()) >= 0, "{name}");
+        for (name, activation) in Activation::NAMED {
+            assert_eq!(number_of(name.as_bytes()), activation as i8, "{name}");
         }
+        let listed = ACTIVATION_NAMES.to_str().expect("names are ASCII");
+        let listed = listed.split(", ").flat_map(|it| it.split(" or "));
+        assert!(
+            listed.eq(Activation::NAMED.map(|(name, _)| name)),
+            "the message lists every name"
+        );
         for unknown in [&b""[..], b"gelu", b"relu\0", b"Relu", b"add", b"\xff"] {
             assert_eq!(number_of(unknown), -1, "{unknown:?}");
         }
@@ -321,8 +330,7 @@ mod tests {
         let layer = layer_of(FLOAT, 40, 50).expect("there is such a layer");
         let packed = matrix(FLOAT, 1, (n_bytes_of(layer) / 4) as i64);
         let (rows, out) = (matrix(FLOAT, 7, 40), matrix(FLOAT, 7, 50));
-        let expected = cpu_linear::has_tiles().then_some(layer);
-        assert_eq!(layer_of_product(packed, rows, out), expected);
+        assert_eq!(layer_of_product(packed, rows, out), Some(layer));
         for (packed, rows, out) in [
             (matrix(FLOAT, 1, packed.n_columns - 16), rows, out),
             (matrix(CHAR, 1, packed.n_columns), rows, out),

@@ -1,7 +1,7 @@
 //! A TorchScript archive that libtorch has loaded, and calls of its methods.
 //!
-//! Every call runs without gradients. Every error is wrapped at once with the method's name and the shapes of
-//! its arguments, because libtorch's own text contains neither.
+//! [`Module::call`] runs a method without gradients. It wraps an error at once with the method's name and the
+//! shapes of its arguments, because libtorch's own text contains neither.
 
 use std::path::Path;
 

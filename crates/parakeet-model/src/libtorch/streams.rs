@@ -51,8 +51,8 @@ impl Stream {
     #[expect(unsafe_code, reason = "tch binds no stream")]
     fn new(has_high_priority: bool) -> Result<Self, TchError> {
         let mut id = 0;
-        // SAFETY: the pointer is valid for a write, and the call catches every exception.
-        checked(unsafe { parakeet_stream(has_high_priority, &mut id) })?;
+        // SAFETY: the pointer is valid for a write, and the call catches every exception and returns its text.
+        unsafe { checked(parakeet_stream(has_high_priority, &mut id))? };
         Ok(Self { id })
     }
 
@@ -94,23 +94,23 @@ impl StreamEvent {
     #[expect(unsafe_code, reason = "tch binds no event")]
     pub(crate) fn record() -> Result<Self, TchError> {
         let mut event = ptr::null_mut();
-        // SAFETY: the pointer is valid for a write, and the call catches every exception.
-        checked(unsafe { parakeet_record_event(&mut event) })?;
+        // SAFETY: the pointer is valid for a write, and the call catches every exception and returns its text.
+        unsafe { checked(parakeet_record_event(&mut event))? };
         Ok(Self { event })
     }
 
     /// Makes later work of the current stream wait for the event; the host does not wait.
     #[expect(unsafe_code, reason = "tch binds no event")]
     pub(crate) fn block_current_stream(&self) -> Result<(), TchError> {
-        // SAFETY: `record` made the event, and only `drop` frees it.
-        checked(unsafe { parakeet_block_on_event(self.event) })
+        // SAFETY: `record` made the event, and only `drop` frees it. `checked` reads the text of this call.
+        unsafe { checked(parakeet_block_on_event(self.event)) }
     }
 
     /// Makes the host wait for the event.
     #[expect(unsafe_code, reason = "tch binds no event")]
     pub(crate) fn synchronize(&self) -> Result<(), TchError> {
         // SAFETY: as in `block_current_stream`.
-        checked(unsafe { parakeet_synchronize_event(self.event) })
+        unsafe { checked(parakeet_synchronize_event(self.event)) }
     }
 }
 
@@ -127,8 +127,8 @@ impl Drop for StreamEvent {
 /// its memory is kept until the work that this stream holds by then is done.
 #[expect(unsafe_code, reason = "tch binds no stream")]
 pub(crate) fn record_stream(tensor: &Tensor) -> Result<(), TchError> {
-    // SAFETY: the pointer is a tensor's that lives until this returns.
-    checked(unsafe { parakeet_record_stream(tensor.as_ptr().cast()) })
+    // SAFETY: the pointer is a tensor's that lives until this returns. `checked` reads the text of this call.
+    unsafe { checked(parakeet_record_stream(tensor.as_ptr().cast())) }
 }
 
 #[expect(unsafe_code, reason = "the C++ shim, src/libtorch/streams.cpp")]

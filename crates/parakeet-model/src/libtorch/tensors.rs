@@ -32,10 +32,15 @@ pub(crate) fn padded_rows(
 ) -> Result<Tensor, TchError> {
     assert!(rows.iter().all(|row| row.len() <= n_columns));
     let mut tensor = ptr::null_mut();
-    // SAFETY: the pointer is valid for a write, and the call catches every exception.
-    checked(unsafe {
-        parakeet_host_tensor(rows.len() as i64, n_columns as i64, is_pinned, &mut tensor)
-    })?;
+    // SAFETY: the pointer is valid for a write, and the call catches every exception and returns its text.
+    unsafe {
+        checked(parakeet_host_tensor(
+            rows.len() as i64,
+            n_columns as i64,
+            is_pinned,
+            &mut tensor,
+        ))?
+    };
     // SAFETY: the call succeeded, so it has made a tensor, whose owner is the caller.
     let tensor = unsafe { Tensor::from_ptr(tensor.cast()) };
     let mut at = tensor.data_ptr().cast::<f32>();

@@ -23,6 +23,10 @@ class Operators(torch.nn.Module):
         return x
 
     @torch.jit.export
+    def has_tiles(self, weight: Tensor) -> bool:
+        return torch.ops.parakeet.has_tiles(weight)
+
+    @torch.jit.export
     def pack(self, weight: Tensor) -> Tensor:
         return torch.ops.parakeet.lay_out(weight, None, None)
 
@@ -94,6 +98,9 @@ fn an_operator_refuses_what_makes_no_layer() {
     }
 
     let weight = zeros(&[50, 40], Kind::Float);
+    let answer = operators.method_is("has_tiles", &[IValue::from(weight.shallow_clone())]);
+    let has_tiles = answer.and_then(bool::try_from);
+    let has_tiles = has_tiles.expect("any CPU knows whether it has tiles");
     let packed = call("pack", &[weight.into()]).expect("any CPU packs a layer");
     let multiply = |rows: &Tensor, packed: &Tensor, n_out: i64, activation: &str| {
         let (rows, packed) = (rows.shallow_clone().into(), packed.shallow_clone().into());
@@ -101,6 +108,13 @@ fn an_operator_refuses_what_makes_no_layer() {
         call("multiply", &[rows, packed, n_out.into(), activation])
     };
     let rows = zeros(&[3, 40], Kind::Float);
+    // A CPU without tiles refuses every product with the text of a misfit, so what follows shows little there.
+    // The unit tests of gemm_ops.rs check the shapes on every CPU.
+    let is_multiplied = multiply(&rows, &packed, 50, "none").is_ok();
+    assert_eq!(
+        is_multiplied, has_tiles,
+        "tiles multiply what makes a layer"
+    );
     for unknown in ["gelu", "", "add", "Relu"] {
         let expected = format!("followed by none, relu or silu, and not by {unknown}");
         refused(multiply(&rows, &packed, 50, unknown), &expected);
