@@ -1,4 +1,6 @@
-//! Prints transcripts. Times are rounded to milliseconds here and nowhere else.
+//! Prints transcripts, and makes the transcript that the pipeline receives.
+//!
+//! Times are rounded to milliseconds here and nowhere else.
 
 mod ctm;
 mod json;

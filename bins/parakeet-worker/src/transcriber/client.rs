@@ -20,8 +20,8 @@ pub trait Client {
     fn proceed(&mut self, stats: &Stats) -> ControlFlow<()>;
 
     /// Whether the client still wants a recording. Asked before each batch for every recording that is in
-    /// progress; `searched` is the share of its audio that is searched, from 0 to 1. The transcriber drops an
-    /// unwanted recording and never delivers it.
+    /// progress; `searched` is the share of its audio that is searched, skipped or given up, from 0 to 1. The
+    /// transcriber drops an unwanted recording and never delivers it.
     fn wants(&mut self, number: usize, searched: f64) -> bool;
 
     /// Receives the outcome of a recording, once per recording. `Break` ends the transcription.

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use rnnt_decode::{SearchStats, Window};
 
-/// Times and counts of one transcription. Every value but `wall` grows while the transcription runs.
+/// Times and counts of one transcription. Every value but `wall` and `window` grows while the
+/// transcription runs.
 #[derive(Debug, Clone, Default)]
 pub struct Stats {
     /// From the first recording to the last result, without loading the model. Set at the end.

@@ -9,9 +9,9 @@
 //! | encoder batch | chunks encoded together | `Settings::batch_size` | 4; GPU: what its memory holds |
 //! | pass | samples in one encoder call | `ParakeetModel::pass_samples` | 45 s; int8: one chunk; GPU: an encoder batch |
 //!
-//! The scheduler forms search batches only. The recognizer splits a search batch into encoder batches, and
-//! parakeet-model splits those into passes. `max_samples` bounds a search batch in samples, padding included. The
-//! bound does not exist until memory runs out for the first time.
+//! The scheduler forms search batches only. parakeet-model splits a search batch into encoder batches, and
+//! those into passes. `max_samples` bounds a search batch in samples, padding included. The bound does not
+//! exist until memory runs out for the first time.
 //!
 //! Who handles which failure:
 //!
@@ -48,7 +48,8 @@ pub(super) struct BatchScheduler<'a, R: Recognizer> {
     /// Most chunks in a search batch.
     max_chunks: usize,
     chunk_rules: &'a ChunkRules,
-    /// Most samples in a search batch, padding included. Only ever falls: what did not fit is not tried again.
+    /// Most samples in a search batch, padding included. Only ever falls: what did not fit is not tried again,
+    /// unless it cannot be cut.
     max_samples: usize,
     /// The batch that is encoded while the one before it is searched.
     ahead: Option<InFlightBatch<R::Encoding>>,

@@ -121,12 +121,16 @@ fn a_forgotten_recording_leaves_nothing_behind() {
         "5 of 18 samples"
     );
     let n_before = queue.n_unsearched_samples();
+    assert_eq!(queue.n_open(), 2);
     queue.forget(0);
     assert_eq!(n_before - queue.n_unsearched_samples(), 13);
+    assert_eq!(queue.n_open(), 1);
     let batch = queue.take_batch(4, usize::MAX);
     assert_eq!(files(&batch), [1]);
     put_all(&mut queue, batch);
+    assert_eq!(queue.n_open(), 1, "it is done and not delivered");
     assert_eq!(files_done(&mut queue), [1]);
+    assert_eq!(queue.n_open(), 0);
 }
 
 #[test]
@@ -140,9 +144,12 @@ fn one_failed_chunk_fails_its_recording_and_no_other() {
         Err(parakeet_model::Error::EmptyBatch),
     );
     put_all(&mut queue, batch);
+    assert_eq!(queue.n_open(), 2);
     queue.fail(2, AudioError::Empty.into());
+    assert_eq!(queue.n_open(), 3);
     let outcomes: Vec<_> = std::iter::from_fn(|| queue.next_done())
         .map(|(file, tokens)| (file, tokens.is_ok()))
         .collect();
     assert_eq!(outcomes, [(0, false), (1, true), (2, false)]);
+    assert_eq!(queue.n_open(), 0);
 }

@@ -336,8 +336,22 @@ fn a_recording_that_is_forgotten_while_a_batch_of_it_is_encoded_costs_the_others
         }
         let mut scheduler = BatchScheduler::new(&script, EIGHT, &rules);
         run_batch(&mut scheduler, &mut queue);
+        // The scheduler holds these samples of the recording, and counts them when their batch is through.
+        let ahead = scheduler.ahead.iter().flat_map(|it| &it.chunks);
+        let n_in_flight: usize = ahead
+            .filter(|it| it.recording == 1)
+            .map(|it| it.chunk.searched.len() - it.chunk.overlap)
+            .sum();
+        let n_unsearched = queue.n_unsearched_samples();
         queue.forget(1);
+        let n_forgotten = n_unsearched - queue.n_unsearched_samples() - n_in_flight;
         while run_batch(&mut scheduler, &mut queue) {}
+        let n_samples = lengths.iter().sum::<usize>() * STRIDE.get();
+        assert_eq!(
+            n_forgotten + queue.n_recognized_samples(),
+            n_samples,
+            "every sample is forgotten or counted as recognised, once"
+        );
         let n_unsearched = queue.n_unsearched_samples();
         assert_eq!(n_unsearched, 0, "all of it may be let go");
         let done = all_done(&mut queue);
