@@ -10,6 +10,7 @@ use dalston_engine_sdk::audio::AudioLimits;
 use parakeet_model::{ComputeType, Device, ModelManifest, ParakeetModel, set_threads};
 use parakeet_worker::settings::Settings;
 use parakeet_worker::source::Source;
+use parakeet_worker::transcribe::transcribe_list;
 use parakeet_worker::transcriber::{Stats, Transcriber, Transcript};
 use rnnt_decode::SearchRules;
 use segmenter::{ChunkRules, SegmentRules};
@@ -49,7 +50,7 @@ pub fn transcribe(transcriber: &Transcriber, files: &[PathBuf]) -> BTreeMap<Path
     let mut transcripts = BTreeMap::new();
     let mut expected = 0..;
     let proceed = |_: &Stats| ControlFlow::Continue(());
-    transcriber.transcribe_list(&sources, proceed, |file, transcript| {
+    transcribe_list(transcriber, &sources, proceed, |file, transcript| {
         assert_eq!(
             Some(file),
             expected.next(),

@@ -13,6 +13,7 @@ use benches::{ModelArguments, seconds};
 use clap::Parser;
 use parakeet_worker::settings::Settings;
 use parakeet_worker::source::Source;
+use parakeet_worker::transcribe::transcribe_list;
 use parakeet_worker::transcriber::{Stats, Transcriber};
 use serde_json::json;
 
@@ -61,7 +62,8 @@ fn transcribe(transcriber: &Transcriber, sources: &[Source]) -> Result<serde_jso
         search,
         searched,
         ..
-    } = transcriber.transcribe_list(
+    } = transcribe_list(
+        transcriber,
         sources,
         |_| ControlFlow::Continue(()),
         |_, transcript| match transcript {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use e2e_tests::{isolation, project, tiny_transcriber, transcribe};
 use parakeet_worker::source::Source;
+use parakeet_worker::transcribe::transcribe_list;
 use parakeet_worker::transcriber::{Batches, Error, Stats, Transcript};
 
 /// Writes silence as WAV: 16 bits, mono, 16 kHz.
@@ -42,7 +43,7 @@ fn a_recording_that_the_network_refuses_costs_its_batch_nothing() {
     let sources: Vec<_> = files.iter().cloned().map(Source::File).collect();
     let mut outcomes = Vec::new();
     let proceed = |_: &Stats| ControlFlow::Continue(());
-    let stats = transcriber.transcribe_list(&sources, proceed, |_, outcome| {
+    let stats = transcribe_list(&transcriber, &sources, proceed, |_, outcome| {
         outcomes.push(outcome);
         ControlFlow::Continue(())
     });

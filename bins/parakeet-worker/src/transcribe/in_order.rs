@@ -6,17 +6,15 @@ use std::ops::ControlFlow;
 use crate::source::Source;
 use crate::transcriber::{Client, Error, Stats, Transcriber, Transcript};
 
-impl Transcriber {
-    /// Transcribes a list of recordings and delivers the transcripts in its order; otherwise as
-    /// [`transcribe`](Self::transcribe).
-    pub fn transcribe_list(
-        &self,
-        sources: &[Source],
-        proceed: impl FnMut(&Stats) -> ControlFlow<()>,
-        deliver: impl FnMut(usize, Result<Transcript, Error>) -> ControlFlow<()>,
-    ) -> Stats {
-        self.transcribe(&mut InOrder::new(sources, proceed, deliver))
-    }
+/// Transcribes a list of recordings and delivers the transcripts in its order; otherwise as
+/// [`Transcriber::transcribe`]. `proceed` and `deliver` are the methods of a [`Client`].
+pub fn transcribe_list(
+    transcriber: &Transcriber,
+    sources: &[Source],
+    proceed: impl FnMut(&Stats) -> ControlFlow<()>,
+    deliver: impl FnMut(usize, Result<Transcript, Error>) -> ControlFlow<()>,
+) -> Stats {
+    transcriber.transcribe(&mut InOrder::new(sources, proceed, deliver))
 }
 
 /// The client for a list. A recording that is done before an earlier one is held back until that one is done.

@@ -27,6 +27,8 @@ use crate::transcriber::{Stats, Transcriber};
 use memory_plan::MemoryPlan;
 use report::Report;
 
+pub use in_order::transcribe_list;
+
 /// The environment of the command.
 #[derive(Debug, Clone, Default)]
 pub struct Environment {
@@ -103,7 +105,7 @@ pub fn run(args: &TranscribeArgs, environment: Environment) -> anyhow::Result<Ou
         show(&progress, stats, transcribing.elapsed());
         ControlFlow::Continue(())
     };
-    let stats = transcriber.transcribe_list(&sources, proceed, |file, transcript| {
+    let stats = transcribe_list(&transcriber, &sources, proceed, |file, transcript| {
         let name = sources[file].to_string();
         progress.suspend(|| match transcript {
             Ok(transcript) => {
