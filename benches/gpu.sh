@@ -33,8 +33,8 @@ done
 mkdir -p "$scratch"
 libraries=$("$python" -c 'import pathlib, torch; print(pathlib.Path(torch.__file__).parent / "lib")')
 export LD_LIBRARY_PATH=$libraries${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
-# The folder of the package `exporter`.
-export PYTHONPATH=$PWD/xtask/python
+# The folder of the package `exporter`, before the folders of the caller.
+export PYTHONPATH=$PWD/xtask/python${PYTHONPATH:+:$PYTHONPATH}
 failed=0
 fails() { # WHAT
     echo "FAILED: $1"

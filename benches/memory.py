@@ -1,5 +1,6 @@
 """Measures what it takes to load a bundle on a CPU and to transcribe: memory, and time to load.
 
+    export PYTHONPATH=xtask/python
     python -m exporter.export --random-init rnnt-0.6b --dtype float32,bfloat16 --out DIR
     benches/memory.py --worker target/release/parakeet-worker DIR...
 

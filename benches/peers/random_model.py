@@ -102,7 +102,9 @@ def export_bundle(checkpoint: Path, folder: Path) -> None:
     """Writes our bundle."""
     command = [sys.executable, "-m", "exporter.export", str(checkpoint)]
     command += ["--out", str(folder), "--dtype", TYPES]
-    subprocess.run(command, check=True, env=os.environ | {"PYTHONPATH": str(SOURCES)})
+    folders = [str(SOURCES), os.environ.get("PYTHONPATH", "")]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, folders))}
+    subprocess.run(command, check=True, env=environment)
 
 
 if __name__ == "__main__":
