@@ -48,7 +48,7 @@ impl ComputeType {
     }
 
     /// Whether linear layers multiply eight-bit integers.
-    pub(crate) fn multiplies_bytes(self) -> bool {
+    pub(crate) fn multiplies_int8(self) -> bool {
         matches!(self, Self::Int8 | Self::Int8Float32)
     }
 
@@ -58,7 +58,7 @@ impl ComputeType {
             Self::Int8 | Self::Int8Float32 if device.is_cuda() => {
                 Some("it is for CPUs, and the device is cuda")
             }
-            Self::Int8 | Self::Int8Float32 if !cpu_multiplies_bytes() => {
+            Self::Int8 | Self::Int8Float32 if !cpu_multiplies_int8() => {
                 Some("the CPU has no instructions for it (AVX2)")
             }
             // A CPU without VNNI has no instructions for the bfloat16 of the other layers either, and float32
@@ -87,7 +87,7 @@ impl ComputeType {
             }
             preferences.push(Self::Bfloat16);
         }
-        if cpu_multiplies_bytes() {
+        if cpu_multiplies_int8() {
             preferences.push(Self::Int8Float32);
         }
         preferences.push(Self::Float32);
@@ -109,7 +109,7 @@ impl FromStr for ComputeType {
     }
 }
 
-/// Whether the CPU sums products of bytes in 32 bits: AVX-512 VNNI, or AVX-VNNI with 256 bits.
+/// Whether the CPU sums int8 products in 32 bits: AVX-512 VNNI, or AVX-VNNI with 256 bits.
 fn cpu_has_vnni() -> bool {
     #[cfg(target_arch = "x86_64")]
     return std::arch::is_x86_feature_detected!("avx512vnni")
@@ -121,7 +121,7 @@ fn cpu_has_vnni() -> bool {
 /// Whether the CPU multiplies bytes at all. Without VNNI it sums pairs of products in 16 bits. The archive
 /// makes its weights smaller at the first call, so that these sums do not overflow
 /// (`xtask/python/exporter/int8.py`).
-fn cpu_multiplies_bytes() -> bool {
+fn cpu_multiplies_int8() -> bool {
     #[cfg(target_arch = "x86_64")]
     return std::arch::is_x86_feature_detected!("avx2");
     #[cfg(not(target_arch = "x86_64"))]

@@ -60,7 +60,7 @@ impl ParakeetModel {
     /// Each slice is mono, 16 kHz, in [-1, 1]; lengths may differ. Internally the batch is padded to (N, S),
     /// turned into log-mel (N, n_mels, T) and encoded to T' = ceil(T / subsampling) frames. Padding changes
     /// no result: an utterance encodes alone as in a batch, to within the float noise of its compute type.
-    /// With linear layers of bytes the result is exactly the same, because the utterances of a batch are
+    /// With int8 linear layers the result is exactly the same, because the utterances of a batch are
     /// encoded one after another. An utterance shorter than one hop, even an empty one, has no encoder frames
     /// and decodes to nothing. On a CPU utterances share a pass of at most
     /// [`pass_samples`](Self::pass_samples): a larger batch only makes the search faster.
@@ -156,8 +156,8 @@ impl ParakeetModel {
     pub fn pass_samples(&self) -> usize {
         if self.on_cuda {
             usize::MAX
-        } else if self.compute_type.multiplies_bytes() {
-            // Products of bytes are the same in any batch, but the operations between them are not.
+        } else if self.compute_type.multiplies_int8() {
+            // int8 products are the same in any batch, but the operations between them are not.
             ONE_UTTERANCE_PER_PASS
         } else {
             // 45 s, two chunks of a long recording. Each pass reads all weights, so a pass should be long;
@@ -185,8 +185,8 @@ impl ParakeetModel {
     /// What one call of the search costs on this device, for [`Window::Adaptive`].
     ///
     /// On an H100 a call takes as long as the joint's work on some 15000 frames of one lane; on a GPU with a
-    /// tenth of its matrix rate, on a tenth of these frames. On a CPU's tiles a call takes 60 us and a frame
-    /// 2 us. For other CPUs see [`Window::default`].
+    /// tenth of its matrix rate, on a tenth of these frames; 6000 lies between the two. On a CPU's tiles a call
+    /// takes 60 us and a frame 2 us, measured as 28 frames. For other CPUs see [`Window::default`].
     pub fn window(&self) -> Window {
         if self.on_cuda {
             Window::Adaptive { call_cost: 6000 }
@@ -334,7 +334,7 @@ impl<'a> ChosenArchive<'a> {
     fn load(self) -> Result<ParakeetModel, Error> {
         let vocabulary = self.manifest.read_vocabulary(self.dir)?;
         let path = digest::verify(self.dir, &self.record)?;
-        let predicts_in_int8 = self.compute_type.multiplies_bytes();
+        let predicts_in_int8 = self.compute_type.multiplies_int8();
         let network = Arc::new(Network::load(&path, self.device, predicts_in_int8)?);
         let on_cuda = self.device.is_cuda();
         let model = ParakeetModel {

@@ -41,8 +41,8 @@ pub enum Head {
 
 /// A batch of encoded utterances that can be searched.
 ///
-/// An implementation holds one predictor state for each utterance. Its constructor sets each state to the
-/// state after the start of sequence.
+/// An implementation holds one predictor state for each utterance. Before the first
+/// [`advance`](Self::advance) each is the state after the start of sequence.
 pub trait Transducer {
     /// Why the network could not score or advance.
     type Error: std::error::Error;

@@ -6,7 +6,7 @@ use crate::chunk_rules::ChunkRules;
 use crate::cuts::{Pads, cut};
 use crate::loudness::{Border, borders, levels, spans};
 
-/// Part of the audio that is encoded in one pass.
+/// Part of the audio that is encoded as one utterance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chunk {
     /// The samples that are encoded, counted from the start of the file: [`Chunk::searched`] and

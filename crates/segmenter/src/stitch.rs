@@ -38,7 +38,7 @@ pub fn stitch(
         if chunk.overlap > 0 {
             let start = chunk.searched.start / stride;
             let overlap = start..start + chunk.overlap.div_ceil(stride.get());
-            let (before, after) = seam(&joined, &tokens, &overlap, vocabulary);
+            let (before, after) = join_point(&joined, &tokens, &overlap, vocabulary);
             joined.truncate(before);
             tokens.drain(..after);
         }
@@ -56,7 +56,7 @@ pub fn stitch(
 /// Finds the join point of a hard cut: where the tokens of one chunk end and those of the next chunk begin.
 /// `before` are the joined tokens of the chunks before the cut, `after` those of the chunk behind the cut.
 /// Returns how many tokens of `before` are kept, and how many of `after` are dropped.
-fn seam(
+fn join_point(
     before: &[Token],
     after: &[Token],
     overlap: &Range<usize>,

@@ -64,7 +64,7 @@ pub(super) struct ChunkQueue {
     waiting: Vec<PendingChunk>,
     open: BTreeMap<usize, Recording>,
     done: VecDeque<(usize, Result<RecordingTokens, Error>)>,
-    /// Samples searched or skipped so far, over all recordings ever added.
+    /// Samples searched, skipped or given up so far, over all recordings ever added.
     n_recognized: usize,
     /// Whether the recording with the fewest chunks left is next, or the oldest.
     is_turn_of_shortest: bool,
@@ -133,7 +133,7 @@ impl ChunkQueue {
         self.open.len() + self.done.len()
     }
 
-    /// Samples searched or skipped so far, over all recordings ever added; never falls.
+    /// Samples searched, skipped or given up so far, over all recordings ever added; never falls.
     pub(super) fn n_recognized_samples(&self) -> usize {
         self.n_recognized
     }
@@ -173,7 +173,7 @@ impl ChunkQueue {
             true => self.open[&number].n_chunks_left,
             false => 0,
         };
-        // Numbers rise with age, so ties and the turn of the oldest are decided by the number.
+        // The oldest recording has the lowest number, so the number decides ties and the turn of the oldest.
         let rank = |&at: &usize| {
             let PendingChunk { recording, chunk } = &self.waiting[at];
             (n_left(*recording), *recording, chunk.searched.start)

@@ -13,7 +13,7 @@ pub struct Stats {
     pub wall: Duration,
     /// Length of all recordings that could be loaded, in seconds.
     pub audio_s: f64,
-    /// Length of the audio that is searched or skipped as silence, in seconds.
+    /// Length of the audio that is searched, skipped as silence, or given up after a failure, in seconds.
     pub recognized_s: f64,
     /// Peak length of the recordings that were in memory at the same time, in seconds.
     pub held_s: f64,

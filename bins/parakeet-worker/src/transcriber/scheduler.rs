@@ -24,7 +24,7 @@
 //! | anything else, with several chunks | `bisect` | retries the halves, until the chunk at fault is alone |
 //! | anything else, with a single chunk | `bisect` | gives it the error: `ChunkQueue::record_outcome` fails the recording |
 //! | the audio of a recording | `admit` | `ChunkQueue::fail`: the recording never has chunks |
-//! | the GPU, for good | the client | fails every recording; a process that lost its GPU cannot go on |
+//! | the GPU, for good | the client | a worker panics, so that the SDK loads the engine again |
 //!
 //! A chunk that was searched is never searched again: a retry covers only chunks without an outcome.
 

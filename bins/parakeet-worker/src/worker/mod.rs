@@ -77,5 +77,6 @@ impl BatchEngine for ParakeetEngine {
     }
 }
 
-/// Tasks in flight on a GPU: with two minutes of audio each, their chunks fill an encoder batch.
+/// Tasks in flight on a GPU: with two minutes of audio each, their 64 chunks of 30 s are half of the largest
+/// encoder batch.
 const IN_FLIGHT_ON_A_GPU: usize = 16;

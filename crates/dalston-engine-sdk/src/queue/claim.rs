@@ -46,7 +46,8 @@ pub trait Queue: Send + Sync {
     /// [`start`](Self::start).
     async fn put_back(&self, claim: &Claim) -> Result<(), QueueError>;
 
-    /// Renews the lease of the worker and of its live claims. Call it three times a [`lease`](Self::lease).
+    /// Renews the lease of the worker and of its live claims. Call it once in a third of a
+    /// [`lease`](Self::lease).
     /// Returns the receipts of claims that another worker has taken.
     async fn renew(&self) -> Result<Vec<String>, QueueError>;
 

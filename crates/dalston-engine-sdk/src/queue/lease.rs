@@ -42,7 +42,7 @@ impl Lease {
 
     /// Whether to reclaim the tasks of dead workers now; `last` is when it was last done.
     ///
-    /// Three times a lease is enough. For one lease after an outage of the server no worker counts as dead:
+    /// Once in a third of a lease is enough. For one lease after an outage of the server no worker counts as dead:
     /// leases lapsed while nobody could renew them, and the living renew theirs first.
     pub(super) fn is_reclaim_due(&self, last: Option<Instant>, server: &Server) -> bool {
         last.is_none_or(|last| last.elapsed() >= self.length / 3)

@@ -179,7 +179,7 @@ impl Runner {
     /// Waits for the request to stop, then for the end of the grace period or a second request, and
     /// aborts the tasks that still run.
     ///
-    /// The slots notice the request by themselves and normally end before this function returns, which
+    /// The slots notice the request by themselves. Normally they end first, and the `select` in `live` then
     /// drops this future. It returns only if a slot could not put its task back in time; the worker then
     /// leaves the queue, which frees the task.
     async fn watch_shutdown(&self, abort: &watch::Sender<bool>) {

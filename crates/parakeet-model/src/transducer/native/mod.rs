@@ -28,7 +28,7 @@ pub(crate) struct NativeHead {
 }
 
 impl NativeHead {
-    /// Packs checked weights. With `predicts_in_int8` the predictor's are rounded to bytes.
+    /// Packs checked weights. With `predicts_in_int8` the predictor's are quantised to int8.
     pub(crate) fn new(weights: HeadWeights, predicts_in_int8: bool) -> Self {
         let as_exported = weights.format;
         let format = if predicts_in_int8 {
@@ -46,7 +46,7 @@ impl NativeHead {
             Linear::new(format, &weights.projection),
         );
         let joint = Joint::new(
-            // Never rounded to bytes: its scores are the confidence of words.
+            // Never quantised: its scores are the confidence of words.
             Linear::new(as_exported, &weights.scores),
             weights.activation,
             predictor.blank(),
