@@ -1,8 +1,7 @@
 //! Loads a bundle, and encodes batches of utterances.
 
-use std::fs;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -19,7 +18,6 @@ use crate::network::encoder_thread::EncoderThread;
 use crate::network::passes::passes;
 use crate::network::pending::Pending;
 use crate::pending_encoding::PendingEncoding;
-use crate::store::{ModelStore, StoreError};
 use crate::utterances::Utterances;
 
 /// The limit of [`ParakeetModel::pass_samples`] that every utterance exceeds.
@@ -268,56 +266,22 @@ impl ParakeetModel {
     }
 }
 
-/// Loaded Parakeets, by bundle and compute type.
-pub type ParakeetStore = ModelStore<ParakeetKey, ParakeetModel, Error>;
-
-/// Identifies a loaded Parakeet. Two spellings of one folder give one key, and so do [`ComputeType::Auto`]
-/// and the compute type that it stands for.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct ParakeetKey {
-    dir: PathBuf,
-    compute_type: ComputeType,
-    on_cuda: bool,
-}
-
-impl ParakeetStore {
-    /// The model of the bundle in `dir`. If the store does not hold it, it is loaded as by
-    /// [`ParakeetModel::load`]. The store counts the size of the archive as the model's size.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`ParakeetModel::load`] and of [`ModelStore::get_or_load`].
-    pub fn load(
-        &self,
-        dir: &Path,
-        device: Device,
-        compute_type: ComputeType,
-    ) -> Result<Arc<ParakeetModel>, StoreError<Error>> {
-        let archive = ChosenArchive::choose(dir, device, compute_type);
-        let archive = archive.map_err(|why| StoreError::Load(Arc::new(why)))?;
-        let key = ParakeetKey {
-            // A folder that cannot be made canonical keeps its spelling: loading it fails below with the
-            // reason.
-            dir: fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned()),
-            compute_type: archive.compute_type,
-            on_cuda: archive.device.is_cuda(),
-        };
-        self.get_or_load(&key, archive.record.bytes, || archive.load())
-    }
-}
-
 /// The archive of a bundle that fits device and compute type, chosen and not loaded yet.
-struct ChosenArchive<'a> {
+pub(crate) struct ChosenArchive<'a> {
     dir: &'a Path,
     manifest: ModelManifest,
-    device: tch::Device,
-    compute_type: ComputeType,
-    record: FileRecord,
+    pub(crate) device: tch::Device,
+    pub(crate) compute_type: ComputeType,
+    pub(crate) record: FileRecord,
 }
 
 impl<'a> ChosenArchive<'a> {
     /// Reads the manifest in `dir`, opens the device and settles the compute type.
-    fn choose(dir: &'a Path, device: Device, compute_type: ComputeType) -> Result<Self, Error> {
+    pub(crate) fn choose(
+        dir: &'a Path,
+        device: Device,
+        compute_type: ComputeType,
+    ) -> Result<Self, Error> {
         let manifest = ModelManifest::read(dir)?;
         let device = device.resolve()?;
         let (compute_type, record) = manifest.choose(compute_type, device, dir)?;
@@ -331,7 +295,7 @@ impl<'a> ChosenArchive<'a> {
     }
 
     /// Checks the files and loads them.
-    fn load(self) -> Result<ParakeetModel, Error> {
+    pub(crate) fn load(self) -> Result<ParakeetModel, Error> {
         let vocabulary = self.manifest.read_vocabulary(self.dir)?;
         let path = digest::verify(self.dir, &self.record)?;
         let predicts_in_int8 = self.compute_type.multiplies_int8();

@@ -1,121 +1,22 @@
 //! What the scheduler does when memory runs out and when chunks fail.
 
-use std::cell::{Cell, RefCell};
+mod script;
+
 use std::collections::BTreeMap;
-use std::ops::Range;
 
 use dalston_engine_sdk::audio::Waveform;
-use rnnt_decode::{Hypothesis, Token, TokenId};
+use rnnt_decode::TokenId;
 use segmenter::plan_chunks;
 
 use super::*;
 use crate::transcriber::chunk_queue::RecordingTokens;
 use crate::transcriber::chunk_queue::tests::waveform;
 use crate::transcriber::transcript;
+use script::Script;
 
 /// Samples per encoder frame in these tests.
 const STRIDE: NonZeroUsize = NonZeroUsize::new(4).expect("4 is not 0");
 const EIGHT: NonZeroUsize = NonZeroUsize::new(8).expect("8 is not 0");
-
-/// A scripted network: recognises each frame as the frame's number in its recording, if it has the memory.
-#[derive(Default)]
-struct Script {
-    /// Whether the network encodes a batch before it searches the batch before.
-    encodes_ahead: bool,
-    /// Most samples, padding included, of all batches that are encoded and not searched; 0 for no limit.
-    room: usize,
-    held: Cell<usize>,
-    /// The numbers of the calls, counted from 0, that run out of memory whatever they ask for.
-    faults: Vec<usize>,
-    /// The token whose recognition fails for another reason.
-    broken: Option<TokenId>,
-    n_calls: Cell<usize>,
-    n_searches: Cell<usize>,
-    n_failures: Cell<usize>,
-    recognized: RefCell<Vec<TokenId>>,
-}
-
-impl Script {
-    /// Counts a call that needs memory for `n_samples` more samples.
-    fn call(&self, n_samples: usize) -> Result<(), Error> {
-        let n_samples = self.held.get() + n_samples;
-        let call = self.n_calls.replace(self.n_calls.get() + 1);
-        if self.faults.contains(&call) || (self.room > 0 && n_samples > self.room) {
-            self.n_failures.set(self.n_failures.get() + 1);
-            return Err(Error::OutOfMemory {
-                method: "encode",
-                arguments: String::new(),
-                source: "CUDA out of memory".into(),
-            });
-        }
-        Ok(())
-    }
-}
-
-impl Recognizer for Script {
-    /// The hypotheses of the search to come, and the samples that the encoding holds.
-    type Encoding = (Vec<Hypothesis>, usize);
-
-    fn encodes_ahead(&self) -> bool {
-        self.encodes_ahead
-    }
-
-    fn encode(&self, batch: &[Utterance], _: &mut Stats) -> Result<Self::Encoding, Error> {
-        let n_samples = n_samples(batch);
-        self.call(n_samples)?;
-        self.held.update(|held| held + n_samples);
-        Ok((batch.iter().map(hypothesis).collect(), n_samples))
-    }
-
-    fn cancel(&self, (_, n_samples): Self::Encoding) {
-        self.held.update(|held| held - n_samples);
-    }
-
-    fn search(
-        &self,
-        (hypotheses, n_samples): Self::Encoding,
-        frames: &[Range<usize>],
-        _: &mut Stats,
-    ) -> Result<Vec<Hypothesis>, Error> {
-        self.n_searches.update(|n| n + 1);
-        let called = self.call(0);
-        self.held.update(|held| held - n_samples);
-        called?;
-        for (frames, hypothesis) in frames.iter().zip(&hypotheses) {
-            let searched = hypothesis.tokens.iter().map(|it| it.frame);
-            assert!(
-                searched.eq(frames.clone()),
-                "the scheduler says what to search"
-            );
-        }
-        let tokens = || {
-            hypotheses
-                .iter()
-                .flat_map(|it| &it.tokens)
-                .map(|token| token.id)
-        };
-        if self
-            .broken
-            .is_some_and(|broken| tokens().any(|id| id == broken))
-        {
-            return Err(Error::EmptyBatch);
-        }
-        self.recognized.borrow_mut().extend(tokens());
-        Ok(hypotheses)
-    }
-}
-
-fn hypothesis(utterance: &Utterance) -> Hypothesis {
-    let token = |frame: usize| Token {
-        id: utterance.samples[frame * STRIDE.get()] as TokenId,
-        frame,
-        duration: 1,
-        log_prob: -0.1,
-    };
-    Hypothesis {
-        tokens: utterance.frames.clone().map(token).collect(),
-    }
-}
 
 /// A recording whose every frame begins with its own number.
 fn recording(n_frames: usize) -> Waveform {
