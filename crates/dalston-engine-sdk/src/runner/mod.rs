@@ -13,6 +13,7 @@
 
 mod backoff;
 mod contexts;
+mod files;
 mod heartbeat;
 mod report;
 #[expect(
