@@ -40,20 +40,23 @@ where
     R: Read + Seek + Send + Sync,
 {
     let watch = Watch::new(limits);
-    let measured = Measured::new(&mut reader, unread::HEAD_BYTES, limits)?;
+    let measured = Measured::new(&mut reader, unread::HEAD_BYTES, limits, &watch)?;
     if let Some(name) = unread::container(&measured.head) {
         let format = name.to_owned();
         return Err(AudioError::Unsupported { format });
     }
-    let source = Source::new(&mut reader, &measured, Access::Seeking, &watch);
-    match decode_source(source, limits, &watch) {
+    let source = Source::new(&mut reader, &measured, Access::Seeking, &watch)?;
+    let result = match decode_source(source, limits, &watch) {
         // A reader that can seek looks for more headers behind the sound, and refuses a file that is cut
         // off there. A reader that cannot seek reads the same file up to the cut.
         Err(AudioError::Malformed { .. }) => {
-            reader.rewind().map_err(AudioError::Io)?;
-            let source = Source::new(&mut reader, &measured, Access::Sequential, &watch);
+            let source = Source::new(&mut reader, &measured, Access::Sequential, &watch)?;
             decode_source(source, limits, &watch)
         }
+        result => result,
+    };
+    match result {
+        Err(AudioError::UnknownContainer) => Err(measured.without_format()),
         result => result,
     }
 }

@@ -3,6 +3,7 @@
 //! ```text
 //! waveform.rs     the result, and the limits
 //! source.rs       the file, its size, and the time that reading may take
+//! id3_tag.rs      measures the ID3v2 tags before the sound
 //! wave_header.rs  finds wrong lengths in a WAV header
 //! unread.rs       names the formats that are recognised but not read
 //! decode.rs       from the first byte of a file to its last packet
@@ -21,6 +22,7 @@ mod decode;
 mod downmix;
 mod end;
 mod error;
+mod id3_tag;
 mod resample;
 mod sink;
 mod source;
@@ -49,7 +51,8 @@ pub fn load(path: impl AsRef<Path>, limits: &AudioLimits) -> Result<Waveform, Au
 /// The content decides the format, never a file name. These formats are read: WAV (integer PCM of 8 to 32
 /// bits, float, A-law, mu-law, ADPCM), AIFF, CAF, FLAC, MPEG audio layers 1 to 3, MP4/M4A with AAC-LC or
 /// ALAC, Ogg with Vorbis or FLAC, and Matroska/WebM with any of these codecs, with sample rates of 8 to
-/// 192 kHz and 1 to 8 channels. Of several audio tracks, the first that can be decoded is read.
+/// 192 kHz and 1 to 8 channels. Of several audio tracks, the first that can be decoded is read. ID3v2 tags of any
+/// size may come before the file.
 ///
 /// All channels are averaged with equal weight and resampled to [`SAMPLE_RATE_HZ`] without delay. A 16-bit
 /// mono sample `x` at that rate becomes exactly `x / 32768`. A sample that is NaN or infinite becomes 0; a

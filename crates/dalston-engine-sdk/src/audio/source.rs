@@ -1,4 +1,4 @@
-//! The file that the decoder reads: its size is measured first, and every read checks the deadline.
+//! The file that the decoder reads: it begins behind the file's ID3v2 tags, and every read checks the deadline.
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,6 +8,7 @@ use symphonia::core::errors::Error;
 use symphonia::core::io::MediaSource;
 
 use super::error::AudioError;
+use super::id3_tag;
 use super::wave_header;
 use super::waveform::AudioLimits;
 
@@ -56,39 +57,86 @@ impl Watch {
     }
 }
 
-/// The size of a file and its first bytes, read before it is decoded.
+/// The size of a file, its tags and its first bytes, read before it is decoded.
 #[derive(Debug)]
 pub(super) struct Measured {
     n_bytes: u64,
-    /// The first bytes of the file.
+    /// Where the ID3v2 tags end that the file has in full; 0 if it has none.
+    start: u64,
+    /// Where the tag at `start` ends by its own header, if the file ends before.
+    cut_off_tag_end: Option<u64>,
+    /// The first bytes from `start`.
     pub(super) head: Vec<u8>,
 }
 
 impl Measured {
-    /// Reads up to `n_head` bytes, measures the file, and rewinds it.
+    /// Measures the file and its tags, and reads up to `n_head` bytes behind them.
     pub(super) fn new<R: Read + Seek>(
         reader: &mut R,
         n_head: u64,
         limits: &AudioLimits,
+        watch: &Watch,
     ) -> Result<Self, AudioError> {
-        let mut head = Vec::new();
         // The read comes first, because a directory opens and seeks like a file and fails only when read.
-        reader
-            .by_ref()
-            .take(n_head)
-            .read_to_end(&mut head)
-            .map_err(AudioError::Io)?;
+        read_at(reader, 0, 1).map_err(AudioError::Io)?;
         let n_bytes = reader.seek(SeekFrom::End(0)).map_err(AudioError::Io)?;
-        reader.rewind().map_err(AudioError::Io)?;
         match n_bytes {
-            0 => Err(AudioError::Empty),
-            n if n > limits.max_bytes => Err(AudioError::TooLarge {
-                actual_bytes: n,
-                max_bytes: limits.max_bytes,
-            }),
-            _ => Ok(Self { n_bytes, head }),
+            0 => return Err(AudioError::Empty),
+            n if n > limits.max_bytes => {
+                return Err(AudioError::TooLarge {
+                    actual_bytes: n,
+                    max_bytes: limits.max_bytes,
+                });
+            }
+            _ => {}
+        }
+        let (mut start, mut cut_off_tag_end) = (0, None);
+        while cut_off_tag_end.is_none() {
+            // A hostile file can consist of a hundred million tags.
+            watch.check_time()?;
+            let header = read_at(reader, start, id3_tag::HEADER_BYTES).map_err(AudioError::Io)?;
+            let Some(length) = id3_tag::length(&header, start) else {
+                break;
+            };
+            match start + length {
+                end if end > n_bytes => cut_off_tag_end = Some(end),
+                end => start = end,
+            }
+        }
+        let head = read_at(reader, start, n_head).map_err(AudioError::Io)?;
+        if head.is_empty() {
+            return Err(AudioError::Empty);
+        }
+        Ok(Self {
+            n_bytes,
+            start,
+            cut_off_tag_end,
+            head,
+        })
+    }
+
+    /// Explains why no format was found in the file.
+    pub(super) fn without_format(&self) -> AudioError {
+        match self.cut_off_tag_end {
+            Some(end) => {
+                let n_bytes = self.n_bytes;
+                let source =
+                    format!("its ID3 tag ends at byte {end}, but the file has {n_bytes} bytes");
+                AudioError::Malformed {
+                    source: source.into(),
+                }
+            }
+            None => AudioError::UnknownContainer,
         }
     }
+}
+
+/// Reads up to `n` bytes at `offset`.
+fn read_at<R: Read + Seek>(reader: &mut R, offset: u64, n: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    reader.seek(SeekFrom::Start(offset))?;
+    reader.take(n).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// How a container is read.
@@ -100,10 +148,13 @@ pub(super) enum Access {
     Sequential,
 }
 
-/// A measured file, as the decoder reads it.
+/// A measured file, as the decoder reads it. Positions count from the end of the ID3v2 tags, because the parsers
+/// of some containers expect the start of the container at position 0.
 #[derive(Debug)]
 pub(super) struct Source<'w, R> {
     reader: &'w mut R,
+    /// Position 0, as an offset in the file.
+    start: u64,
     position: u64,
     n_bytes: u64,
     access: Access,
@@ -112,24 +163,29 @@ pub(super) struct Source<'w, R> {
     watch: &'w Watch,
 }
 
-impl<'w, R> Source<'w, R> {
-    /// `reader` is at its start.
+impl<'w, R: Seek> Source<'w, R> {
+    /// Moves `reader` to the end of the tags.
     pub(super) fn new(
         reader: &'w mut R,
         measured: &Measured,
         access: Access,
         watch: &'w Watch,
-    ) -> Self {
-        let n_bytes = measured.n_bytes;
+    ) -> Result<Self, AudioError> {
+        let start = measured.start;
+        let n_bytes = measured.n_bytes - start;
         let unknown_lengths = wave_header::unbelievable_lengths(&measured.head, n_bytes);
-        Self {
+        reader
+            .seek(SeekFrom::Start(start))
+            .map_err(AudioError::Io)?;
+        Ok(Self {
             reader,
+            start,
             position: 0,
             n_bytes,
             access,
             unknown_lengths,
             watch,
-        }
+        })
     }
 }
 
@@ -162,9 +218,18 @@ impl<R: Read> Read for Source<'_, R> {
 
 impl<R: Seek> Seek for Source<'_, R> {
     fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
-        // An error here is the file's fault: a header may point to before the start of the file.
-        self.position = self.reader.seek(position)?;
-        Ok(self.position)
+        let position = match position {
+            SeekFrom::Start(position) => Some(position),
+            SeekFrom::Current(offset) => self.position.checked_add_signed(offset),
+            SeekFrom::End(offset) => self.n_bytes.checked_add_signed(offset),
+        };
+        // An error here is the file's fault: a header may point to before the start or beyond all numbers.
+        let position = position.ok_or(io::ErrorKind::InvalidInput)?;
+        let offset = position.checked_add(self.start);
+        let offset = offset.ok_or(io::ErrorKind::InvalidInput)?;
+        self.reader.seek(SeekFrom::Start(offset))?;
+        self.position = position;
+        Ok(position)
     }
 }
 

@@ -10,6 +10,7 @@ mod damage;
 mod flac_file;
 mod formats;
 mod hostile;
+mod id3_tags;
 mod pcm;
 mod resampling;
 mod wave_file;

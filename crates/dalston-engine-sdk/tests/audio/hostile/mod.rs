@@ -11,7 +11,7 @@
 mod containers;
 mod streams;
 mod wave;
-mod whatever;
+pub(crate) mod whatever;
 
 use std::fmt::Write as _;
 use std::path::Path;

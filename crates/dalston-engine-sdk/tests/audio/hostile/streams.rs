@@ -132,7 +132,14 @@ fn mpeg() -> Vec<Case> {
         "ID3 frame of 4 GB",
         tagged(b"ID3\x03\0\0\0\0\0\x0aTIT2\xff\xff\xff\xff\0\0"),
     );
-    add("100 ID3 tags", tagged(&b"ID3\x04\0\0\0\0\0\0".repeat(100)));
+    add(
+        "ID3 tag of 256 MB and no sound",
+        b"ID3\x04\0\0\x7f\x7f\x7f\x7fTIT2".to_vec(),
+    );
+    add(
+        "1 000 000 ID3 tags",
+        tagged(&b"ID3\x04\0\0\0\0\0\0".repeat(1_000_000)),
+    );
     add(
         "1 MB of zeros before the sound",
         tagged(&vec![0; 1_000_000]),

@@ -67,7 +67,7 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 /// Bytes that look random and are the same in every run.
-pub(super) fn noise(n_bytes: usize, seed: u64) -> Vec<u8> {
+pub(crate) fn noise(n_bytes: usize, seed: u64) -> Vec<u8> {
     let mut state = seed;
     let mut next = || {
         // Knuth's MMIX generator; only its upper bits look random.
