@@ -19,7 +19,8 @@ const ONNX: Venv = Venv {
         "onnx==1.23.2",
         "soundfile==0.14.0",
     ],
-    download: "onnx-asr with ONNX Runtime, 60 MB to download",
+    contents: "onnx-asr with ONNX Runtime",
+    download_mb: Some(60),
     needed_gb: 1,
 };
 

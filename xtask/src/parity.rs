@@ -13,7 +13,8 @@ use crate::venv::Venv;
 pub(crate) const NEMO: Venv = Venv {
     folder: ".venv-nemo",
     packages: &["torch==2.11.0", "nemo_toolkit[asr]==2.7.3"],
-    download: "NeMo 2.7.3 with PyTorch, about 4 GB to download",
+    contents: "NeMo 2.7.3 with PyTorch",
+    download_mb: Some(4000),
     needed_gb: 15,
 };
 

@@ -29,8 +29,10 @@ pub(crate) fn install(project: &Project, name: &str) -> Result<PathBuf> {
          with `sudo apt install {name}`"
     );
     project.announce(&format!("installing Debian's {name}"));
-    // With this RUNLEVEL, a package does not start its server on installation.
+    // With this RUNLEVEL, a package does not start its server on installation. Another apt-get at work is waited
+    // for.
     run(Command::new("apt-get")
+        .args(["-o", "DPkg::Lock::Timeout=600"])
         .args(["install", "--yes", "--no-install-recommends", name])
         .envs([("RUNLEVEL", "1"), ("DEBIAN_FRONTEND", "noninteractive")]))?;
     on_path(name).with_context(|| format!("the package {name} brought no {name}"))

@@ -13,8 +13,12 @@ pub(crate) struct Project {
     started: Instant,
 }
 
-/// The environment variables that xtask reads, once, in `main`.
+/// The environment variables that xtask reads, once, in `main`. The default is an environment without them.
+#[derive(Default)]
 pub(crate) struct Environment {
+    /// `CARGO_MANIFEST_DIR`: the folder `xtask` of the checkout. `cargo run` sets it; tests set it to run the
+    /// program on another checkout.
+    pub(crate) manifest_dir: Option<PathBuf>,
     /// `LIBTORCH`: a libtorch that replaces the one in `.venv`.
     pub(crate) libtorch: Option<PathBuf>,
     /// `CXX`: the C++ compiler, perhaps with flags; `c++` if absent.
@@ -30,9 +34,12 @@ pub(crate) struct Environment {
 }
 
 impl Project {
-    /// The checkout in which this xtask was compiled. Starts the clock of [`announce`](Self::announce).
+    /// The checkout of `manifest_dir`, else the one in which this xtask was compiled. Starts the clock of
+    /// [`announce`](Self::announce).
     pub(crate) fn new(mut environment: Environment) -> Self {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        let manifest_dir = environment.manifest_dir.as_deref();
+        let root = manifest_dir
+            .unwrap_or(Path::new(env!("CARGO_MANIFEST_DIR")))
             .parent()
             .expect("the xtask package lies one folder below the root")
             .to_owned();
@@ -96,11 +103,7 @@ mod tests {
     fn libtorch_of(value: Option<&str>) -> Option<PathBuf> {
         Project::new(Environment {
             libtorch: value.map(Into::into),
-            cxx: None,
-            target_dir: None,
-            cargo_home: None,
-            model_dir: None,
-            ci: false,
+            ..Environment::default()
         })
         .environment
         .libtorch
@@ -116,14 +119,7 @@ mod tests {
 
     #[test]
     fn a_bundle_lies_where_the_worker_looks() {
-        let mut project = Project::new(Environment {
-            libtorch: None,
-            cxx: None,
-            target_dir: None,
-            cargo_home: None,
-            model_dir: None,
-            ci: false,
-        });
+        let mut project = Project::new(Environment::default());
         let id = "nvidia/parakeet-rnnt-0.6b";
         let in_models = project.path("models/nvidia--parakeet-rnnt-0.6b");
         assert_eq!(project.bundle(id), in_models);

