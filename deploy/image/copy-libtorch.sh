@@ -19,6 +19,11 @@ opened_by_name() {
     case $variant in
     cpu) ;;
     cuda)
+        if [ ! -e "$site/torch/lib/libtorch_cuda.so" ]; then
+            echo "$site has torch's build for CPUs, without libtorch_cuda.so: install torch from an" \
+                "index with CUDA's build (PIP_INDEX_URL), or copy for the variant cpu" >&2
+            exit 1
+        fi
         ls "$site"/torch/lib/libtorch_cuda.so \
             "$site"/torch/lib/libtorch_cuda_linalg.so \
             "$site"/torch/lib/libcaffe2_nvrtc.so \
