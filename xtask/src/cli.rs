@@ -94,7 +94,7 @@ pub(crate) struct SetupArguments {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum TorchBuild {
     /// Without CUDA, about a tenth of the download: from PyTorch's index for CPUs, or from the index that pip
-    /// is set to use (PIP_INDEX_URL, pip.conf). If neither has it, the same as cuda
+    /// is set to use (PIP_INDEX_URL, pip.conf). If that index lacks it, the same as cuda
     Cpu,
     /// Runs on CPUs and NVIDIA GPUs, 2.7 GB: from the index that pip is set to use
     Cuda,
