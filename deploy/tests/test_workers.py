@@ -93,6 +93,13 @@ class Everywhere(unittest.TestCase):
         grace_s = deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
         self.assertEqual(worker["stop_grace_period"], f"{grace_s}s")
 
+    def test_compose_starts_the_worker_after_redis_and_the_store_answer(self):
+        (compose,) = repository.documents("compose.yaml")
+        worker = compose["services"]["stt-batch-transcribe-parakeet"]
+        for service in ("redis", "store"):
+            self.assertIn("healthcheck", compose["services"][service])
+            self.assertEqual(worker["depends_on"][service], {"condition": "service_healthy"})
+
 
 if __name__ == "__main__":
     unittest.main()
