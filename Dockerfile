@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1
 # Image of the worker with libtorch and its models. The shipped stage has no Python and no compiler.
 #
 #     docker build -t parakeet-worker .
@@ -8,6 +7,11 @@
 
 ARG BASE_IMAGE=debian:bookworm-slim
 ARG RUST_VERSION=1.95.0
+
+# BuildKit skips this stage, because no other stage needs it. A builder without BuildKit starts here and ends
+# with the message that it needs BuildKit, before it has fetched anything.
+FROM scratch AS needs-buildkit
+RUN --mount=type=tmpfs,target=/tmp ["true"]
 
 # The tools that compile and export: Rust, and the Python packages of `cargo xtask setup`. They are a layer
 # of their own, because torch has gigabytes and changes only with the engine's releases.
@@ -36,6 +40,14 @@ RUN ./copy-libtorch.sh "$VARIANT" /opt/site-packages /opt/parakeet
 # The program. Every change of the source builds this layer again, but the cache mounts outlive the layer, so
 # dependencies are compiled once. The rpath to libtorch is relative to the program and replaces the rpath of a
 # checkout.
+#
+# Every checkout that a builder builds shares the artefacts in /src/target. Cargo compiles a file again only if
+# the file is newer than its artefact, and COPY keeps the times of the checkout: of an older checkout cargo would
+# compile nothing, and the image would hold another checkout's program. Therefore `touch` makes every file newer
+# than every artefact, among them the files that a build script reads and that a source includes. The mount is
+# locked, because a build that ends between this touch and this cargo would leave newer artefacts. Cargo knows a
+# dependency by its version and checksum, so a dependency stays compiled. The exception is torch-sys: its build
+# script reads libtorch, which cargo does not watch. Therefore each release of libtorch has a folder of its own.
 FROM tools AS build
 ARG RUST_VERSION
 ENV LIBTORCH=/opt/site-packages/torch RUSTUP_TOOLCHAIN=${RUST_VERSION}
@@ -49,10 +61,12 @@ COPY crates crates
 COPY bins bins
 # hadolint ignore=SC2016
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
-    --mount=type=cache,target=/src/target \
-    export RUSTFLAGS='-C link-arg=-Wl,-rpath,$ORIGIN/../torch/lib' \
+    --mount=type=cache,id=parakeet-target,target=/src/target,sharing=locked \
+    find . -path ./target -prune -o -type f -exec touch {} + \
+    && CARGO_TARGET_DIR=target/$(basename /opt/site-packages/torch-*.dist-info) \
+    && export CARGO_TARGET_DIR RUSTFLAGS='-C link-arg=-Wl,-rpath,$ORIGIN/../torch/lib' \
     && cargo build --locked --release --package parakeet-worker \
-    && install -D --target-directory=/opt/parakeet/bin target/release/parakeet-worker \
+    && install -D --target-directory=/opt/parakeet/bin "$CARGO_TARGET_DIR/release/parakeet-worker" \
     && strip --strip-debug /opt/parakeet/bin/parakeet-worker \
     && unset RUSTFLAGS \
     && cargo run --locked --package xtask -- supply --out /opt/parakeet/licenses/parakeet
@@ -102,9 +116,10 @@ ENTRYPOINT ["parakeet-worker"]
 CMD ["run"]
 ARG VERSION=0.1.0
 ARG REVISION=unknown
+ARG SOURCE
 LABEL org.opencontainers.image.title="Parakeet engine" \
     org.opencontainers.image.description="Speech to text with NVIDIA Parakeet, a worker of Dalston" \
-    org.opencontainers.image.source="https://github.com/dalston-engines/parakeet" \
+    org.opencontainers.image.source="${SOURCE}" \
     org.opencontainers.image.licenses="Apache-2.0" \
     org.opencontainers.image.version="${VERSION}" \
     org.opencontainers.image.revision="${REVISION}"

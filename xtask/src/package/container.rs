@@ -1,4 +1,4 @@
-//! Takes the last stage out of the Dockerfile.
+//! Takes one stage out of the Dockerfile.
 //!
 //! The stages before the last one fetch compilers and compile. If their results exist, each as a folder, then
 //! the last stage makes the same image, and the Dockerfile remains the only description of the image.
@@ -14,11 +14,6 @@ pub(super) const STAGES: [&str; 4] = ["tools", "libtorch", "export", "build"];
 ///
 /// When the Dockerfile has no stage, or its last stage copies from a stage that is not in [`STAGES`].
 pub(super) fn last_stage(dockerfile: &str) -> Result<String> {
-    let is_from = |line: &&str| line.starts_with("FROM ");
-    let arguments = dockerfile
-        .lines()
-        .take_while(|line| !is_from(line))
-        .filter(|line| line.starts_with("ARG "));
     let start = dockerfile
         .rfind("\nFROM ")
         .context("the Dockerfile has no stage")?;
@@ -31,7 +26,49 @@ pub(super) fn last_stage(dockerfile: &str) -> Result<String> {
             anyhow::bail!("the last stage copies from {unknown}, which is not made here");
         }
     }
-    Ok(arguments.chain(stage).collect::<Vec<_>>().join("\n") + "\n")
+    Ok(arguments(dockerfile)
+        .chain(stage)
+        .collect::<Vec<_>>()
+        .join("\n")
+        + "\n")
+}
+
+/// A Dockerfile for the stage `name` on the base image of `tools`, with the commands `replaced` in place of those
+/// of `tools`.
+///
+/// # Errors
+///
+/// When the Dockerfile has no such stage, or the stage is not based on `tools`.
+pub(super) fn stage_alone(dockerfile: &str, name: &str, replaced: &str) -> Result<String> {
+    let begins = |name: &str| {
+        let end = format!(" AS {name}");
+        move |line: &&str| is_from(line) && line.ends_with(&end)
+    };
+    let base = dockerfile.lines().find(begins("tools"));
+    let base = base.context("the Dockerfile has no stage tools")?;
+    let mut stage = dockerfile.lines().skip_while(|line| !begins(name)(line));
+    let from = stage
+        .next()
+        .with_context(|| format!("the Dockerfile has no stage {name}"))?;
+    anyhow::ensure!(
+        from.starts_with("FROM tools "),
+        "the stage {name} begins with `{from}`, expected `FROM tools`"
+    );
+    let stage = stage.take_while(|line| !is_from(line));
+    let head = arguments(dockerfile).chain([base, replaced.trim_end(), from]);
+    Ok(head.chain(stage).collect::<Vec<_>>().join("\n") + "\n")
+}
+
+fn is_from(line: &str) -> bool {
+    line.starts_with("FROM ")
+}
+
+/// The `ARG` lines from before the first stage.
+fn arguments(dockerfile: &str) -> impl Iterator<Item = &str> {
+    dockerfile
+        .lines()
+        .take_while(|line| !is_from(line))
+        .filter(|line| line.starts_with("ARG "))
 }
 
 #[cfg(test)]
@@ -50,6 +87,20 @@ mod tests {
     fn a_stage_that_is_not_made_here_is_an_error() {
         assert!(last_stage("FROM a\nFROM b\nCOPY --from=other /a /b\n").is_err());
         assert!(last_stage("ARG a\n").is_err());
+    }
+
+    #[test]
+    fn a_stage_stands_alone_on_the_base_image_of_the_tools() {
+        let text = "ARG A=1\nFROM rust:${A} AS tools\nRUN fetch\nFROM tools AS build\nRUN make\n\n\
+            FROM tools AS other\nRUN no\nFROM base\nCOPY --from=build /a /b\n";
+        let expected =
+            "ARG A=1\nFROM rust:${A} AS tools\nWORKDIR /src\nFROM tools AS build\nRUN make\n\n";
+        assert_eq!(
+            stage_alone(text, "build", "WORKDIR /src\n").unwrap(),
+            expected
+        );
+        assert!(stage_alone(text, "missing", "").is_err());
+        assert!(stage_alone(text, "tools", "").is_err());
     }
 
     #[test]

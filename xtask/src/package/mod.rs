@@ -1,6 +1,7 @@
 //! `cargo xtask package`: builds the image, transcribes with it, and writes the models as tar files.
 
 mod archives;
+mod cache;
 mod container;
 mod docker;
 mod local;
@@ -41,6 +42,7 @@ pub(crate) fn run(project: &Project, arguments: &PackageArguments) -> Result<()>
     if answers("docker", &["info"]) {
         docker::build(project)?;
     } else if answers("buildah", &["--version"]) && answers("mmdebstrap", &["--version"]) {
+        project.announce("without docker: the cache of docker's builder is not checked");
         local::build(project)?;
     } else {
         bail!(
