@@ -16,6 +16,7 @@ pub mod pipeline;
 mod producer;
 mod program;
 mod redis_server;
+mod referee;
 mod tls_proxy;
 mod worker;
 
@@ -38,6 +39,7 @@ pub use object_server::ObjectServer;
 pub use producer::{Producer, Task};
 pub use program::{Program, Signal, Usage, free_port, wait_until};
 pub use redis_server::RedisServer;
+pub use referee::{Charge, Conviction, Referee, Rules, Status};
 pub use tls_proxy::{Authority, TlsProxy};
 pub use worker::{Worker, WorkerSettings};
 

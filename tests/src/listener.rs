@@ -57,6 +57,23 @@ pub struct Listener {
     thread: Option<JoinHandle<()>>,
 }
 
+/// Reads each event of a listener once.
+#[derive(Debug)]
+pub(crate) struct Feed {
+    events: Arc<Mutex<Vec<Event>>>,
+    n_taken: usize,
+}
+
+impl Feed {
+    /// The events that have arrived since the last call.
+    pub(crate) fn take(&mut self) -> Vec<Event> {
+        let events = self.events.lock().expect("no holder panics");
+        let new = events[self.n_taken..].to_vec();
+        self.n_taken = events.len();
+        new
+    }
+}
+
 /// How long the thread waits for an event before it checks whether it should end.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -93,6 +110,14 @@ impl Listener {
             events,
             over,
             thread: Some(thread),
+        }
+    }
+
+    /// A reader of the events from the first one on.
+    pub(crate) fn feed(&self) -> Feed {
+        Feed {
+            events: Arc::clone(&self.events),
+            n_taken: 0,
         }
     }
 

@@ -17,6 +17,7 @@ use crate::producer::{Producer, Task};
 use crate::program::{new_folder, wait_until};
 use crate::project;
 use crate::redis_server::RedisServer;
+use crate::referee::{Referee, Rules};
 use crate::worker::{Worker, WorkerSettings};
 
 /// Redis, store, producer and listener for one engine.
@@ -35,12 +36,18 @@ pub struct Pipeline {
     pub producer: Producer,
     /// Collects the events about them.
     pub listener: Listener,
+    /// Dalston's own safety nets. The test fails if they would fail a task.
+    pub referee: Referee,
     /// The folder for temporary files of workers, which killed workers leave behind.
     folder: TempDir,
 }
 
 /// The name of the engine under test.
 pub const ENGINE_ID: &str = "scripted";
+
+/// The lease of the workers, and the measure of the referee's times. It is short, because tests wait until
+/// leases lapse.
+const LEASE: Duration = Duration::from_secs(2);
 
 impl Pipeline {
     /// Starts everything but a worker.
@@ -49,17 +56,20 @@ impl Pipeline {
         let redis = RedisServer::start();
         let producer = Producer::new(contract, ENGINE_ID, &redis, &store);
         let listener = Listener::start(contract, &redis);
+        let rules = Rules::scaled_to(LEASE);
+        let referee = Referee::start(rules, &producer, &redis, &store, &listener);
         Self {
             contract,
             redis,
             store,
             producer,
             listener,
+            referee,
             folder: new_folder("pipeline"),
         }
     }
 
-    /// The settings of a worker for this pipeline. The lease is short, because tests wait until leases lapse.
+    /// The settings of a worker for this pipeline.
     pub fn settings(&self, worker_id: &str) -> WorkerSettings {
         WorkerSettings {
             contract: self.contract,
@@ -67,7 +77,7 @@ impl Pipeline {
             worker_id: worker_id.to_owned(),
             redis_url: self.redis.url(),
             s3_endpoint: self.store.endpoint(),
-            lease: Duration::from_secs(2),
+            lease: LEASE,
             more: vec![("TMPDIR", self.folder.path().display().to_string())],
         }
     }
@@ -212,6 +222,16 @@ impl Pipeline {
         let data = self.output(task);
         assert_eq!(data["text"], task.task_id.as_str());
         assert_eq!(data["segments"].as_array().map(Vec::len), Some(1), "{data}");
+    }
+}
+
+impl Drop for Pipeline {
+    /// Fails a test whose tasks Dalston would fail, unless the test is failing already or has taken the
+    /// convictions.
+    fn drop(&mut self) {
+        if !thread::panicking() {
+            self.referee.check();
+        }
     }
 }
 

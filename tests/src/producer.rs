@@ -5,16 +5,19 @@
 //! the hash and the input of a task are written before its message, because a worker claims the task as soon
 //! as the message is there.
 
+mod counts;
+
 use std::sync::Arc;
 
 use chrono::{TimeDelta, Utc};
-use redis::{Commands as _, Connection, Pipeline};
+use redis::{Connection, Pipeline};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::contract::Contract;
 use crate::object_server::ObjectServer;
 use crate::redis_server::RedisServer;
+pub(crate) use counts::Queued;
 
 /// A transcription task.
 #[derive(Clone, Debug)]
@@ -167,6 +170,7 @@ pub struct Producer {
     pub time_limit: TimeDelta,
     redis: Connection,
     store: Arc<ObjectServer>,
+    queued: Queued,
 }
 
 impl Producer {
@@ -183,7 +187,22 @@ impl Producer {
             time_limit: TimeDelta::hours(1),
             redis: redis.connect(),
             store: Arc::clone(store),
+            queued: Queued::default(),
         }
+    }
+
+    /// Another producer for the same queue, with a connection of its own.
+    pub fn another(&self, redis: &RedisServer) -> Self {
+        Self {
+            queued: self.queued(),
+            time_limit: self.time_limit,
+            ..Self::new(self.contract, &self.engine_id, redis, &self.store)
+        }
+    }
+
+    /// How often this producer and its copies have queued each task.
+    pub(crate) fn queued(&self) -> Queued {
+        self.queued.clone()
     }
 
     /// Queues tasks in this order. Their audio must be in the store. Writes all hashes, then all inputs, then
@@ -210,6 +229,8 @@ impl Producer {
     pub fn enqueue(&mut self, tasks: &[Task]) {
         let mut messages = redis::pipe();
         for task in tasks {
+            // Before the message: the end of the task may come at once.
+            self.queued.add(&task.task_id);
             match self.contract {
                 Contract::M22 | Contract::M22Typed => {
                     messages.lpush(self.queue_key(), &task.task_id).ignore();
@@ -229,6 +250,17 @@ impl Producer {
         self.run(&messages);
     }
 
+    /// Queues a failed task once more under the same id, as Dalston does when it reads this event.
+    pub(crate) fn enqueue_again(&mut self, task_id: &str, event: &Value) {
+        let job_id = event["job_id"].as_str().unwrap_or_default();
+        let task = Task {
+            task_id: task_id.to_owned(),
+            job_id: job_id.to_owned(),
+            ..Task::new()
+        };
+        self.enqueue(&[task]);
+    }
+
     /// Writes only the hash of a task.
     pub fn write_hash(&mut self, task: &Task) {
         let mut hash = redis::pipe();
@@ -242,34 +274,6 @@ impl Producer {
             Contract::M22 | Contract::M22Typed => format!("dalston:queue:{}", self.engine_id),
             Contract::Streams => format!("dalston:stream:{}", self.engine_id),
         }
-    }
-
-    /// The number of tasks that no worker has claimed, and the number of claimed tasks that have not ended.
-    pub fn waiting_and_taken(&mut self) -> (usize, usize) {
-        let outcome = match self.contract {
-            Contract::M22 | Contract::M22Typed => self.of_lists(),
-            Contract::Streams => self.of_stream(),
-        };
-        outcome.expect("the server answers")
-    }
-
-    fn of_lists(&mut self) -> redis::RedisResult<(usize, usize)> {
-        let waiting = self.redis.llen(self.queue_key())?;
-        let pattern = format!("dalston:processing:{}:*", self.engine_id);
-        let lists: Vec<String> = self.redis.keys(pattern)?;
-        let mut taken = 0;
-        for list in lists {
-            taken += self.redis.llen::<_, usize>(list)?;
-        }
-        Ok((waiting, taken))
-    }
-
-    fn of_stream(&mut self) -> redis::RedisResult<(usize, usize)> {
-        let groups = self.redis.xinfo_groups(self.queue_key());
-        let groups: redis::streams::StreamInfoGroupsReply = groups?;
-        let group = groups.groups.first();
-        let waiting = group.and_then(|it| it.lag).unwrap_or(0);
-        Ok((waiting, group.map_or(0, |it| it.pending)))
     }
 
     fn add_hash(&self, commands: &mut Pipeline, task: &Task) {

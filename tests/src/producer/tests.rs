@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
+use redis::Commands as _;
 use redis::streams::StreamRangeReply;
 
 use super::*;

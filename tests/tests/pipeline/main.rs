@@ -11,6 +11,7 @@ mod failpoints;
 mod kills;
 mod outages;
 mod queue_contract;
+mod referee;
 mod tls;
 mod trace;
 mod workers;

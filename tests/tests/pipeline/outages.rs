@@ -92,6 +92,8 @@ fn survive(name: &str, outage: Outage) {
 
 fn survive_in(contract: Contract, name: &str, outage: Outage) {
     let mut pipeline = Pipeline::start(contract);
+    let rules = pipeline.referee.rules();
+    pipeline.referee.set_rules(rules.after_outage(duration()));
     let redis = FaultProxy::start(&pipeline.redis.address());
     let store = FaultProxy::start(&pipeline.store.address());
     let settings = WorkerSettings {
