@@ -42,7 +42,9 @@ impl Lock {
                 "" => "another cargo xtask",
                 holder => holder,
             };
-            project.announce(&format!("waiting: {holder} is at work on {what}"));
+            project.announce(&format!(
+                "waiting: {holder}, or what it started, is at work on {what}"
+            ));
         })
         .with_context(|| format!("cannot lock {}", path.display()))?;
         // A killed holder has left its name.

@@ -128,23 +128,26 @@ fn make_exporter(project: &Project, lock: &Lock, wanted: Option<TorchBuild>) -> 
         project.announce("no index offers torch for CPUs alone: .venv stays as it is");
         return Ok(());
     }
-    if is_complete {
-        EXPORTER.create(project, lock)?;
-    }
     if is_missing {
         project.announce("no index offers torch for CPUs alone: taking the one with CUDA");
     }
-    if let Some(arguments) = &for_cpu {
-        prerequisites::disk_space(&project.path(""), NEEDED_GB_CPU)?;
+    if for_cpu.is_some() {
         project.announce(
             "making .venv: PyTorch 2.11 for CPUs alone; `cargo xtask setup --torch cuda` takes the other",
         );
+    } else {
+        EXPORTER.announce(project);
+    }
+    if is_complete {
+        EXPORTER.create(project, lock)?;
+    }
+    if let Some(arguments) = &for_cpu {
+        prerequisites::disk_space(&project.path(""), NEEDED_GB_CPU)?;
         // The packages of the environment then find their torch installed, so pip takes only the other ones,
         // from the index that it is set to use.
         EXPORTER.install(project, lock, arguments)?;
     } else {
         prerequisites::disk_space(&project.path(""), EXPORTER.needed_gb)?;
-        EXPORTER.announce(project);
     }
     EXPORTER.install(project, lock, EXPORTER.packages)?;
     EXPORTER.finish(project)?;

@@ -180,7 +180,7 @@ fn of_two_commands_at_once_one_waits_and_both_succeed() {
     let mut stderr = BufReader::new(second.stderr.take().unwrap());
     let lines = read_until(&mut stderr, "waiting: ");
     let holder = format!(
-        "`cargo xtask setup` (process {}) is at work on .venv",
+        "`cargo xtask setup` (process {}), or what it started, is at work on .venv",
         first.id()
     );
     assert!(lines.contains(&holder), "{lines}");
