@@ -17,7 +17,7 @@ use crate::worker::ParakeetEngine;
 pub fn run() -> anyhow::Result<()> {
     let manifest = EngineManifest::read();
     let config = Config::from_env(&manifest.id)?;
-    telemetry::init(config.logs, &config.engine_id)?;
+    let _log = telemetry::init(config.logs, &config.engine_id)?;
     let engine = ParakeetEngine::new(&manifest, &config);
     let runtime = Runtime::new().context("cannot start threads")?;
     Ok(runtime.block_on(work(engine, &config))?)

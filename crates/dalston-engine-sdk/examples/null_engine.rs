@@ -76,6 +76,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
         dalston_engine_sdk::failpoint::arm(&name);
     }
     let config = Config::from_env("null")?;
-    telemetry::init(config.logs, &config.engine_id)?;
+    let _log = telemetry::init(config.logs, &config.engine_id)?;
     Ok(work(NullEngine, &config).await?)
 }

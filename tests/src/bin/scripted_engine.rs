@@ -22,7 +22,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         failpoint::arm(&step);
     }
     let config = Config::from_env("scripted")?;
-    telemetry::init(config.logs, &config.engine_id)?;
+    let _log = telemetry::init(config.logs, &config.engine_id)?;
     Ok(work(Scripted, &config).await?)
 }
 

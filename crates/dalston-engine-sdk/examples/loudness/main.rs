@@ -12,6 +12,6 @@ use engine::Loudness;
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let config = Config::from_env("loudness")?;
-    telemetry::init(config.logs, &config.engine_id)?;
+    let _log = telemetry::init(config.logs, &config.engine_id)?;
     Ok(work(Loudness, &config).await?)
 }

@@ -9,6 +9,7 @@
 
 mod line;
 mod trace;
+mod writer;
 
 use std::io;
 
@@ -27,16 +28,35 @@ use crate::queue::Claim;
 
 use line::JsonLine;
 pub use trace::TraceContext;
+pub use writer::LogGuard;
 
-/// Starts to log to standard output, for the rest of the process.
+/// Why a process cannot log.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InitError {
+    /// This process has a logger already.
+    #[error(transparent)]
+    Taken(#[from] TryInitError),
+    /// The system gives no thread.
+    #[error("cannot start the log's thread")]
+    Thread(#[from] io::Error),
+}
+
+/// Starts to log to standard output, for the rest of the process. Keep the returned value until the process
+/// ends: its drop writes the last lines.
+///
+/// Logging never blocks. While nobody reads the output, up to 4 MiB of lines wait; later lines are dropped,
+/// and `log_lines_dropped` says how many.
 ///
 /// # Errors
 ///
-/// This process has a logger already.
-pub fn init(config: LogConfig, engine_id: &str) -> Result<(), TryInitError> {
+/// [`InitError`]: end the process with it.
+pub fn init(config: LogConfig, engine_id: &str) -> Result<LogGuard, InitError> {
+    let (lines, guard) = writer::start(io::stdout())?;
     tracing_subscriber::registry()
-        .with(layer(config, engine_id, io::stdout))
-        .try_init()
+        .with(layer(config, engine_id, lines))
+        .try_init()?;
+    Ok(guard)
 }
 
 /// The span of one task: every line that is logged within it carries the task's ids.
