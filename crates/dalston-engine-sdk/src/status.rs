@@ -1,6 +1,6 @@
 //! What a worker is doing, and whether its queue and its store answer.
 //!
-//! The runner writes the status through one `StatusWriter`; the health pages and the registry's record
+//! The runner and its heartbeat write the status through `StatusWriter`; the health pages and the registry's record
 //! read it. A `tokio::sync::watch` channel connects them, so that readers always see the latest status
 //! and never hold up the runner.
 
@@ -8,6 +8,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::engine::EngineHealth;
+use crate::queue::QueueError;
 
 /// What a worker is doing, and whether its queue and its store answer.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -59,8 +60,8 @@ impl WorkerStatus {
     }
 }
 
-/// The one writer of a [`WorkerStatus`].
-#[derive(Debug)]
+/// The writer of a [`WorkerStatus`]. Clones write the same status.
+#[derive(Clone, Debug)]
 pub(crate) struct StatusWriter {
     status: watch::Sender<WorkerStatus>,
 }
@@ -106,6 +107,13 @@ impl StatusWriter {
     /// Whether the queue answered a call.
     pub(crate) fn queue_answered(&self, answered: bool) {
         self.change(|status| status.queue = link(answered));
+    }
+
+    /// The queue did not answer, which is also logged.
+    pub(crate) fn queue_unavailable(&self, err: &QueueError) {
+        self.queue_answered(false);
+        let cause = std::error::Error::source(err).map(ToString::to_string);
+        tracing::warn!(error = %err, cause, "redis_connection_error");
     }
 
     /// Whether the store answered a call.

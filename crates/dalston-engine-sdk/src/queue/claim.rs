@@ -47,7 +47,8 @@ pub trait Queue: Send + Sync {
     async fn put_back(&self, claim: &Claim) -> Result<(), QueueError>;
 
     /// Renews the lease of the worker and of its live claims. Call it once in a third of a
-    /// [`lease`](Self::lease).
+    /// [`lease`](Self::lease), and call this and [`register`](Self::register) from one runtime, which need not
+    /// be that of the other calls.
     /// Returns the receipts of claims that another worker has taken.
     async fn renew(&self) -> Result<Vec<String>, QueueError>;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use deadpool_redis::{Connection, Manager, Pool, PoolError, Runtime};
@@ -32,7 +32,7 @@ pub(super) struct Server {
     /// waits answers no other command.
     waiting: Mutex<Option<MultiplexedConnection>>,
     /// When a call last got no answer, apart from calls that wait for a task.
-    silent_at: std::sync::Mutex<Option<Instant>>,
+    silent_at: Arc<std::sync::Mutex<Option<Instant>>>,
 }
 
 impl Server {
@@ -61,7 +61,16 @@ impl Server {
         Ok(Self {
             pool,
             waiting: Mutex::new(None),
-            silent_at: std::sync::Mutex::new(None),
+            silent_at: Arc::default(),
+        })
+    }
+
+    /// The same server with connections of its own, for calls from another runtime: a connection ends with
+    /// the runtime that made it. A call of either that gets no answer counts for both.
+    pub(super) fn apart(&self, url: &str) -> Result<Self, QueueError> {
+        Ok(Self {
+            silent_at: Arc::clone(&self.silent_at),
+            ..Self::new(url)?
         })
     }
 

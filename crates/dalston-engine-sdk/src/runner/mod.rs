@@ -1,9 +1,9 @@
 //! Takes tasks from a queue, has an engine work on them, and reports the end of each; loses no task.
 //!
-//! A worker is one future that runs four kinds of futures concurrently:
+//! A worker is one thread and one future. The thread is the *heartbeat* (`heartbeat`), which renews the lease
+//! of the worker and of its claims. The future runs three kinds of futures concurrently:
 //!
 //! - *slots* (`slot`) each claim one task at a time and run it (`task`);
-//! - the *heartbeat* (`heartbeat`) renews the lease of the worker and of its claims;
 //! - one watcher follows the engine through its loads, and publishes its state;
 //! - one watcher turns the request to stop into draining, and after the grace period into an abort.
 //!
@@ -15,6 +15,7 @@ mod backoff;
 mod contexts;
 mod files;
 mod heartbeat;
+mod isolation;
 mod report;
 #[expect(
     clippy::module_inception,
@@ -25,12 +26,13 @@ mod signals;
 mod slot;
 mod task;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::engine::thread::EngineHandle;
 use crate::engine::{BatchEngine, EngineState, LoadedEngine};
@@ -38,6 +40,7 @@ use crate::error::TaskError;
 use crate::queue::QueueError;
 
 use backoff::Backoff;
+use heartbeat::Heartbeat;
 use runner::Runner;
 
 pub use runner::{Parts, RunnerSettings};
@@ -95,23 +98,33 @@ impl Runner {
             joined = self.join() => joined?,
         }
         self.empty_scratch()?;
+        let mut heartbeat = Heartbeat::start(self)?;
         tracing::info!("engine_loop_starting");
         let slots = (0..self.settings.slots.max(1)).map(|number| self.slot(number));
-        // The first future that ends drops the others. The slots end when the worker drains and each has
-        // ended its task. The heartbeat and the engine's watcher end only with an error. After an error
-        // the worker does not leave the queue: after `Superseded` another process has its id, and after
-        // any other error the lease frees the tasks.
-        tokio::select! {
-            ended = try_join_all(slots) => { ended?; }
-            err = self.heartbeat() => return Err(err.into()),
-            err = self.watch_engine() => return Err(RunError::Engine(err)),
-            () = self.watch_shutdown(&abort) => {}
+        let mut slots = pin!(try_join_all(slots));
+        // The slots end when the worker drains and each has ended its task. The other futures end only with a
+        // fault, the watcher of the shutdown with the grace period. If the queue refuses this process, it does
+        // not leave the queue either: after `Superseded` another process has its id.
+        let ended = tokio::select! {
+            ended = &mut slots => ended.map(|_| ()).map_err(RunError::from).map(Ok)?,
+            refusal = heartbeat.refusal() => match refusal {
+                Ok(refusal) => return Err(refusal.into()),
+                Err(err) => Err(err.into()),
+            },
+            err = self.watch_engine() => Err(RunError::Engine(err)),
+            () = self.watch_shutdown(&abort) => Ok(()),
+        };
+        if ended.is_err() {
+            // The fault is this worker's, so the tasks go back as they were, and others can claim them now.
+            abort.send_replace(true);
+            let _ = timeout(PUT_BACK_TIMEOUT, slots).await;
         }
+        heartbeat.stop().await;
         // If the queue does not answer now, the tasks become free when the lease lapses.
         if let Err(err) = self.queue.leave().await {
             tracing::warn!(error = %err, "queue_left_silently");
         }
-        Ok(())
+        ended
     }
 
     /// Joins the queue, and tries again without a limit while the queue does not answer.
@@ -120,7 +133,7 @@ impl Runner {
         loop {
             match self.queue.join().await {
                 Err(err @ QueueError::Unavailable { .. }) => {
-                    self.queue_unavailable(&err);
+                    self.status.queue_unavailable(&err);
                     backoff.wait().await;
                 }
                 joined => {

@@ -85,7 +85,7 @@ impl Runner {
                     return Ok(Reported::NotHeld);
                 }
                 Err(err @ QueueError::Unavailable { .. }) => {
-                    self.queue_unavailable(&err);
+                    self.status.queue_unavailable(&err);
                     if self.is_aborted() {
                         return Ok(Reported::Unanswered);
                     }

@@ -4,15 +4,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{RwLock, watch};
+use tokio::sync::watch;
 
 use super::contexts::TaskContexts;
+use super::isolation::Isolation;
 use super::signals::Shutdown;
 use crate::artifacts::Artifacts;
 use crate::contract::Protocol;
 use crate::engine::thread::EngineHandle;
 use crate::metrics::Metrics;
-use crate::queue::{Queue, QueueError};
+use crate::queue::Queue;
 use crate::status::{StatusWriter, WorkerStatus};
 
 /// What a runner needs besides an engine.
@@ -46,7 +47,7 @@ pub struct RunnerSettings {
     pub scratch: PathBuf,
 }
 
-/// A running worker. The futures of slots, heartbeat and watchers borrow it and run concurrently.
+/// A running worker. The futures of slots and watchers borrow it and run concurrently.
 pub(super) struct Runner {
     pub(super) queue: Arc<dyn Queue>,
     pub(super) artifacts: Artifacts,
@@ -56,11 +57,9 @@ pub(super) struct Runner {
     pub(super) settings: RunnerSettings,
     pub(super) engine: EngineHandle,
     /// The contexts of the tasks that the runner has passed to the engine.
-    pub(super) contexts: TaskContexts,
-    /// Keeps a task that may have ended its worker apart from all others. A first delivery holds the lock
-    /// for reading, a redelivery for writing. The lock is fair: a redelivery waits for the tasks that
-    /// run, and later tasks wait for the redelivery.
-    pub(super) isolation: RwLock<()>,
+    pub(super) contexts: Arc<TaskContexts>,
+    /// Keeps a task that may have ended its worker apart from all others.
+    pub(super) isolation: Isolation,
     /// How far the worker is asked to stop.
     shutdown: watch::Receiver<Shutdown>,
     /// Whether running tasks are to be put back now.
@@ -82,8 +81,8 @@ impl Runner {
             status: StatusWriter::new(parts.status),
             settings: parts.settings,
             engine,
-            contexts: TaskContexts::default(),
-            isolation: RwLock::new(()),
+            contexts: Arc::default(),
+            isolation: Isolation::default(),
             shutdown,
             aborted,
         }
@@ -98,6 +97,14 @@ impl Runner {
         }
     }
 
+    /// Waits until no task is to be claimed any more: the worker is asked to stop, or ends by itself.
+    pub(super) async fn claims_end(&self) {
+        tokio::select! {
+            () = self.asked_for(Shutdown::Drain) => {}
+            () = self.aborted() => {}
+        }
+    }
+
     /// Waits until running tasks are to be put back.
     pub(super) async fn aborted(&self) {
         let mut aborted = self.aborted.clone();
@@ -109,12 +116,5 @@ impl Runner {
     /// Whether running tasks are to be put back now.
     pub(super) fn is_aborted(&self) -> bool {
         *self.aborted.borrow()
-    }
-
-    /// Records and logs that the queue did not answer.
-    pub(super) fn queue_unavailable(&self, err: &QueueError) {
-        self.status.queue_answered(false);
-        let cause = std::error::Error::source(err).map(ToString::to_string);
-        tracing::warn!(error = %err, cause, "redis_connection_error");
     }
 }

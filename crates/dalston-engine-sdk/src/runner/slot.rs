@@ -5,12 +5,14 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use tokio::sync::MutexGuard;
+use tokio::time::sleep;
 use tracing::Instrument;
 
 use super::backoff::Backoff;
-use super::report::Ended;
+use super::report::{Ended, Report};
 use super::runner::Runner;
-use super::signals::Shutdown;
 use crate::engine::EngineState;
 use crate::queue::{Claim, QueueError};
 use crate::telemetry::task_span;
@@ -20,7 +22,7 @@ use crate::telemetry::task_span;
 const CLAIM_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Runner {
-    /// Claims and runs one task after another; returns when the worker drains.
+    /// Claims and runs one task after another; returns when the worker drains or ends by itself.
     ///
     /// # Errors
     ///
@@ -30,43 +32,78 @@ impl Runner {
         loop {
             // Biased: a worker that drains claims nothing, even if a task is ready. Dropping the claim's
             // future loses no task.
-            let claim = tokio::select! {
+            let (claim, turn) = tokio::select! {
                 biased;
-                () = self.asked_for(Shutdown::Drain) => return Ok(()),
-                claim = self.next(number, &mut backoff) => claim?,
+                () = self.claims_end() => return Ok(()),
+                next = self.next(number, &mut backoff) => next?,
             };
-            self.status.task_began();
             let span = task_span(&claim, &self.settings.engine_id);
+            let Some(permit) = self.isolation.permit(self.is_suspect(&claim)) else {
+                self.pass_on(claim).instrument(span).await?;
+                // Still in its turn: for this time the worker claims nothing, so that another worker that is
+                // idle gets the task. If there is none, this worker gets the task again, claims nothing
+                // beside it, and so becomes idle itself.
+                tokio::select! {
+                    () = self.claims_end() => return Ok(()),
+                    () = self.isolation.idle() => {}
+                    () = sleep(self.queue.lease() / 3) => {}
+                }
+                continue;
+            };
+            drop(turn);
+            self.status.task_began();
             let ended = self.run_task(&claim).instrument(span).await;
             self.status.task_ended();
+            drop(permit);
             // Before any pause: as long as the claim lives, the heartbeat renews it.
             drop(claim);
             match ended? {
                 Ended::Here | Ended::Gone => backoff = Backoff::new(),
                 // The task may be next in line: without a pause this slot would claim it again at once.
                 Ended::PutBack => tokio::select! {
-                    () = self.asked_for(Shutdown::Drain) => return Ok(()),
+                    () = self.claims_end() => return Ok(()),
                     () = backoff.wait() => {}
                 },
             }
         }
     }
 
-    /// The next task, once the engine is ready and the store and the queue answer. Dropping the future
-    /// loses no task.
-    async fn next(&self, number: usize, backoff: &mut Backoff) -> Result<Claim, QueueError> {
+    /// Whether the task may end this worker, because work on it began before and did not end.
+    fn is_suspect(&self, claim: &Claim) -> bool {
+        claim.deliveries > 0 && !claim.cancelled && self.refuse(claim).is_none()
+    }
+
+    /// Puts a suspect task back that cannot work alone now.
+    async fn pass_on(&self, claim: Claim) -> Result<(), QueueError> {
+        tracing::info!(deliveries = claim.deliveries, "task_passed_on");
+        self.report(&claim, Report::PutBack).await.map(|_| ())
+    }
+
+    /// The next task, once the engine is ready and the store and the queue answer, and the turn to claim, in
+    /// which the task gets its permit. Dropping the future loses no task.
+    async fn next(
+        &self,
+        number: usize,
+        backoff: &mut Backoff,
+    ) -> Result<(Claim, MutexGuard<'_, ()>), QueueError> {
         loop {
             self.engine_ready(number).await;
+            let turn = self.isolation.turn().await;
+            // Again, because the turn may have come late. A slot that the engine has no room for must not
+            // keep the turn.
+            if self.engine_ready(number).now_or_never().is_none() {
+                continue;
+            }
             self.store_ready().await;
             match self.queue.claim(CLAIM_TIMEOUT).await {
                 Ok(claim) => {
                     self.status.queue_answered(true);
                     if let Some(claim) = claim {
-                        return Ok(claim);
+                        return Ok((claim, turn));
                     }
                 }
                 Err(err @ QueueError::Unavailable { .. }) => {
-                    self.queue_unavailable(&err);
+                    self.status.queue_unavailable(&err);
                     backoff.wait().await;
                 }
                 Err(err) => return Err(err),

@@ -50,8 +50,8 @@ impl Runner {
                         .redelivered(stage, RedeliveryReason::EngineCrash);
                 }
                 // An abort drops the future of `work`: its files are removed, its context is stopped, so
-                // that the engine returns, and `isolation` is free for others. The task itself is put
-                // back below, because the error is `Unavailable`.
+                // that the engine returns. The task itself is put back below, because the error is
+                // `Unavailable`.
                 tokio::select! {
                     biased;
                     () = self.aborted() => Err(TaskError::unavailable("the worker is shutting down")),
@@ -101,7 +101,7 @@ impl Runner {
     }
 
     /// Why work on the task does not begin at all; `None` if it begins.
-    fn refuse(&self, claim: &Claim) -> Option<TaskError> {
+    pub(super) fn refuse(&self, claim: &Claim) -> Option<TaskError> {
         if claim.metadata.is_empty() {
             // Dalston's own engines write this sentence.
             let sentence = format!("Task metadata not found in Redis: {}", claim.task_id);
@@ -118,19 +118,7 @@ impl Runner {
     }
 
     /// Works on the task until its result is in the store. Returns the model that made the result.
-    ///
-    /// A redelivered task may be what ended its last worker. It runs alone, so that no other task ends
-    /// with it if it ends this worker, too.
     async fn work(&self, claim: &Claim) -> Result<Result<Option<String>, TaskError>, QueueError> {
-        // Held until the result is stored. The lock comes before the start: a redelivered task that
-        // still waits for the others has not begun, and its count does not rise if the worker ends.
-        let _others;
-        let _alone;
-        if claim.deliveries == 0 {
-            _others = self.isolation.read().await;
-        } else {
-            _alone = self.isolation.write().await;
-        }
         if self.report(claim, Report::Start).await? != Reported::Accepted {
             return Ok(Err(TaskError::unavailable(
                 "the task went to another worker",

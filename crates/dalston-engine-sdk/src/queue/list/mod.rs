@@ -30,6 +30,9 @@ const MAX_UNHEARD: u64 = 10_000;
 #[derive(Debug)]
 pub struct ListQueue {
     server: Server,
+    /// The same server for [`renew`](Queue::renew) and [`register`](Queue::register), whose calls come from a
+    /// runtime of their own: busy slots delay no heartbeat.
+    heartbeat_server: Server,
     lease: Lease,
     held: Held,
     keys: Keys,
@@ -65,8 +68,10 @@ impl ListQueue {
         lease: Duration,
     ) -> Result<Self, QueueError> {
         let processing_prefix = format!("dalston:processing:{engine_id}:");
+        let server = Server::new(url)?;
         Ok(Self {
-            server: Server::new(url)?,
+            heartbeat_server: server.apart(url)?,
+            server,
             lease: Lease::new(engine_id, worker, lease),
             held: Held::default(),
             keys: Keys {
@@ -214,7 +219,7 @@ impl Queue for ListQueue {
         for id in self.held.ids() {
             renew.arg(&*id);
         }
-        self.server.run(&renew).await
+        self.heartbeat_server.run(&renew).await
     }
 
     async fn register(&self, _: &Record) -> Result<(), QueueError> {

@@ -46,6 +46,9 @@ const RECORD_KEPT_S: i64 = 60;
 #[derive(Debug)]
 pub struct StreamQueue {
     server: Server,
+    /// The same server for [`renew`](Queue::renew) and [`register`](Queue::register), whose calls come from a
+    /// runtime of their own: busy slots delay no heartbeat.
+    heartbeat_server: Server,
     lease: Lease,
     held: Held,
     engine_id: String,
@@ -77,8 +80,10 @@ impl StreamQueue {
         instance: &str,
         lease: Duration,
     ) -> Result<Self, QueueError> {
+        let server = Server::new(url)?;
         Ok(Self {
-            server: Server::new(url)?,
+            heartbeat_server: server.apart(url)?,
+            server,
             lease: Lease::new(engine_id, instance, lease),
             held: Held::default(),
             engine_id: engine_id.to_owned(),
@@ -225,7 +230,7 @@ impl Queue for StreamQueue {
         for id in self.held.ids() {
             renew.arg(&*id);
         }
-        self.server.run(&renew).await
+        self.heartbeat_server.run(&renew).await
     }
 
     async fn register(&self, record: &Record) -> Result<(), QueueError> {
@@ -240,7 +245,7 @@ impl Queue for StreamQueue {
         }
         // Before the write: if its answer gets lost, `leave` still removes the worker from the stage's set.
         *self.stage.lock().await = Some(record.stage.clone());
-        self.server.run_all(&write).await
+        self.heartbeat_server.run_all(&write).await
     }
 
     async fn leave(&self) -> Result<(), QueueError> {
