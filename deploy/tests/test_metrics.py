@@ -18,6 +18,8 @@ KINDS = {
     "ratio": ("ratio", "histogram"),
     "time": ("seconds_total", "counter"),
     "bytes": ("bytes", "gauge"),
+    "number": ("", "gauge"),
+    "decimal": ("", "gauge"),
 }
 # A metric in a query, with the conditions on its labels.
 QUERIED = re.compile(r"(dalston_engine_\w+)(?:\{(.*?)\})?")
@@ -32,11 +34,12 @@ def metrics() -> list[list[str]]:
         re.findall(r"^    (\w+): (?:Family|Histograms)<(\w+)[,>]", source, re.MULTILINE)
     )
     rows = []
-    registered = r'^            (\w+): new\.(\w+)\("(\w+)", "(.*?)"(?:, &\w+)?\)'
+    registered = r'^            (\w+): new\.(\w+)\(\s*"(\w+)",\s*"(.*?)"(?:, &\w+)?,?\s*\)'
     for field, kind, name, meaning in re.findall(registered, source, re.MULTILINE):
         ending, kind = KINDS[kind]
         labels = ", ".join(re.findall(r"(\w+):", structs[labels_of[field]]))
-        rows.append([f"dalston_engine_{name}_{ending}", kind, labels, meaning])
+        full_name = "_".join(filter(None, ["dalston_engine", name, ending]))
+        rows.append([full_name, kind, labels, meaning])
     return rows
 
 

@@ -1,7 +1,7 @@
 //! Tasks: a request from the store, the fields of a message, and settings that users choose.
 
 use std::collections::BTreeMap;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use dalston_engine_sdk::contract::{Contract, Identity, Protocol, Request, TaskEvent};
 use dalston_engine_sdk::queue::{Claim, Receipt};
@@ -40,12 +40,11 @@ fn check_request(protocol: &Protocol, claim: &Claim, request: &Request) {
             crate::assert_sentence(&why.to_string());
         }
     }
-    if let Some(deadline) = request.deadline {
-        // The runner moves the deadline to its monotonic clock in this way. A time far from now must not
-        // make that panic.
-        let left = deadline.duration_since(SystemTime::now());
-        let _ = Instant::now().checked_add(left.unwrap_or_default());
-    }
+    assert_ne!(
+        request.budget,
+        Some(Duration::ZERO),
+        "such a task could not even begin"
+    );
     #[cfg(feature = "model")]
     if let Err(why) = parakeet_worker::task_config::TranscribeConfig::read(&request.config) {
         check_refusal(protocol, claim, &why);

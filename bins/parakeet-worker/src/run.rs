@@ -17,8 +17,10 @@ use crate::worker::ParakeetEngine;
 pub fn run() -> anyhow::Result<()> {
     let manifest = EngineManifest::read();
     let config = Config::from_env(&manifest.id)?;
-    let _log = telemetry::init(config.logs, &config.engine_id)?;
+    let log = telemetry::init(config.logs, &config.engine_id)?;
     let engine = ParakeetEngine::new(&manifest, &config);
     let runtime = Runtime::new().context("cannot start threads")?;
-    Ok(runtime.block_on(work(engine, &config))?)
+    let worked = runtime.block_on(work(engine, &config));
+    // Before the runtime is dropped, which waits for its threads.
+    Ok(worked.map_err(|err| err.exit_if_hung(log))?)
 }

@@ -76,6 +76,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         dalston_engine_sdk::failpoint::arm(&name);
     }
     let config = Config::from_env("null")?;
-    let _log = telemetry::init(config.logs, &config.engine_id)?;
-    Ok(work(NullEngine, &config).await?)
+    let log = telemetry::init(config.logs, &config.engine_id)?;
+    Ok(work(NullEngine, &config)
+        .await
+        .map_err(|err| err.exit_if_hung(log))?)
 }

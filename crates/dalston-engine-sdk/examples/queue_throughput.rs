@@ -113,6 +113,9 @@ fn parts(
             slots: 1,
             grace: Duration::from_secs(10),
             max_deliveries: 3,
+            task_timeout: Duration::from_secs(3600),
+            watchdog: None,
+            overtime: Duration::from_secs(30),
             scratch: tempfile::env::temp_dir().join("dalston-throughput-1"),
         },
     })

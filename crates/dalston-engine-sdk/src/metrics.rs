@@ -1,22 +1,21 @@
 //! Prometheus metrics under the names that Dalston's dashboards and alerts know.
 
 mod labels;
+mod registration;
 
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::{Family, MetricConstructor};
+use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::error::ErrorKind;
 use crate::memory;
-use labels::{
-    Engine, Failure, Labels, Processed, Recognition, Redelivery, Stage, Step, Task, Transfer,
-};
+use labels::{Engine, Failure, Processed, Recognition, Redelivery, Stage, Step, Task, Transfer};
+use registration::{Histograms, Registration};
 
 /// The counters, gauges and histograms of one worker. Any thread may update them, at little cost.
 #[derive(Debug)]
@@ -39,9 +38,9 @@ pub struct Metrics {
     memory: Family<Engine, Gauge>,
     gpu_memory: Family<Engine, Gauge>,
     gpu_memory_total: Family<Engine, Gauge>,
+    active_tasks: Family<Engine, Gauge>,
+    since_progress: Family<Engine, Gauge<f64, AtomicU64>>,
 }
-
-type Histograms<L> = Family<L, Histogram, Buckets>;
 
 /// How a task ended: the label `status`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,11 +63,6 @@ pub enum RedeliveryReason {
 /// Dalston's registry calls every worker of this SDK a `container`; the other profiles are those of
 /// Dalston's own engines.
 const EXECUTION_PROFILE: &str = "container";
-
-/// Buckets in seconds: from a task that is refused at once to two hours of audio on a CPU.
-const SECONDS: [f64; 14] = [
-    0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0,
-];
 
 /// Buckets in seconds of work per second of audio: from a large GPU to slower than speech.
 const FACTORS: [f64; 12] = [
@@ -99,6 +93,11 @@ impl Metrics {
             memory: new.bytes("memory", "Main memory that the worker holds"),
             gpu_memory: new.bytes("gpu_memory", "Memory of the GPU that is in use"),
             gpu_memory_total: new.bytes("gpu_memory_size", "Memory of the GPU"),
+            active_tasks: new.number("active_tasks", "Tasks that the worker holds"),
+            since_progress: new.decimal(
+                "seconds_since_progress",
+                "Time without progress of any task",
+            ),
             registry: new.0,
             engine_id: engine_id.into(),
         }
@@ -202,10 +201,7 @@ impl Metrics {
 
     /// Records how full a batch of the engine was, from 0 to 1.
     pub fn batch_filled(&self, share: f64) {
-        let labels = Engine {
-            engine_id: self.engine_id.clone(),
-        };
-        self.batch_fill.get_or_create(&labels).observe(share);
+        self.batch_fill.get_or_create(&self.engine()).observe(share);
     }
 
     /// Adds `time` to the time that the engine spent in a step of its work.
@@ -215,6 +211,19 @@ impl Metrics {
             step,
         };
         self.step.get_or_create(&labels).inc_by(time.as_secs_f64());
+    }
+
+    /// Records how many tasks the worker holds.
+    pub fn holds_tasks(&self, n_tasks: u32) {
+        self.active_tasks
+            .get_or_create(&self.engine())
+            .set(n_tasks.into());
+    }
+
+    /// Records for how long no task of the engine has made progress; zero while the engine has none.
+    pub fn stood_still(&self, time: Duration) {
+        let gauge = self.since_progress.get_or_create(&self.engine());
+        gauge.set(time.as_secs_f64());
     }
 
     /// Memory of the GPU that is in use, in bytes; `None`, without a GPU, changes nothing.
@@ -236,11 +245,14 @@ impl Metrics {
     }
 
     fn set_bytes(&self, gauge: &Family<Engine, Gauge>, bytes: Option<u64>) {
-        let labels = Engine {
-            engine_id: self.engine_id.clone(),
-        };
         if let Some(bytes) = bytes.and_then(|it| i64::try_from(it).ok()) {
-            gauge.get_or_create(&labels).set(bytes);
+            gauge.get_or_create(&self.engine()).set(bytes);
+        }
+    }
+
+    fn engine(&self) -> Engine {
+        Engine {
+            engine_id: self.engine_id.clone(),
         }
     }
 
@@ -263,70 +275,6 @@ impl Metrics {
 
 /// The media type of [`Metrics::text`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
-/// Makes metrics and registers each under its name.
-struct Registration(Registry);
-
-impl Registration {
-    /// Registers a counter; the text encoder appends `_total` to its name.
-    fn counter<L: Labels>(&mut self, name: &str, help: &str) -> Family<L, Counter> {
-        let family = Family::default();
-        self.0.register(name, help, family.clone());
-        family
-    }
-
-    /// Registers a counter of seconds: `{name}_seconds_total`.
-    fn time<L: Labels>(&mut self, name: &str, help: &str) -> Family<L, Counter<f64, AtomicU64>> {
-        let family = Family::default();
-        self.0
-            .register(format!("{name}_seconds"), help, family.clone());
-        family
-    }
-
-    /// Registers a gauge of bytes: `{name}_bytes`.
-    fn bytes<L: Labels>(&mut self, name: &str, help: &str) -> Family<L, Gauge> {
-        let family = Family::default();
-        self.0
-            .register(format!("{name}_bytes"), help, family.clone());
-        family
-    }
-
-    /// Registers a histogram of seconds: `{name}_seconds`.
-    fn times<L: Labels>(&mut self, name: &str, help: &str) -> Histograms<L> {
-        self.histogram(format!("{name}_seconds"), help, &SECONDS)
-    }
-
-    /// Registers a histogram of ratios: `{name}_ratio`.
-    fn ratio<L: Labels>(
-        &mut self,
-        name: &str,
-        help: &str,
-        buckets: &'static [f64],
-    ) -> Histograms<L> {
-        self.histogram(format!("{name}_ratio"), help, buckets)
-    }
-
-    fn histogram<L: Labels>(
-        &mut self,
-        name: String,
-        help: &str,
-        buckets: &'static [f64],
-    ) -> Histograms<L> {
-        let family = Family::new_with_constructor(Buckets(buckets));
-        self.0.register(name, help, family.clone());
-        family
-    }
-}
-
-/// Makes the histograms of a family, all with these upper bounds.
-#[derive(Clone)]
-struct Buckets(&'static [f64]);
-
-impl MetricConstructor<Histogram> for Buckets {
-    fn new_metric(&self) -> Histogram {
-        Histogram::new(self.0.iter().copied())
-    }
-}
 
 #[cfg(test)]
 mod tests;

@@ -37,6 +37,8 @@ pub enum Phase {
     Processing,
     /// The worker finishes the tasks that it holds and takes no new one.
     Draining,
+    /// The engine hangs; the worker gives its tasks back and ends.
+    Hung,
 }
 
 /// The state of a connection.
@@ -53,6 +55,11 @@ pub enum Link {
 }
 
 impl WorkerStatus {
+    /// Whether the worker can go on. If not, it ends by itself, or must be ended.
+    pub fn is_alive(&self) -> bool {
+        self.phase != Phase::Hung
+    }
+
     /// Whether the worker would take a task that arrives now.
     pub fn is_ready(&self) -> bool {
         let can_work = matches!(self.phase, Phase::Idle | Phase::Processing);
@@ -94,6 +101,11 @@ impl StatusWriter {
     /// The worker takes no new task from now on. No other call changes this phase.
     pub(crate) fn draining(&self) {
         self.change(|status| status.phase = Phase::Draining);
+    }
+
+    /// The engine hangs. The worker calls nothing after this that would change the phase.
+    pub(crate) fn hung(&self) {
+        self.change(|status| status.phase = Phase::Hung);
     }
 
     pub(crate) fn task_began(&self) {

@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 
@@ -17,6 +17,7 @@ use crate::metrics::Metrics;
 use crate::queue::{ListQueue, Queue, QueueError, StreamQueue};
 use crate::runner::{Parts, RunError, RunnerSettings, run, shutdown_signals};
 use crate::status::WorkerStatus;
+use crate::telemetry::LogGuard;
 
 /// Why a worker did not start, or ended although nobody asked it to.
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +48,7 @@ pub enum WorkError {
 ///
 /// # Errors
 ///
-/// [`WorkError`]: end the process with it. No task is lost.
+/// [`WorkError`]: end the process with it, first through [`WorkError::exit_if_hung`]. No task is lost.
 pub async fn work(engine: impl BatchEngine, config: &Config) -> Result<(), WorkError> {
     let shutdown = shutdown_signals()?;
     let protocol = Arc::new(Protocol {
@@ -71,6 +72,9 @@ pub async fn work(engine: impl BatchEngine, config: &Config) -> Result<(), WorkE
     if let Some(caveat) = config.contract.caveat() {
         tracing::warn!(caveat, "contract_caveat");
     }
+    if config.lease < SHORT_LEASE {
+        tracing::warn!(lease_s = config.lease.as_secs(), "lease_short");
+    }
     let instance = protocol.identity.instance.clone();
     let parts = Parts {
         queue: queue(config, &instance)?,
@@ -83,6 +87,9 @@ pub async fn work(engine: impl BatchEngine, config: &Config) -> Result<(), WorkE
             slots: MAX_SLOTS,
             grace: config.grace,
             max_deliveries: config.max_deliveries,
+            task_timeout: config.task_timeout,
+            watchdog: config.watchdog,
+            overtime: OVERTIME,
             scratch: scratch(config.redis_url.expose(), &instance),
         },
     };
@@ -95,6 +102,32 @@ pub async fn work(engine: impl BatchEngine, config: &Config) -> Result<(), WorkE
 /// Slots of a worker: the upper limit of `DALSTON_BATCH_MAX_INFLIGHT`, which `config` checks. The engine says
 /// only after its load how many tasks it takes at once; the slots beyond that number wait and cost nothing.
 const MAX_SLOTS: usize = 64;
+
+/// How long the engine may keep a task whose time is over: an engine checks about once a second, but one batch
+/// may take longer.
+const OVERTIME: Duration = Duration::from_secs(30);
+
+/// A shorter lease than this is lost if the machine or the network stands still for a moment.
+const SHORT_LEASE: Duration = Duration::from_secs(10);
+
+/// Exit code of a worker whose engine hangs: EX_SOFTWARE of sysexits.h.
+const HUNG: i32 = 70;
+
+impl WorkError {
+    /// Ends the process with exit code 70 if the engine hangs, after writing the last lines of the log. Returns
+    /// any other error.
+    ///
+    /// Call this before anything that waits for the engine. The usual end of a process would wait for it as well:
+    /// it tears down the libraries that the engine is calling, and those of a GPU wait for their work.
+    #[must_use]
+    pub fn exit_if_hung(self, log: LogGuard) -> Self {
+        if let Self::Run(RunError::Hung) = self {
+            drop(log);
+            signal_hook::low_level::exit(HUNG);
+        }
+        self
+    }
+}
 
 fn queue(config: &Config, instance: &str) -> Result<Arc<dyn Queue>, QueueError> {
     let (url, engine_id, lease) = (config.redis_url.expose(), &config.engine_id, config.lease);

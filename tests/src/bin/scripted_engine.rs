@@ -22,8 +22,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
         failpoint::arm(&step);
     }
     let config = Config::from_env("scripted")?;
-    let _log = telemetry::init(config.logs, &config.engine_id)?;
-    Ok(work(Scripted, &config).await?)
+    let log = telemetry::init(config.logs, &config.engine_id)?;
+    Ok(work(Scripted, &config)
+        .await
+        .map_err(|err| err.exit_if_hung(log))?)
 }
 
 /// An engine whose transcript is one word, the text of the audio file.

@@ -24,7 +24,7 @@ pub(super) fn transcribe(
 ) -> Option<Task> {
     let opened = task.span.in_scope(|| {
         let prepared = preparer.prepare(&task)?;
-        let transcriber = preparer.transcriber(&prepared.key)?;
+        let transcriber = tasks.while_loading(|| preparer.transcriber(&prepared.key))?;
         Ok((prepared, transcriber))
     });
     let (prepared, transcriber) = match opened {

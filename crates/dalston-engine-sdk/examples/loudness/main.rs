@@ -12,6 +12,8 @@ use engine::Loudness;
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let config = Config::from_env("loudness")?;
-    let _log = telemetry::init(config.logs, &config.engine_id)?;
-    Ok(work(Loudness, &config).await?)
+    let log = telemetry::init(config.logs, &config.engine_id)?;
+    Ok(work(Loudness, &config)
+        .await
+        .map_err(|err| err.exit_if_hung(log))?)
 }

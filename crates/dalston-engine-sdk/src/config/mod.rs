@@ -53,6 +53,10 @@ pub struct Config {
     pub grace: Duration,
     /// How often a task may end its worker before the task fails, 1 to 100.
     pub max_deliveries: u32,
+    /// How long work on a task may take if the pipeline does not say so.
+    pub task_timeout: Duration,
+    /// How long the engine may make no progress before it counts as hung; `None` is without a limit.
+    pub watchdog: Option<Duration>,
     /// Where the pipeline runs, for the registry.
     pub deploy_env: String,
     /// The machine's name, for the registry.
@@ -170,6 +174,16 @@ impl Config {
             lease: Duration::from_secs(environment.number(&v::LEASE, 1, 3600, 15)?),
             grace: Duration::from_secs(environment.number(&v::GRACE, 0, 86400, 60)?),
             max_deliveries: environment.number(&v::MAX_DELIVERIES, 1, 100, 3)? as u32,
+            task_timeout: Duration::from_secs(environment.number(
+                &v::TASK_TIMEOUT,
+                1,
+                604_800,
+                3600,
+            )?),
+            watchdog: match environment.number(&v::WATCHDOG, 0, 86400, 600)? {
+                0 => None,
+                seconds => Some(Duration::from_secs(seconds)),
+            },
             deploy_env: environment.text_or(&v::DEPLOY_ENV, || "local".to_owned())?,
             hostname,
         })

@@ -66,6 +66,10 @@ variables! {
         "seconds that running work has after SIGTERM, 0 to 86400; then it goes back to the queue";
     MAX_DELIVERIES: "DALSTON_MAX_DELIVERIES" or "", "3",
         "how often a task may take its worker down before it fails, 1 to 100";
+    TASK_TIMEOUT: "DALSTON_DEFAULT_TASK_TIMEOUT_S" or "", "3600",
+        "seconds of work that a task may take if Dalston does not say so, 1 to 604800";
+    WATCHDOG: "DALSTON_WATCHDOG_S" or "", "600",
+        "seconds without progress of any task after which the worker ends, 0 to 86400; 0 is never";
     DEPLOY_ENV: "DALSTON_DEPLOY_ENV" or "", "local",
         "what the registry says about where the pipeline runs";
     HOSTNAME: "DALSTON_HOST_HOSTNAME" or "HOSTNAME", "the host's name",

@@ -68,7 +68,8 @@ fn status(phase: Phase) -> &'static str {
         Phase::Loading => "loading",
         Phase::Idle => "idle",
         Phase::Processing => "processing",
-        Phase::Draining => "draining",
+        // The pipeline has no word for a hung worker, which takes no task either.
+        Phase::Draining | Phase::Hung => "draining",
     }
 }
 

@@ -1,7 +1,7 @@
 //! Reads a task's request: `input.json` of the M22 era, `request.json` of HEAD.
 
 use std::collections::BTreeMap;
-use std::time::SystemTime;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -23,8 +23,8 @@ pub struct Request {
     pub previous_outputs: Map<String, Value>,
     /// The settings, as sent.
     pub config: Map<String, Value>,
-    /// When the orchestrator gives the task up; `None` where the pipeline sets no time.
-    pub deadline: Option<SystemTime>,
+    /// How long the work may take from its start; `None` where the pipeline does not say so.
+    pub budget: Option<Duration>,
 }
 
 /// The input name under which an engine finds a task's audio. Dalston calls an input name a slot.
@@ -85,7 +85,7 @@ pub(super) fn read_input(claim: &Claim, body: &[u8]) -> Result<Request, TaskErro
             .collect(),
         previous_outputs: input.previous_outputs,
         config: input.config,
-        deadline: None,
+        budget: None,
     })
 }
 
@@ -116,23 +116,28 @@ pub(super) fn read_request(claim: &Claim, body: &[u8]) -> Result<Request, TaskEr
         files,
         previous_outputs: request.previous_responses,
         config: request.config,
-        deadline: deadline(claim)?,
+        budget: budget(claim)?,
     })
 }
 
-/// The deadline in the stream's message. Dalston's own engines look for it in the task's hash, which never
-/// holds it.
-fn deadline(claim: &Claim) -> Result<Option<SystemTime>, TaskError> {
+/// The time between the two stamps of the stream's message.
+///
+/// HEAD stamps a task when it adds the task to the queue, and its own engines count the time from the start of
+/// their work. So the time in the queue does not count, and neither does this machine's clock. Stamps in the
+/// wrong order give `None`.
+fn budget(claim: &Claim) -> Result<Option<Duration>, TaskError> {
     let Some(text) = claim.message.get("timeout_at") else {
         return Ok(None);
     };
-    let time = timestamp::parse(text);
-    time.map(Some).ok_or_else(|| {
+    let timeout_at = timestamp::parse(text).ok_or_else(|| {
         let text = shown(text);
         TaskError::input(format!(
             "timeout_at is {text:?}, expected an ISO 8601 time with an offset"
         ))
-    })
+    })?;
+    let enqueued_at = claim.enqueued_at();
+    let budget = enqueued_at.and_then(|it| timeout_at.duration_since(it).ok());
+    Ok(budget.filter(|it| !it.is_zero()))
 }
 
 fn stage(claim: &Claim) -> String {

@@ -14,6 +14,7 @@ use crate::error::TaskError;
 
 pub use capabilities::{Capabilities, EngineHealth};
 pub use state::{EngineState, LoadedEngine};
+pub(crate) use task::Place;
 pub use task::{StopReason, TaskContext, TaskInput, TaskOutput, TaskResult};
 pub use tasks::{Task, Tasks};
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use serde_json::{Map, Value};
@@ -70,10 +70,31 @@ impl Default for TaskResult {
 ///
 /// Clones share one state. The caller keeps one clone, and the engine works with the other.
 #[derive(Clone, Debug, Default)]
-pub struct TaskContext {
-    stopped: Arc<OnceLock<StopReason>>,
-    deadline: Option<Instant>,
-    permille: Arc<AtomicU32>,
+pub struct TaskContext(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    stopped: OnceLock<StopReason>,
+    deadline: OnceLock<Instant>,
+    /// How much is done, as the bits of an `f64`: any progress changes them.
+    done: AtomicU64,
+    place: Mutex<Place>,
+}
+
+/// Where a task is on its way through the engine.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Place {
+    /// The engine has not taken the task.
+    #[default]
+    Waiting,
+    /// The engine has had the task since then.
+    Held(Instant),
+    /// The engine broke down or hung while it held this task and others. Any of them may be at fault.
+    Suspect,
+    /// The engine hangs on this task, as the sentence says.
+    AtFault(String),
+    /// The engine has answered the task, or skipped it.
+    Answered,
 }
 
 /// Why a task must stop before its end.
@@ -90,24 +111,25 @@ pub enum StopReason {
 impl TaskContext {
     /// A context that stops by itself at `deadline`.
     pub fn with_deadline(deadline: Option<Instant>) -> Self {
-        Self {
-            deadline,
-            ..Self::default()
+        let context = Self::default();
+        if let Some(deadline) = deadline {
+            context.set_deadline(deadline);
         }
+        context
     }
 
     /// Tells the task to stop. The first reason stays; later calls change nothing.
     pub fn stop(&self, reason: StopReason) {
-        let _ = self.stopped.set(reason);
+        let _ = self.0.stopped.set(reason);
     }
 
     /// Why the task must stop; `None` while it may go on.
     pub fn stop_reason(&self) -> Option<StopReason> {
         // No timer watches the deadline: it takes effect when somebody asks.
-        if self.deadline.is_some_and(|end| Instant::now() >= end) {
+        if self.deadline().is_some_and(|end| Instant::now() >= end) {
             self.stop(StopReason::TimedOut);
         }
-        self.stopped.get().copied()
+        self.0.stopped.get().copied()
     }
 
     /// Returns `Ok` while the task may go on; for use with `?` between two pieces of work.
@@ -123,16 +145,44 @@ impl TaskContext {
         }
     }
 
-    /// Records how much of the task is done, from 0 to 1.
+    /// Records how much of the task is done, from 0 to 1. An engine whose tasks all stand still for
+    /// `DALSTON_WATCHDOG_S` counts as hung, so record every step of long work, however small.
     pub fn progress(&self, done: f64) {
-        let permille = (done.clamp(0.0, 1.0) * 1000.0) as u32;
+        let bits = done.clamp(0.0, 1.0).to_bits();
         // Relaxed: the figure is shown and orders no other memory.
-        self.permille.store(permille, Ordering::Relaxed);
+        self.0.done.store(bits, Ordering::Relaxed);
     }
 
     /// How much of the task is done, from 0 to 1, as [`progress`](Self::progress) last recorded it.
     pub fn done(&self) -> f64 {
-        f64::from(self.permille.load(Ordering::Relaxed)) / 1000.0
+        f64::from_bits(self.done_bits())
+    }
+
+    /// A number that changes with every progress.
+    pub(crate) fn done_bits(&self) -> u64 {
+        self.0.done.load(Ordering::Relaxed)
+    }
+
+    /// Sets the deadline, once.
+    pub(crate) fn set_deadline(&self, deadline: Instant) {
+        let _ = self.0.deadline.set(deadline);
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.0.deadline.get().copied()
+    }
+
+    pub(crate) fn place(&self) -> Place {
+        self.lock_place().clone()
+    }
+
+    pub(crate) fn set_place(&self, place: Place) {
+        *self.lock_place() = place;
+    }
+
+    /// A panic under the lock cannot leave a half-written place.
+    fn lock_place(&self) -> MutexGuard<'_, Place> {
+        self.0.place.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::Span;
 
 use super::capabilities::EngineHealth;
 use super::state::EngineState;
-use super::task::{TaskContext, TaskInput, TaskOutput};
+use super::task::{Place, TaskContext, TaskInput, TaskOutput};
 use crate::error::TaskError;
 use crate::metrics::Metrics;
 
@@ -36,6 +37,16 @@ pub(super) struct SentTask {
     pub(super) done: oneshot::Sender<Result<TaskOutput, TaskError>>,
 }
 
+impl SentTask {
+    /// Wakes the caller with the answer.
+    fn answer(self, output: Result<TaskOutput, TaskError>) {
+        // Before the answer: whoever has it must not find the task still with the engine.
+        self.context.set_place(Place::Answered);
+        // Fails when the caller dropped its future because the task was stopped.
+        let _ = self.done.send(output);
+    }
+}
+
 /// The tasks that wait for an engine, and those that the engine holds.
 ///
 /// The engine borrows this value for each call of
@@ -56,6 +67,8 @@ pub struct Tasks {
     /// Read through the [`EngineHandle`](super::thread::EngineHandle). The channel closes when this value is
     /// dropped.
     state: watch::Sender<EngineState>,
+    /// Whether the engine loads a model for a task; the handle reads it.
+    is_loading_model: Arc<AtomicBool>,
     metrics: Arc<Metrics>,
 }
 
@@ -63,6 +76,7 @@ impl Tasks {
     pub(super) fn new(
         arriving: mpsc::UnboundedReceiver<SentTask>,
         state: watch::Sender<EngineState>,
+        is_loading_model: Arc<AtomicBool>,
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
@@ -72,6 +86,7 @@ impl Tasks {
             first: None,
             quarantined: VecDeque::new(),
             state,
+            is_loading_model,
             metrics,
         }
     }
@@ -98,6 +113,7 @@ impl Tasks {
             if !sent.done.is_closed() {
                 return Some(self.hand_out(sent));
             }
+            sent.context.set_place(Place::Answered);
         }
     }
 
@@ -111,9 +127,18 @@ impl Tasks {
         self.state
             .send_if_modified(|state| state.update_health(health));
         if let Some(sent) = self.taken.remove(&task.number) {
-            // Fails when the caller dropped its future because the task was stopped.
-            let _ = sent.done.send(output);
+            sent.answer(output);
         }
+    }
+
+    /// Runs `load`, which loads a model for a task that the engine has taken. A load may take longer than
+    /// `DALSTON_WATCHDOG_S` without progress of any task.
+    pub fn while_loading<T>(&self, load: impl FnOnce() -> T) -> T {
+        // A panic of `load` leaves the value, and `quarantine` resets it.
+        self.is_loading_model.store(true, Ordering::Relaxed);
+        let loaded = load();
+        self.is_loading_model.store(false, Ordering::Relaxed);
+        loaded
     }
 
     /// Records how full a batch of the engine is: `n` items where there is room for `room`.
@@ -153,9 +178,7 @@ impl Tasks {
     /// Without this, their callers would wait for ever: a task in `taken` keeps its channel open.
     pub(super) fn fail_unanswered(&mut self) {
         for (_, sent) in std::mem::take(&mut self.taken) {
-            let _ = sent
-                .done
-                .send(Err(TaskError::engine("the engine gave no answer")));
+            sent.answer(Err(TaskError::engine("the engine gave no answer")));
         }
     }
 
@@ -165,6 +188,7 @@ impl Tasks {
     /// fault: all are quarantined, and each runs again alone. `taken` is empty afterwards, as
     /// [`take`](Self::take) needs it.
     pub(super) fn quarantine(&mut self, panic: &str) {
+        self.is_loading_model.store(false, Ordering::Relaxed);
         let mut taken = std::mem::take(&mut self.taken).into_values();
         if taken.len() > 1 {
             tracing::warn!(
@@ -172,10 +196,13 @@ impl Tasks {
                 n_tasks = taken.len(),
                 "engine_broke_down_on_several"
             );
-            self.quarantined.extend(taken);
+            for sent in taken {
+                sent.context.set_place(Place::Suspect);
+                self.quarantined.push_back(sent);
+            }
         } else if let Some(sent) = taken.next() {
             let error = TaskError::engine("the engine broke down on this task");
-            let _ = sent.done.send(Err(error.caused_by(panic.to_owned())));
+            sent.answer(Err(error.caused_by(panic.to_owned())));
         }
     }
 
@@ -186,6 +213,7 @@ impl Tasks {
             span: sent.span.clone(),
             number: self.n_taken,
         };
+        sent.context.set_place(Place::Held(Instant::now()));
         // The sender stays here and not in the `Task`: a panic drops the engine's tasks, and would drop
         // their senders with them, before `quarantine` could see which tasks they were.
         self.taken.insert(self.n_taken, sent);

@@ -7,6 +7,7 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -32,6 +33,7 @@ use crate::metrics::Metrics;
 pub struct EngineHandle {
     tasks: mpsc::UnboundedSender<SentTask>,
     state: watch::Receiver<EngineState>,
+    is_loading_model: Arc<AtomicBool>,
 }
 
 /// Longest wait for the engine's thread at the end of the process. An engine cannot interrupt one batch
@@ -52,15 +54,26 @@ impl EngineHandle {
         // Unbounded: a caller sends one task and awaits its result, so the number of callers is the bound.
         let (tasks, arriving) = mpsc::unbounded_channel();
         let (sender, state) = watch::channel(EngineState::Loading);
-        let body = move || run_engine(Tasks::new(arriving, sender, metrics), engine);
+        let is_loading_model = Arc::<AtomicBool>::default();
+        let waiting = Tasks::new(arriving, sender, Arc::clone(&is_loading_model), metrics);
+        let body = move || run_engine(waiting, engine);
         thread::Builder::new().name("engine".into()).spawn(body)?;
-        Ok(Self { tasks, state })
+        Ok(Self {
+            tasks,
+            state,
+            is_loading_model,
+        })
     }
 
     /// The engine's state, to read and to await. The receiver's channel closes when the engine's thread
     /// has ended.
     pub fn state(&self) -> watch::Receiver<EngineState> {
         self.state.clone()
+    }
+
+    /// Whether the engine loads a model for a task now; see [`Tasks::while_loading`].
+    pub(crate) fn is_loading_model(&self) -> bool {
+        self.is_loading_model.load(Ordering::Relaxed)
     }
 
     /// Gives the engine a task and waits for the result.
@@ -101,7 +114,9 @@ impl EngineHandle {
     /// The end of the process tears down the libraries that an engine calls, and a library that is still
     /// computing then crashes. An engine that hangs is left running after the wait.
     pub async fn end(self) {
-        let Self { tasks, mut state } = self;
+        let Self {
+            tasks, mut state, ..
+        } = self;
         // Wakes the thread if it waits for a task: `Tasks::wait` then returns false.
         drop(tasks);
         let gone = async { while state.changed().await.is_ok() {} };

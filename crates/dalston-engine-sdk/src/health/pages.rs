@@ -93,7 +93,7 @@ impl Pages {
     ) -> io::Result<()> {
         let pages = Router::new()
             .route("/health", get(health))
-            .route("/health/live", get(|| async { "live\n" }))
+            .route("/health/live", get(live))
             .route("/health/ready", get(ready))
             .route("/metrics", get(metrics))
             .route("/v1/capabilities", get(capabilities))
@@ -153,6 +153,7 @@ fn summary(status: &WorkerStatus) -> &'static str {
     match status.phase {
         Phase::Loading => "loading",
         Phase::Draining => "draining",
+        Phase::Hung => "hung",
         Phase::Idle | Phase::Processing if !status.is_ready() => "degraded",
         Phase::Idle | Phase::Processing => "healthy",
     }
@@ -168,6 +169,13 @@ impl Content {
 
 async fn health(State(content): State<Content>) -> Response {
     content.report(StatusCode::OK)
+}
+
+async fn live(State(content): State<Content>) -> (StatusCode, &'static str) {
+    match content.status.borrow().is_alive() {
+        true => (StatusCode::OK, "live\n"),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "hung\n"),
+    }
 }
 
 async fn ready(State(content): State<Content>) -> Response {

@@ -151,6 +151,16 @@ async fn a_worker_that_drains_or_lost_a_server_is_not_ready() {
 }
 
 #[tokio::test]
+async fn a_worker_whose_engine_hangs_is_not_alive() {
+    let served = served().await;
+    served.status.send_modify(|it| it.phase = Phase::Hung);
+    assert_eq!(page(served.port, "/health/live").await.0, 503);
+    let (code, body) = page(served.port, "/health").await;
+    let report: Value = serde_json::from_str(&body).expect("JSON");
+    assert_eq!((code, &report["status"]), (200, &json!("hung")));
+}
+
+#[tokio::test]
 async fn capabilities_and_metrics_are_served() {
     let served = served().await;
     let (_, body) = page(served.port, "/v1/capabilities").await;

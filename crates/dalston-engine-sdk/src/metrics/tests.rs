@@ -21,6 +21,8 @@ fn names_and_labels_are_those_of_dalston() {
     metrics.task_failed(ErrorKind::Input);
     metrics.gpu_memory_used(Some(3));
     metrics.gpu_memory_total(Some(5));
+    metrics.holds_tasks(2);
+    metrics.stood_still(second / 2);
     let page = metrics.text();
     let of_engine = r#"engine_id="speech",execution_profile="container""#;
     let of_model = r#"engine_id="speech",model="a/b",device="cpu""#;
@@ -37,6 +39,8 @@ fn names_and_labels_are_those_of_dalston() {
         format!("recognize_seconds_count{{{of_model}}} 1"),
         format!("realtime_factor_ratio_sum{{{of_model}}} 0.25"),
         r#"batch_fill_ratio_sum{engine_id="speech"} 0.5"#.to_owned(),
+        r#"active_tasks{engine_id="speech"} 2"#.to_owned(),
+        r#"seconds_since_progress{engine_id="speech"} 0.5"#.to_owned(),
         r#"step_seconds_total{engine_id="speech",step="search"} 1.5"#.to_owned(),
         r#"task_failures_total{engine_id="speech",kind="input"} 1"#.to_owned(),
         r#"gpu_memory_bytes{engine_id="speech"} 3"#.to_owned(),

@@ -1,11 +1,13 @@
 //! The contexts of the tasks that the runner has passed to the engine, by their receipts.
 //!
-//! The heartbeat uses them to stop a task whose lease another worker has taken.
+//! The heartbeat uses them to stop a task whose lease another worker has taken, and the watchdog to see whether
+//! the engine makes progress.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
-use crate::engine::{StopReason, TaskContext};
+use crate::engine::{Place, StopReason, TaskContext};
 
 /// Contexts by receipt.
 ///
@@ -13,6 +15,15 @@ use crate::engine::{StopReason, TaskContext};
 /// engine, and loses the entry when its result is stored or its work ends otherwise.
 #[derive(Debug, Default)]
 pub(super) struct TaskContexts(Mutex<HashMap<String, TaskContext>>);
+
+/// A task that the engine holds.
+#[derive(Debug)]
+pub(super) struct HeldTask {
+    pub(super) receipt: String,
+    /// When the engine took the task.
+    pub(super) since: Instant,
+    pub(super) context: TaskContext,
+}
 
 /// Keeps one context in [`TaskContexts`] until it is dropped.
 pub(super) struct Entry<'a> {
@@ -42,6 +53,25 @@ impl TaskContexts {
         if let Some(context) = self.by_receipt().get(receipt) {
             context.stop(reason);
         }
+    }
+
+    /// The tasks that the engine holds now.
+    pub(super) fn held(&self) -> Vec<HeldTask> {
+        let contexts = self.by_receipt();
+        let held = contexts
+            .iter()
+            .filter_map(|(receipt, context)| match context.place() {
+                Place::Held(since) => Some(HeldTask {
+                    receipt: receipt.clone(),
+                    since,
+                    context: context.clone(),
+                }),
+                _ => None,
+            });
+        let mut held: Vec<_> = held.collect();
+        // A map has no order of its own, and the watchdog compares two looks.
+        held.sort_by(|a, b| a.receipt.cmp(&b.receipt));
+        held
     }
 
     /// A panic under the lock leaves the map as it was before or after one insertion or removal, so a

@@ -1,8 +1,11 @@
 //! The objects of one task: downloads its request and files, and notes whether the store answers.
 
+use std::panic::resume_unwind;
 use std::path::Path;
+use std::sync::Arc;
 
 use tempfile::TempDir;
+use tokio::task::spawn_blocking;
 
 use super::runner::Runner;
 use crate::contract::Request;
@@ -12,7 +15,7 @@ use crate::queue::Claim;
 
 impl Runner {
     /// Downloads and reads the task's request.
-    pub(super) async fn request(&self, claim: &Claim) -> Result<Request, TaskError> {
+    pub(super) async fn request(&self, claim: &Arc<Claim>) -> Result<Request, TaskError> {
         let key = self.protocol.request_key(claim)?;
         let body = self.note_store(self.artifacts.read(&key).await)?;
         let body = body.ok_or_else(|| {
@@ -20,7 +23,9 @@ impl Runner {
                 "the task's request is missing: there is no object {key}"
             ))
         })?;
-        self.protocol.read_request(claim, &body)
+        let (protocol, claim) = (Arc::clone(&self.protocol), Arc::clone(claim));
+        // The body may have 64 MiB.
+        aside(move || protocol.read_request(&claim, &body)).await
     }
 
     /// Downloads the request's files into a folder, which is removed when it is dropped.
@@ -31,11 +36,12 @@ impl Runner {
         &self,
         claim: &Claim,
         request: &mut Request,
-    ) -> Result<(TaskInput, TempDir), TaskError> {
+    ) -> Result<(TaskInput, TaskFolder), TaskError> {
         let folder = tempfile::Builder::new()
             .prefix("task-")
             .tempdir_in(&self.settings.scratch)
             .map_err(|err| TaskError::unavailable("there is no room for files").caused_by(err))?;
+        let folder = TaskFolder(Some(folder));
         let mut input = TaskInput {
             task_id: claim.task_id.clone(),
             job_id: claim.job_id().to_owned(),
@@ -58,6 +64,39 @@ impl Runner {
         let is_unavailable = matches!(&answer, Err(err) if err.kind() == ErrorKind::Unavailable);
         self.status.store_answered(!is_unavailable);
         answer
+    }
+}
+
+/// The folder of a task's files, which is removed when this value is dropped.
+pub(super) struct TaskFolder(Option<TempDir>);
+
+impl TaskFolder {
+    fn path(&self) -> &Path {
+        let folder = self.0.as_ref();
+        folder.expect("only the drop takes it").path()
+    }
+}
+
+impl Drop for TaskFolder {
+    fn drop(&mut self) {
+        let folder = self.0.take();
+        // Removing gigabytes may take seconds. If the runtime ends first, it drops the closure, which removes
+        // the folder as well.
+        if tokio::runtime::Handle::try_current().is_ok() {
+            spawn_blocking(move || drop(folder));
+        }
+    }
+}
+
+/// Runs work that takes long on a thread that may block, so that the other slots go on.
+pub(super) async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(err) => match err.try_into_panic() {
+            Ok(panic) => resume_unwind(panic),
+            // The runtime ends, and drops this future as well.
+            Err(_) => std::future::pending().await,
+        },
     }
 }
 

@@ -1,10 +1,11 @@
 //! Takes tasks from a queue, has an engine work on them, and reports the end of each; loses no task.
 //!
 //! A worker is one thread and one future. The thread is the *heartbeat* (`heartbeat`), which renews the lease
-//! of the worker and of its claims. The future runs three kinds of futures concurrently:
+//! of the worker and of its claims. The future runs four kinds of futures concurrently:
 //!
 //! - *slots* (`slot`) each claim one task at a time and run it (`task`);
 //! - one watcher follows the engine through its loads, and publishes its state;
+//! - the *watchdog* (`watchdog`) ends the worker if the engine hangs;
 //! - one watcher turns the request to stop into draining, and after the grace period into an abort.
 //!
 //! No task is lost because a [`Claim`](crate::queue::Claim) is always either alive, ended in the queue, or
@@ -25,6 +26,7 @@ mod runner;
 mod signals;
 mod slot;
 mod task;
+mod watchdog;
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -40,6 +42,7 @@ use crate::error::TaskError;
 use crate::queue::QueueError;
 
 use backoff::Backoff;
+use files::aside;
 use heartbeat::Heartbeat;
 use runner::Runner;
 
@@ -56,6 +59,9 @@ pub enum RunError {
     /// The engine cannot be loaded.
     #[error("the engine cannot be loaded")]
     Engine(#[source] Arc<TaskError>),
+    /// The engine hangs, and its thread cannot be ended. End the process without waiting for that thread.
+    #[error("the engine hangs")]
+    Hung,
     /// The system gives no thread or folder.
     #[error("cannot set up the worker")]
     System(#[from] std::io::Error),
@@ -81,6 +87,10 @@ pub async fn run(
     tracing::info!("engine_runner_initialized");
     let ended = runner.live(abort).await;
     tracing::info!("engine_loop_stopped");
+    if matches!(ended, Err(RunError::Hung)) {
+        // The engine's thread will not end, and nobody waits for it.
+        return ended;
+    }
     // After `live`: the slots have dropped their claims and stopped their contexts, so the engine has
     // nothing left to do but to notice it.
     runner.engine.end().await;
@@ -97,7 +107,7 @@ impl Runner {
             () = self.asked_for(Shutdown::Drain) => return Ok(()),
             joined = self.join() => joined?,
         }
-        self.empty_scratch()?;
+        self.empty_scratch().await?;
         let mut heartbeat = Heartbeat::start(self)?;
         tracing::info!("engine_loop_starting");
         let slots = (0..self.settings.slots.max(1)).map(|number| self.slot(number));
@@ -112,10 +122,15 @@ impl Runner {
                 Err(err) => Err(err.into()),
             },
             err = self.watch_engine() => Err(RunError::Engine(err)),
+            () = self.watch_for_hang() => {
+                self.status.hung();
+                Err(RunError::Hung)
+            }
             () = self.watch_shutdown(&abort) => Ok(()),
         };
         if ended.is_err() {
-            // The fault is this worker's, so the tasks go back as they were, and others can claim them now.
+            // The fault is this worker's. Tasks that the engine has not begun go back as they were, and others
+            // can claim them now; see `run_task` for the others.
             abort.send_replace(true);
             let _ = timeout(PUT_BACK_TIMEOUT, slots).await;
         }
@@ -148,13 +163,16 @@ impl Runner {
     ///
     /// Called only after the worker has joined: before that, a second process under the same worker id
     /// would delete the files of the first.
-    fn empty_scratch(&self) -> std::io::Result<()> {
-        let scratch = &self.settings.scratch;
-        match std::fs::remove_dir_all(scratch) {
-            Err(err) if err.kind() != std::io::ErrorKind::NotFound => return Err(err),
-            _ => {}
-        }
-        std::fs::create_dir_all(scratch)
+    async fn empty_scratch(&self) -> std::io::Result<()> {
+        let scratch = self.settings.scratch.clone();
+        let emptied = aside(move || {
+            match std::fs::remove_dir_all(&scratch) {
+                Err(err) if err.kind() != std::io::ErrorKind::NotFound => return Err(err),
+                _ => {}
+            }
+            std::fs::create_dir_all(&scratch)
+        });
+        emptied.await
     }
 
     /// Follows the engine through its loads and publishes its state; returns when it cannot be loaded.

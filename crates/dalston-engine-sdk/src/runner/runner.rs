@@ -43,6 +43,12 @@ pub struct RunnerSettings {
     pub grace: Duration,
     /// How often work on a task may begin without reaching an end.
     pub max_deliveries: u32,
+    /// How long work on a task may take if the pipeline does not say so.
+    pub task_timeout: Duration,
+    /// How long the engine may make no progress on any of its tasks; `None` is without a limit.
+    pub watchdog: Option<Duration>,
+    /// How long the engine may keep a task whose time is over.
+    pub overtime: Duration,
     /// A folder for the files of tasks. It is this worker's alone: the runner empties it at the start.
     pub scratch: PathBuf,
 }

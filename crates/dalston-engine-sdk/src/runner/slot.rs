@@ -3,6 +3,7 @@
 //! A worker has more slots than most engines take tasks at once, because the engine says only after its
 //! load how many it takes. The slots beyond that number wait.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -15,6 +16,7 @@ use super::report::{Ended, Report};
 use super::runner::Runner;
 use crate::engine::EngineState;
 use crate::queue::{Claim, QueueError};
+use crate::status::StatusWriter;
 use crate::telemetry::task_span;
 
 /// Longest wait for a task before the slot checks the engine and the store again. A new task ends the
@@ -51,9 +53,11 @@ impl Runner {
                 continue;
             };
             drop(turn);
-            self.status.task_began();
+            // Shared with the threads on which requests are read and results are written.
+            let claim = Arc::new(claim);
+            self.count(StatusWriter::task_began);
             let ended = self.run_task(&claim).instrument(span).await;
-            self.status.task_ended();
+            self.count(StatusWriter::task_ended);
             drop(permit);
             // Before any pause: as long as the claim lives, the heartbeat renews it.
             drop(claim);
@@ -66,6 +70,11 @@ impl Runner {
                 },
             }
         }
+    }
+
+    fn count(&self, change: impl FnOnce(&StatusWriter)) {
+        change(&self.status);
+        self.metrics.holds_tasks(self.status.current().n_in_flight);
     }
 
     /// Whether the task may end this worker, because work on it began before and did not end.

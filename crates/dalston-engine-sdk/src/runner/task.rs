@@ -5,12 +5,14 @@
 //! acknowledges the task in one step. So a process that dies in between leaves a task that another worker
 //! claims, and that worker stores the same result under the same key.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use super::files::aside;
 use super::report::{Ended, Report, Reported};
 use super::runner::Runner;
 use crate::contract::TaskEvent;
-use crate::engine::TaskContext;
+use crate::engine::{Place, TaskContext};
 use crate::error::{ErrorKind, TaskError};
 use crate::failpoint::reach;
 use crate::metrics::{Outcome, RedeliveryReason};
@@ -22,7 +24,7 @@ impl Runner {
     /// # Errors
     ///
     /// The queue refuses this worker for good: the worker must end. Every other error ends in a report.
-    pub(super) async fn run_task(&self, claim: &Claim) -> Result<Ended, QueueError> {
+    pub(super) async fn run_task(&self, claim: &Arc<Claim>) -> Result<Ended, QueueError> {
         let began = Instant::now();
         let stage = claim
             .metadata
@@ -42,6 +44,7 @@ impl Runner {
             let waited = SystemTime::now().duration_since(enqueued_at);
             self.metrics.queue_waited(waited.unwrap_or_default());
         }
+        let context = TaskContext::default();
         let worked = match self.refuse(claim) {
             Some(refusal) => Err(refusal),
             None => {
@@ -49,15 +52,27 @@ impl Runner {
                     self.metrics
                         .redelivered(stage, RedeliveryReason::EngineCrash);
                 }
-                // An abort drops the future of `work`: its files are removed, its context is stopped, so
+                // An abort drops the future of `work`: its files are removed, and its context is stopped, so
                 // that the engine returns. The task itself is put back below, because the error is
                 // `Unavailable`.
                 tokio::select! {
+                    // A task that has ended is not put back: if the engine broke down on it, the same would
+                    // happen to the next worker.
                     biased;
+                    worked = self.work(claim, &context) => worked?,
                     () = self.aborted() => Err(TaskError::unavailable("the worker is shutting down")),
-                    worked = self.work(claim) => worked?,
                 }
             }
+        };
+        let worked = match context.place() {
+            Place::AtFault(sentence) => Err(TaskError::engine(sentence)),
+            // The task may be why the engine ended. The queue frees it when the worker leaves, and counts this
+            // delivery, so that the task runs alone the next time.
+            Place::Suspect => {
+                tracing::warn!("task_left");
+                return Ok(Ended::Gone);
+            }
+            Place::Waiting | Place::Held(_) | Place::Answered => worked,
         };
         match worked {
             // The result is stored. A worker that dies here leaves a task that finds its output again.
@@ -118,19 +133,29 @@ impl Runner {
     }
 
     /// Works on the task until its result is in the store. Returns the model that made the result.
-    async fn work(&self, claim: &Claim) -> Result<Result<Option<String>, TaskError>, QueueError> {
+    async fn work(
+        &self,
+        claim: &Arc<Claim>,
+        context: &TaskContext,
+    ) -> Result<Result<Option<String>, TaskError>, QueueError> {
         if self.report(claim, Report::Start).await? != Reported::Accepted {
             return Ok(Err(TaskError::unavailable(
                 "the task went to another worker",
             )));
         }
+        let started = Instant::now();
         reach("started");
-        Ok(self.produce(claim).await)
+        Ok(self.produce(claim, context, started).await)
     }
 
     /// Downloads, processes, uploads. Returns the model that made the result; `None` if an earlier run had
     /// stored the result already.
-    async fn produce(&self, claim: &Claim) -> Result<Option<String>, TaskError> {
+    async fn produce(
+        &self,
+        claim: &Arc<Claim>,
+        context: &TaskContext,
+        started: Instant,
+    ) -> Result<Option<String>, TaskError> {
         let output_key = self.protocol.output_key(claim)?;
         // An earlier run may have stored the result and died before it could report the completion.
         if claim.deliveries > 0 && self.note_store(self.artifacts.exists(&output_key).await)? {
@@ -139,7 +164,8 @@ impl Runner {
         }
         let began = Instant::now();
         let mut request = self.request(claim).await?;
-        let context = TaskContext::with_deadline(request.deadline.map(instant));
+        let budget = request.budget.unwrap_or(self.settings.task_timeout);
+        context.set_deadline(deadline(started, budget));
         context.check()?;
         // `_folder` removes the files when this function returns or is dropped.
         let (input, _folder) = self.fetch(claim, &mut request).await?;
@@ -151,31 +177,34 @@ impl Runner {
         let _entry = self.contexts.enter(claim.receipt.as_str(), context.clone());
         tracing::info!("task_processing");
         let began = Instant::now();
-        let output = self.engine.process(input, context).await?;
+        let output = self.engine.process(input, context.clone()).await?;
         let took = began.elapsed();
         reach("processed");
         let (model, audio_s) = (output.model.as_deref(), output.audio_s);
         let device = self.status.current().engine.device;
         self.metrics.recognized(model, &device, took, audio_s);
 
-        let body = self.protocol.write_output(claim, &request, &output, took)?;
+        let (protocol, of_task) = (Arc::clone(&self.protocol), Arc::clone(claim));
+        // Two hours of words are many megabytes, which are also checked against a schema.
+        let written = aside(move || {
+            let body = protocol.write_output(&of_task, &request, &output, took)?;
+            Ok::<_, TaskError>((body, output.model))
+        });
+        let (body, model) = written.await?;
         let began = Instant::now();
         self.note_store(self.artifacts.write(&output_key, body).await)?;
         reach("stored");
         self.metrics.uploaded(began.elapsed());
         tracing::info!(key = %output_key, "output_uploaded");
-        Ok(output.model)
+        Ok(model)
     }
 }
 
-/// A calendar time on this process's monotonic clock.
-fn instant(time: SystemTime) -> Instant {
-    let left = time.duration_since(SystemTime::now());
-    // A deadline in the past becomes now. One too far away for the clock becomes a day from now, which is
-    // longer than any task.
-    let now = Instant::now();
-    now.checked_add(left.unwrap_or(Duration::ZERO))
-        .unwrap_or(now + Duration::from_secs(86_400))
+/// The end of a budget that began at `started`. A budget too long for the clock is a day, which is longer than
+/// any task.
+fn deadline(started: Instant, budget: Duration) -> Instant {
+    let day = Duration::from_secs(86_400);
+    started.checked_add(budget).unwrap_or(started + day)
 }
 
 #[cfg(test)]
@@ -183,8 +212,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_deadline_in_the_past_is_over() {
-        assert!(instant(SystemTime::UNIX_EPOCH) <= Instant::now());
-        assert!(instant(SystemTime::now() + Duration::from_secs(60)) > Instant::now());
+    fn a_budget_without_end_does_not_overflow_the_clock() {
+        let started = Instant::now();
+        assert!(deadline(started, Duration::MAX) > started);
+        let minute = Duration::from_secs(60);
+        assert_eq!(deadline(started, minute), started + minute);
     }
 }

@@ -1,7 +1,5 @@
 //! Reads the requests of tasks that Dalston sent.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
 use dalston_engine_sdk::contract::{Contract, Request};
 use dalston_engine_sdk::queue::Claim;
 use serde_json::{Value, json};
@@ -45,7 +43,7 @@ fn every_recorded_task_of_the_m22_era_is_read() {
         );
         assert_eq!(request.config["language"], "auto", "{task}");
         assert!(request.previous_outputs["prepare"].is_object(), "{task}");
-        assert_eq!(request.deadline, None, "{task}");
+        assert_eq!(request.budget, None, "{task}");
     }
     for task in [
         "typed.prepare",
@@ -143,10 +141,23 @@ fn the_artifacts_of_the_hash_win() {
 }
 
 #[test]
-fn the_deadline_is_that_of_the_message() {
-    // 2026-11-22T11:25:31.967883+00:00.
-    let deadline: SystemTime = UNIX_EPOCH + Duration::from_micros(1_795_346_731_967_883);
-    assert_eq!(head("typed.transcribe").deadline, Some(deadline));
+fn the_budget_is_the_time_between_the_stamps_of_the_message() {
+    let budget = head("typed.transcribe").budget.expect("both stamps");
+    assert_eq!(budget.as_secs(), 3600);
+}
+
+#[test]
+fn stamps_that_leave_no_time_give_no_budget() {
+    let body = recorded::text("head/typed.transcribe.request.json");
+    for change in [
+        ("enqueued_at", "2999-01-01T00:00:00+00:00"),
+        ("enqueued_at", "yesterday"),
+    ] {
+        let mut claim = recorded::head_claim("typed.transcribe");
+        claim.message.insert(change.0.into(), change.1.into());
+        let request = read(Contract::Streams, &claim, &body);
+        assert_eq!(request.budget, None, "{change:?}");
+    }
 }
 
 #[test]

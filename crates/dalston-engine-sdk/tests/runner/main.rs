@@ -4,6 +4,8 @@
 
 mod away;
 mod handle;
+mod hangs;
+mod suspects;
 mod world;
 
 use std::sync::Arc;

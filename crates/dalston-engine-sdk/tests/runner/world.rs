@@ -30,8 +30,8 @@ pub(crate) const LEASE: Duration = Duration::from_secs(1);
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// An engine that does what a task's `config.do` says: `work` for a second unless it must stop, `batch` for
-/// half a second without checking whether it must stop, `panic`, `refuse`. Without `do` it answers with the
-/// config.
+/// half a second without checking whether it must stop, `panic`, `batch-panic`, which is both, `hang`, `refuse`.
+/// Without `do` it answers with the config.
 #[derive(Clone, Default)]
 pub(crate) struct Scripted {
     pub(crate) n_loads: Arc<AtomicU32>,
@@ -42,13 +42,18 @@ pub(crate) struct Scripted {
     pub(crate) most_at_once: Arc<AtomicUsize>,
     /// How long a load takes.
     pub(crate) load: Duration,
+    /// Whether every load after the first fails.
+    pub(crate) loads_once: bool,
 }
 
 impl BatchEngine for Scripted {
     fn load(&mut self) -> Result<(), TaskError> {
         std::thread::sleep(self.load);
-        self.n_loads.fetch_add(1, Ordering::SeqCst);
-        Ok(())
+        let n_before = self.n_loads.fetch_add(1, Ordering::SeqCst);
+        match self.loads_once && n_before > 0 {
+            true => Err(TaskError::engine("the GPU is gone")),
+            false => Ok(()),
+        }
     }
 
     fn process_all(&mut self, tasks: &mut Tasks) {
@@ -86,6 +91,14 @@ impl Scripted {
         match input.config.get("do").and_then(Value::as_str) {
             Some("panic") => panic!("as the task says"),
             Some("batch") => std::thread::sleep(Duration::from_millis(500)),
+            Some("batch-panic") => {
+                std::thread::sleep(Duration::from_millis(500));
+                panic!("as the task says");
+            }
+            // The thread ends with the test's process.
+            Some("hang") => loop {
+                std::thread::park();
+            },
             Some("refuse") => return Err(TaskError::input("this is no speech")),
             Some("work") => {
                 for _ in 0..100 {
@@ -119,11 +132,19 @@ impl World {
     }
 
     pub(crate) fn with_store(store: Arc<dyn ObjectStore>) -> Self {
-        let broker = MemoryBroker::default();
+        Self::on(MemoryBroker::default(), store, "worker")
+    }
+
+    /// Another worker of the same pipeline.
+    pub(crate) fn another(&self, name: &str) -> Self {
+        Self::on(self.broker.clone(), Arc::clone(&self.store), name)
+    }
+
+    fn on(broker: MemoryBroker, store: Arc<dyn ObjectStore>, worker: &str) -> Self {
         let scratch = tempfile::tempdir().unwrap();
         let (sender, status) = watch::channel(WorkerStatus::default());
         let metrics = Arc::new(Metrics::new("scripted"));
-        let queue: Arc<dyn Queue> = Arc::new(broker.connect("worker", LEASE));
+        let queue: Arc<dyn Queue> = Arc::new(broker.connect(worker, LEASE));
         let parts = Parts {
             queue,
             artifacts: Artifacts::new(Arc::clone(&store), "bucket"),
@@ -131,7 +152,7 @@ impl World {
                 contract: Contract::M22,
                 identity: Identity {
                     engine_id: "scripted".to_owned(),
-                    instance: "worker".to_owned(),
+                    instance: worker.to_owned(),
                     hostname: "host".to_owned(),
                     deploy_env: "test".to_owned(),
                     capabilities: Capabilities::default(),
@@ -145,6 +166,9 @@ impl World {
                 slots: 16,
                 grace: Duration::from_secs(10),
                 max_deliveries: 3,
+                task_timeout: Duration::from_secs(3600),
+                watchdog: None,
+                overtime: Duration::from_secs(30),
                 scratch: scratch.path().join("worker"),
             },
         };
