@@ -26,7 +26,9 @@ pub enum Command {
     ///
     /// Results go to standard output in the order of the files, each as soon as it is ready; errors
     /// go to standard error and name the file. Exit code: 0 if all went well, 1 if some file failed
-    /// (the others are printed), 2 if the call itself is wrong.
+    /// (the others are printed) or the results could not be written, 2 if the call itself is wrong.
+    /// SIGINT (Ctrl-C) and SIGTERM end the command with 130 and 143; standard error names the files
+    /// whose results are missing. If the reader of a pipe closes it, the code is 141.
     Transcribe(TranscribeArgs),
 
     /// Work on Dalston's queue until SIGTERM.

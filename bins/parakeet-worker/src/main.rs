@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use parakeet_worker::cli::{Cli, Command};
 use parakeet_worker::transcribe::{self, Environment, Outcome, UsageError};
-use parakeet_worker::{engine_manifest, health, run};
+use parakeet_worker::{engine_manifest, health, process, run};
 
 #[allow(
     clippy::disallowed_methods,
@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         default_model: env::var("DALSTON_DEFAULT_MODEL")
             .ok()
             .filter(|it| !it.is_empty()),
+        stdout_is_open: process::stdout_was_open(),
     };
     let outcome = match Cli::parse().command {
         Command::Transcribe(args) => transcribe::run(&args, environment),
@@ -34,6 +35,8 @@ fn main() -> ExitCode {
     match outcome {
         Ok(Outcome::Complete) => ExitCode::SUCCESS,
         Ok(Outcome::SomeFailed) => ExitCode::from(1),
+        // The code by which shells report SIGPIPE, the usual end of a program whose reader is gone.
+        Ok(Outcome::ReaderGone) => ExitCode::from(141),
         Err(why) => {
             // Not `eprintln!`, which panics if standard error is closed.
             let _ = writeln!(std::io::stderr(), "error: {why:#}");

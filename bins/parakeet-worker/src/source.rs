@@ -18,6 +18,22 @@ pub enum Source {
 }
 
 impl Source {
+    /// Checks that the recording can be opened. Reads nothing, and does not open a pipe: its writer would take
+    /// that for the reader.
+    pub(crate) fn check(&self) -> Result<(), AudioError> {
+        let Self::File(path) = self else {
+            return Ok(());
+        };
+        let kind = fs::metadata(path).map_err(AudioError::Io)?.file_type();
+        if kind.is_dir() {
+            return Err(AudioError::Io(io::ErrorKind::IsADirectory.into()));
+        }
+        if kind.is_file() {
+            File::open(path).map_err(AudioError::Io)?;
+        }
+        Ok(())
+    }
+
     /// Decodes the whole recording.
     pub(crate) fn load(&self, limits: &AudioLimits) -> Result<Waveform, AudioError> {
         match self {

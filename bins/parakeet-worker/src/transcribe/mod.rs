@@ -1,17 +1,21 @@
 //! The command `transcribe`: makes settings of flags, and prints transcripts to standard output.
 
+mod complaint;
 mod in_order;
+mod interruption;
 mod memory_plan;
 mod report;
 
-use std::io::{self, BufWriter, Write};
+use std::fs::File;
+use std::io::{self, BufWriter, Write as _};
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::os::fd::AsFd as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use parakeet_model::{Bundles, ParakeetModel, set_threads};
 use segmenter::SegmentRules;
@@ -24,6 +28,8 @@ use crate::settings::{Settings, chunk_rules, longest_chunk};
 use crate::source::Source;
 use crate::transcriber::{Stats, Transcriber};
 
+use complaint::{complain, complain_about};
+use interruption::Interruption;
 use memory_plan::MemoryPlan;
 use report::Report;
 
@@ -36,15 +42,19 @@ pub struct Environment {
     pub model_dir: Option<PathBuf>,
     /// `DALSTON_DEFAULT_MODEL`, an id or a path.
     pub default_model: Option<String>,
+    /// Whether the standard output was open when the process started.
+    pub stdout_is_open: bool,
 }
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// Every file was printed, or the reader of the standard output closed it.
+    /// Every file was printed.
     Complete,
     /// Some file failed; the standard error names it and the reason.
     SomeFailed,
+    /// The reader of the standard output closed it before every file was printed.
+    ReaderGone,
 }
 
 /// A command line that cannot be carried out as it was typed.
@@ -69,7 +79,7 @@ pub enum UsageError {
     },
 }
 
-/// Transcribes files and prints the results.
+/// Transcribes files and prints the results. SIGINT and SIGTERM end the process.
 ///
 /// # Errors
 ///
@@ -79,25 +89,38 @@ pub fn run(args: &TranscribeArgs, environment: Environment) -> anyhow::Result<Ou
     if args.tokens && args.format != Format::Json {
         return Err(UsageError::TokensWithoutJson.into());
     }
+    ensure!(
+        environment.stdout_is_open,
+        "standard output is closed; transcripts are written there"
+    );
+    // Not through `io::Stdout`, which takes a failed write for a good one if the output cannot be written at all.
+    let stdout = io::stdout().as_fd().try_clone_to_owned();
+    let mut out = BufWriter::new(File::from(stdout.context(CANNOT_WRITE)?));
+    let dir = find_model(args, environment)?;
+    let (sources, mut outcome) = check_sources(&args.files);
+    if sources.is_empty() {
+        return Ok(outcome);
+    }
+    let progress = progress_bar();
+    let names = sources.iter().map(Source::to_string).collect();
+    let bar = progress.clone();
+    let interruption = Interruption::listen(names, move || bar.finish_and_clear())
+        .context("cannot listen for signals")?;
+
     let begun = Instant::now();
-    let transcriber = load(args, environment)?;
+    let transcriber = load(args, &dir)?;
     let load_time = begun.elapsed();
     let language = Language::settle(args.language.as_deref(), transcriber.model.manifest());
     if let Some(warning) = &language.warning {
         complain(&format!("warning: {warning}"));
     }
-
-    let sources: Vec<_> = args.files.iter().cloned().map(Source::from).collect();
     let printer = Printer {
         format: args.format,
         model: &transcriber.model,
         language: &language.code,
         with_tokens: args.tokens,
-        with_name: sources.len() > 1,
+        with_name: args.files.len() > 1,
     };
-    let progress = progress_bar();
-    let mut out = BufWriter::new(io::stdout().lock());
-    let mut outcome = Outcome::Complete;
     let mut written = Ok(());
 
     let transcribing = Instant::now();
@@ -107,32 +130,34 @@ pub fn run(args: &TranscribeArgs, environment: Environment) -> anyhow::Result<Ou
     };
     let stats = transcribe_list(&transcriber, &sources, proceed, |file, transcript| {
         let name = sources[file].to_string();
-        progress.suspend(|| match transcript {
+        let deliver = || match transcript {
             Ok(transcript) => {
                 for warning in &transcript.warnings {
                     complain(&format!("warning: {name}: {warning}"));
                 }
-                written = printer
-                    .print(&mut out, &name, &transcript)
-                    .and_then(|()| out.flush());
+                printer.print(&mut out, &name, &transcript)?;
+                out.flush()
             }
             Err(why) => {
                 outcome = Outcome::SomeFailed;
-                complain(&format!("error: {name}: {:#}", anyhow::Error::from(why)));
+                complain_about(&name, why);
+                Ok(())
             }
-        });
+        };
+        written = interruption.deliver(|| progress.suspend(deliver));
         if written.is_ok() {
             ControlFlow::Continue(())
         } else {
             ControlFlow::Break(())
         }
     });
+    interruption.wait_if_ending();
     progress.finish_and_clear();
 
     match written {
         // The reader, such as `head`, closed the pipe: that is its way to say that it needs no more.
-        Err(why) if why.kind() == io::ErrorKind::BrokenPipe => return Ok(outcome),
-        written => written.context("cannot write to standard output")?,
+        Err(why) if why.kind() == io::ErrorKind::BrokenPipe => return Ok(Outcome::ReaderGone),
+        written => written.context(CANNOT_WRITE)?,
     }
     if args.stats {
         let Transcriber { model, settings } = &transcriber;
@@ -146,14 +171,37 @@ pub fn run(args: &TranscribeArgs, environment: Environment) -> anyhow::Result<Ou
     Ok(outcome)
 }
 
-/// Loads the model that flags and environment name, with the settings of the flags.
-fn load(args: &TranscribeArgs, environment: Environment) -> anyhow::Result<Transcriber> {
+const CANNOT_WRITE: &str = "cannot write to standard output";
+
+/// The recordings that can be opened. Complains about the others before the model is loaded, which may take long.
+fn check_sources(files: &[PathBuf]) -> (Vec<Source>, Outcome) {
+    let mut outcome = Outcome::Complete;
+    let mut sources: Vec<_> = files.iter().cloned().map(Source::from).collect();
+    sources.retain(|source| match source.check() {
+        Ok(()) => true,
+        Err(why) => {
+            outcome = Outcome::SomeFailed;
+            complain_about(&source.to_string(), why);
+            false
+        }
+    });
+    (sources, outcome)
+}
+
+/// The folder of the model that flags and environment name.
+fn find_model(args: &TranscribeArgs, environment: Environment) -> Result<PathBuf, UsageError> {
     let model = args.model.clone().or(environment.default_model);
     let model = model.as_deref().unwrap_or(DEFAULT_MODEL);
-    let bundles = Bundles::new(environment.model_dir);
-    let dir = model_dir::find(model, &bundles).map_err(UsageError::from)?;
+    Ok(model_dir::find(
+        model,
+        &Bundles::new(environment.model_dir),
+    )?)
+}
+
+/// Loads the model in `dir` with the settings of the flags.
+fn load(args: &TranscribeArgs, dir: &Path) -> anyhow::Result<Transcriber> {
     set_threads(args.threads);
-    let model = ParakeetModel::load(&dir, args.device, args.compute_type)?;
+    let model = ParakeetModel::load(dir, args.device, args.compute_type)?;
     let defaults = Settings::of(&model, None);
     let batch_size = match args.batch_size {
         Some(batch_size) => NonZeroUsize::new(batch_size.into()).context("--batch-size is 0")?,
@@ -204,9 +252,4 @@ fn show(progress: &ProgressBar, stats: &Stats, elapsed: Duration) {
     ));
     progress.set_length(*audio_s as u64);
     progress.set_position(*recognized_s as u64);
-}
-
-/// Writes a line to standard error. Unlike `eprintln!`, does not panic if standard error is closed.
-fn complain(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
 }

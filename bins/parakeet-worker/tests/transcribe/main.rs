@@ -3,4 +3,7 @@
 mod formats;
 mod many_files;
 mod program;
+mod running;
+mod signals;
+mod standard_output;
 mod usage;
