@@ -6,6 +6,7 @@
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -38,6 +39,8 @@ pub enum Fault {
     Throttle(usize),
     /// Waits for a request, sends these bytes and closes, like a server that is overloaded.
     Answer(&'static [u8]),
+    /// As [`Answer`](Self::Answer), to requests whose first bytes contain this text. Passes all others on.
+    AnswerTo(&'static str, &'static [u8]),
 }
 
 /// A proxy on its own port. Dropping the value ends the proxy and all its connections.
@@ -45,6 +48,7 @@ pub enum Fault {
 pub struct FaultProxy {
     port: u16,
     fault: watch::Sender<Fault>,
+    server: Arc<Mutex<SocketAddr>>,
     // Dropping the runtime ends every task, and with the tasks their sockets.
     _runtime: Runtime,
 }
@@ -52,7 +56,7 @@ pub struct FaultProxy {
 impl FaultProxy {
     /// Starts a proxy to the server at this address, without a fault.
     pub fn start(server: &str) -> Self {
-        let server: SocketAddr = server.parse().expect("the address is IP and port");
+        let server = Arc::new(Mutex::new(parse(server)));
         let port = free_port();
         let (fault, seen) = watch::channel(Fault::None);
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -62,11 +66,12 @@ impl FaultProxy {
             .expect("a thread can be started");
         runtime.block_on(async {
             let listener = listen(port).await;
-            tokio::spawn(serve(listener, port, server, seen));
+            tokio::spawn(serve(listener, port, Arc::clone(&server), seen));
         });
         Self {
             port,
             fault,
+            server,
             _runtime: runtime,
         }
     }
@@ -80,12 +85,22 @@ impl FaultProxy {
     pub fn set(&self, fault: Fault) {
         self.fault.send_replace(fault);
     }
+
+    /// Leads new connections to the server at this address, as a name does after a failover. Connections that
+    /// already exist stay open and keep their server.
+    pub fn redirect(&self, server: &str) {
+        *self.server.lock().expect("nobody panics under the lock") = parse(server);
+    }
+}
+
+fn parse(server: &str) -> SocketAddr {
+    server.parse().expect("the address is IP and port")
 }
 
 async fn serve(
     listener: TcpListener,
     port: u16,
-    server: SocketAddr,
+    server: Arc<Mutex<SocketAddr>>,
     mut fault: watch::Receiver<Fault>,
 ) {
     let mut listener = Some(listener);
@@ -107,6 +122,7 @@ async fn serve(
         tokio::select! {
             changed = fault.changed() => if changed.is_err() { return },
             accepted = listening.accept() => if let Ok((client, _)) = accepted {
+                let server = *server.lock().expect("nobody panics under the lock");
                 tokio::spawn(connection(client, server, fault.clone()));
             },
         }
@@ -137,6 +153,9 @@ async fn connection(mut client: TcpStream, server: SocketAddr, mut fault: watch:
             changed = fault.changed() => if changed.is_ok() { continue } else { return },
             n = client.read(&mut asked), if moves => match (n, current) {
                 (Ok(1..), Fault::Answer(text)) => return answer(client, text).await,
+                (Ok(n @ 1..), Fault::AnswerTo(part, text)) if contains(&asked[..n], part) => {
+                    return answer(client, text).await;
+                }
                 (Ok(n @ 1..), _) => pass(&asked[..n], &mut upstream, current, &mut fault).await.then_some(n),
                 // The client closed the connection. Clients of the tests close both directions at once, so the
                 // server's remaining bytes have no reader.
@@ -157,6 +176,10 @@ async fn connection(mut client: TcpStream, server: SocketAddr, mut fault: watch:
     }
     reset(&client);
     reset(&upstream);
+}
+
+fn contains(bytes: &[u8], part: &str) -> bool {
+    bytes.windows(part.len()).any(|it| it == part.as_bytes())
 }
 
 /// Sends the text, then reads until the client closes. Closing a socket with unread bytes resets the

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
@@ -91,6 +91,11 @@ impl Program {
         });
         assert!(ended, "{} still runs after {limit:?}", self.name);
         end.expect("the wait ended because there is one")
+    }
+
+    /// The folder that the process runs in.
+    pub fn folder(&self) -> &Path {
+        self.log.parent().expect("the log lies in the folder")
     }
 
     /// Everything that the process has printed.

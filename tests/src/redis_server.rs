@@ -29,7 +29,8 @@ impl RedisServer {
         Self::start_as(&["--cluster-enabled", "yes"])
     }
 
-    fn start_as(mode: &[&str]) -> Self {
+    /// Starts a server with these arguments besides its own.
+    pub fn start_as(mode: &[&str]) -> Self {
         let port = free_port();
         let mut command = Command::new(server("redis-server"));
         command
@@ -65,6 +66,48 @@ impl RedisServer {
     /// The URL for a proxy at this address, with the password.
     pub fn url_at(address: &str) -> String {
         format!("redis://:{}@{address}/0", Self::PASSWORD)
+    }
+
+    /// Makes this server a replica of another one. Returns when it has all of the other's keys.
+    #[track_caller]
+    pub fn follow(&self, primary: &Self) {
+        // The primary would wait 5 s for further replicas.
+        primary.configure("repl-diskless-sync-delay", "0");
+        self.configure("masterauth", Self::PASSWORD);
+        let mut follow = redis::cmd("REPLICAOF");
+        follow.arg("127.0.0.1").arg(primary.port);
+        follow
+            .exec(&mut self.connect())
+            .expect("the server answers");
+        let follows = wait_until(Duration::from_secs(20), || {
+            self.info("replication").contains("master_link_status:up")
+        });
+        assert!(follows, "no replication: {}", self.program.log());
+    }
+
+    /// Ends the replication: this server takes writes.
+    pub fn promote(&self) {
+        let mut promote = redis::cmd("REPLICAOF");
+        promote.arg("NO").arg("ONE");
+        promote
+            .exec(&mut self.connect())
+            .expect("the server answers");
+    }
+
+    /// Changes a setting.
+    pub fn configure(&self, name: &str, value: &str) {
+        let mut set = redis::cmd("CONFIG");
+        set.arg("SET").arg(name).arg(value);
+        set.exec(&mut self.connect())
+            .expect("the server has this setting");
+    }
+
+    /// One section of the server's own report; empty if the server does not answer.
+    pub fn info(&self, section: &str) -> String {
+        let mut info = redis::cmd("INFO");
+        let connection = self.client().get_connection();
+        let answer = connection.and_then(|mut it| info.arg(section).query(&mut it));
+        answer.unwrap_or_default()
     }
 
     /// A client that connects directly, without a proxy.

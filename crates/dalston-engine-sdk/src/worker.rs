@@ -131,9 +131,16 @@ impl WorkError {
 
 fn queue(config: &Config, instance: &str) -> Result<Arc<dyn Queue>, QueueError> {
     let (url, engine_id, lease) = (config.redis_url.expose(), &config.engine_id, config.lease);
+    let allowed = config.allow_eviction;
     Ok(match config.contract.queue_kind() {
-        QueueKind::List => Arc::new(ListQueue::new(url, engine_id, instance, lease)?),
-        QueueKind::Stream => Arc::new(StreamQueue::new(url, engine_id, instance, lease)?),
+        QueueKind::List => {
+            let queue = ListQueue::new(url, engine_id, instance, lease)?;
+            Arc::new(queue.allow_eviction(allowed))
+        }
+        QueueKind::Stream => {
+            let queue = StreamQueue::new(url, engine_id, instance, lease)?;
+            Arc::new(queue.allow_eviction(allowed))
+        }
     })
 }
 
@@ -142,10 +149,15 @@ fn queue(config: &Config, instance: &str) -> Result<Arc<dyn Queue>, QueueError> 
 /// No other process uses the folder: in one pipeline one process at a time has a worker id, and pipelines
 /// differ by their queue's address. A restarted worker gets the same folder, and empties it.
 fn scratch(redis_url: &str, instance: &str) -> PathBuf {
-    // Credentials are before the `@`. They may change without making this another pipeline.
-    let address = redis_url.rsplit('@').next();
+    // Credentials are before the `@`, or in the query of a socket's address. They may change without making
+    // this another pipeline.
+    let address = redis_url.rsplit('@').next().unwrap_or_default();
+    let parts = address.split(['?', '&']);
+    let is_public = |part: &&str| !part.starts_with("user=") && !part.starts_with("pass=");
     let mut hasher = DefaultHasher::new();
-    address.hash(&mut hasher);
+    parts
+        .filter(is_public)
+        .for_each(|part| part.hash(&mut hasher));
     let name = format!("dalston-{instance}-{:016x}", hasher.finish());
     tempfile::env::temp_dir().join(name)
 }
@@ -165,5 +177,8 @@ mod tests {
         );
         assert_ne!(one, folder("redis://:password@localhost:6379/1"));
         assert_ne!(one, folder("redis://:password@localhost:6380/0"));
+        let socket = folder("unix:///run/redis?db=1&pass=password");
+        assert_eq!(socket, folder("unix:///run/redis?db=1&pass=another"));
+        assert_ne!(socket, folder("unix:///run/redis?db=2&pass=password"));
     }
 }

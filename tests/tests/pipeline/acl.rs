@@ -9,7 +9,7 @@ use crate::ENGINE;
 
 /// The rights in docs/pipeline.md.
 const RIGHTS: &str = "~dalston:* &dalston:events +@read +@write +@blocking +@scripting \
-                      +@transaction +@connection +publish +time -@dangerous";
+                      +@transaction +@connection +publish +time -@dangerous +info";
 
 #[test]
 fn the_rights_of_the_manual_are_enough_for_a_worker() {
@@ -36,5 +36,6 @@ fn the_rights_of_the_manual_are_enough_for_a_worker() {
             !log.contains("redis_connection_error"),
             "something was denied: {log}"
         );
+        assert!(!log.contains("redis_settings_unknown"), "{log}");
     }
 }

@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::fmt;
 use std::str::FromStr;
 
+use crate::queue::Address;
+
 use super::variables::{REDIS_URL, S3_ENDPOINT, Variable};
 
 /// The source of variables: the process's environment, or a test's.
@@ -127,16 +129,15 @@ impl Environment<'_> {
         let Some(value) = self.value(&REDIS_URL)? else {
             return Ok(Secret::new(REDIS_URL.default));
         };
-        let known = |scheme| value.text.starts_with(scheme);
-        if known("redis://") || known("rediss://") {
-            return Ok(Secret::new(value.text));
+        match Address::parse(&value.text) {
+            Ok(_) => Ok(Secret::new(value.text)),
+            // Not shown: any value may hold a password.
+            Err(expected) => Err(ConfigError::Value {
+                name: value.name,
+                value: "***".to_owned(),
+                expected: expected.to_owned(),
+            }),
         }
-        // Not shown: any value may hold a password.
-        Err(ConfigError::Value {
-            name: value.name,
-            value: "***".to_owned(),
-            expected: "redis://host:port or rediss://host:port".to_owned(),
-        })
     }
 
     /// The address of an S3 server other than AWS; `None` if none is set.

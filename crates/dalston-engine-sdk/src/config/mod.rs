@@ -28,6 +28,8 @@ pub struct Config {
     pub worker_id: String,
     /// The address of the queue's Redis server, with its credentials.
     pub redis_url: Secret,
+    /// Whether to start on a Redis server that may evict keys, and so lose tasks.
+    pub allow_eviction: bool,
     /// The object store.
     pub store: StoreConfig,
     /// The device that the engine runs on.
@@ -132,6 +134,8 @@ impl Config {
             engine_id: environment.id_or(&v::ENGINE_ID, || engine_id.to_owned())?,
             worker_id: environment.id_or(&v::WORKER_ID, || plain(&hostname))?,
             redis_url: environment.redis_url()?,
+            allow_eviction: environment
+                .one_of(&v::ALLOW_EVICTION, &[("false", false), ("true", true)])?,
             store: StoreConfig {
                 bucket: environment.id_or(&v::S3_BUCKET, || "dalston-artifacts".to_owned())?,
                 region: environment.value(&v::S3_REGION)?.map(|it| it.text),

@@ -143,7 +143,8 @@ fn secrets_are_printed_neither_by_a_config_nor_by_an_error() {
     refused(
         "REDIS_URL",
         "http://user:hunter2@queue",
-        "REDIS_URL is ***, expected redis://host:port or rediss://host:port",
+        "REDIS_URL is ***, expected redis://host:port, rediss://host:port, unix:///path or \
+         redis+sentinel://host:port,host:port/primary, with user:password@ before the host and /db at the end",
     );
     refused(
         "S3_ENDPOINT_URL",

@@ -35,7 +35,9 @@ variables! {
     WORKER_ID: "DALSTON_WORKER_ID" or "DALSTON_INSTANCE", "the host's name",
         "this worker's name: the same after a restart, and no other worker's";
     REDIS_URL: "REDIS_URL" or "", "redis://localhost:6379",
-        "where the queue is: redis:// or rediss:// with user, password and database";
+        "where the queue is: redis://, rediss://, unix:// or redis+sentinel://; see pipeline.md";
+    ALLOW_EVICTION: "DALSTON_ALLOW_EVICTION" or "", "false",
+        "true starts a worker although Redis may evict keys (maxmemory-policy), which loses tasks";
     S3_BUCKET: "DALSTON_S3_BUCKET" or "S3_BUCKET", "dalston-artifacts",
         "the one bucket that tasks may name";
     S3_REGION: "DALSTON_S3_REGION" or "S3_REGION", "AWS_REGION, else us-east-1",

@@ -4,8 +4,11 @@
 //! the worker finishes it, puts it back or drops it, or until the worker's lease lapses. No task is lost:
 //! whatever happens to the worker, some worker can claim the task again.
 
+mod address;
 mod claim;
+mod connect;
 mod held;
+mod keeping;
 mod keys;
 mod lease;
 mod list;
@@ -18,6 +21,7 @@ mod tests;
 #[cfg(any(test, feature = "testsuite"))]
 pub mod testsuite;
 
+pub(crate) use address::Address;
 pub use claim::{Claim, Event, Queue, QueueError, Record};
 pub use held::Receipt;
 pub use list::ListQueue;

@@ -5,51 +5,50 @@ use std::fmt;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use deadpool_redis::{Connection, Manager, Pool, PoolError, Runtime};
-use redis::aio::MultiplexedConnection;
+use deadpool::Runtime;
+use deadpool::managed::{Manager as _, Pool, PoolError};
 use redis::{
-    AsyncConnectionConfig, Cmd, FromRedisValue, ParsingError, Pipeline, RedisError,
-    ScriptInvocation, Value, from_redis_value,
+    Cmd, FromRedisValue, ParsingError, Pipeline, RedisError, ScriptInvocation, Value,
+    from_redis_value,
 };
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
+use super::address::Address;
 use super::claim::QueueError;
+use super::connect::{CONNECT, Connected, Connector, Generation};
 
 /// Longest time for a command that does not wait for a task, connecting included.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Longest time for connecting: less than [`CALL_TIMEOUT`], so that a host's second address is tried as well.
-const CONNECT: Duration = Duration::from_secs(3);
 
 /// Shortest wait for a task, because Redis reads 0 as "without end".
 pub(super) const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
 /// A Redis (or Valkey) server of version 6.2 or later.
 pub(super) struct Server {
-    pool: Pool,
+    pool: Pool<Connector>,
     /// The connection for commands that wait for a task. It is not in the pool, because a connection that
     /// waits answers no other command.
-    waiting: Mutex<Option<MultiplexedConnection>>,
+    waiting: Mutex<Option<Connected>>,
     /// When a call last got no answer, apart from calls that wait for a task.
     silent_at: Arc<std::sync::Mutex<Option<Instant>>>,
 }
 
 impl Server {
-    /// The server at `redis://[user:password@]host[:port][/db]`, or `rediss://` for TLS. Makes no
-    /// connection yet.
+    /// The server at an address in one of the forms of [`Address`]. Makes no connection yet.
     pub(super) fn new(url: &str) -> Result<Self, QueueError> {
-        let limits = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT))
-            .set_response_timeout(Some(CALL_TIMEOUT));
-        // The cause is left out: it may quote the URL, and the URL may hold a password.
-        let manager =
-            Manager::new_with_config(url, limits).map_err(|_| QueueError::Unsuitable {
-                reason: "REDIS_URL is not the address of a Redis server, expected \
-                     redis://[user:password@]host:port[/db] or rediss://"
-                    .to_owned(),
-            })?;
-        let pool = Pool::builder(manager)
+        Self::of(url, Arc::default(), Arc::default())
+    }
+
+    fn of(
+        url: &str,
+        generation: Generation,
+        silent_at: Arc<std::sync::Mutex<Option<Instant>>>,
+    ) -> Result<Self, QueueError> {
+        let address = Address::parse(url).map_err(|expected| QueueError::Unsuitable {
+            reason: format!("REDIS_URL is not the address of a Redis server, expected {expected}"),
+        })?;
+        let pool = Pool::builder(Connector::new(address, CALL_TIMEOUT, generation))
             // Scripts are short, so 16 connections serve 64 slots.
             .max_size(16)
             .wait_timeout(Some(CALL_TIMEOUT))
@@ -61,17 +60,18 @@ impl Server {
         Ok(Self {
             pool,
             waiting: Mutex::new(None),
-            silent_at: Arc::default(),
+            silent_at,
         })
     }
 
     /// The same server with connections of its own, for calls from another runtime: a connection ends with
-    /// the runtime that made it. A call of either that gets no answer counts for both.
+    /// the runtime that made it. A call of either that gets no answer counts for both, and both connect anew.
     pub(super) fn apart(&self, url: &str) -> Result<Self, QueueError> {
-        Ok(Self {
-            silent_at: Arc::clone(&self.silent_at),
-            ..Self::new(url)?
-        })
+        Self::of(
+            url,
+            self.pool.manager().shared(),
+            Arc::clone(&self.silent_at),
+        )
     }
 
     /// Runs a script.
@@ -81,7 +81,8 @@ impl Server {
     ) -> Result<T, QueueError> {
         self.limited(async {
             let mut server = self.pool.get().await.map_err(unconnected)?;
-            script.invoke_async(&mut server).await.map_err(classify)
+            let answer = script.invoke_async(&mut server.connection);
+            answer.await.map_err(classify)
         })
         .await
     }
@@ -90,7 +91,23 @@ impl Server {
     pub(super) async fn run_all(&self, commands: &Pipeline) -> Result<(), QueueError> {
         self.limited(async {
             let mut server = self.pool.get().await.map_err(unconnected)?;
-            commands.exec_async(&mut server).await.map_err(classify)
+            let answer = commands.exec_async(&mut server.connection);
+            answer.await.map_err(classify)
+        })
+        .await
+    }
+
+    /// A section of the server's report on itself; `None` if this user or this server does not give it.
+    pub(super) async fn info(&self, section: &str) -> Result<Option<String>, QueueError> {
+        self.limited(async {
+            let mut server = self.pool.get().await.map_err(unconnected)?;
+            let mut info = redis::cmd("INFO");
+            match info.arg(section).query_async(&mut server.connection).await {
+                Ok(report) => Ok(Some(report)),
+                // No right, or a command that a provider has removed.
+                Err(err) if matches!(err.code(), Some("NOPERM" | "ERR")) => Ok(None),
+                Err(err) => Err(classify(err)),
+            }
         })
         .await
     }
@@ -108,6 +125,7 @@ impl Server {
         &self,
         answer: impl Future<Output = Result<T, QueueError>>,
     ) -> Result<T, QueueError> {
+        let (generation, _) = self.pool.manager().generation();
         let answer = timeout(CALL_TIMEOUT, answer).await.map_err(unavailable);
         let answer = answer.flatten();
         // A script's own refusal, such as `NotHeld`, is an answer and is not recorded. An error reply of the
@@ -115,6 +133,8 @@ impl Server {
         if let Err(QueueError::Unavailable { .. }) = answer {
             let silent_at = self.silent_at.lock();
             *silent_at.unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+            // Whatever failed, the server may no longer be the primary, and may keep its connections open.
+            self.pool.manager().end(generation);
         }
         answer
     }
@@ -123,23 +143,36 @@ impl Server {
     ///
     /// The connection is taken out of its place for the time of the command. If the future is dropped, the
     /// connection is dropped with it, and the server stops waiting as well. A failed command drops the
-    /// connection, too.
+    /// connection, too. A call that fails meanwhile ends the wait: the task may arrive at another server.
     pub(super) async fn wait(&self, command: &Cmd, wait: Duration) -> Result<(), QueueError> {
         let limit = wait + CALL_TIMEOUT;
         // One wait at a time, as there is one connection; the queue's `turn` allows no more anyway.
         let mut waiting = self.waiting.lock().await;
-        let mut server = match waiting.take() {
-            Some(server) => server,
-            None => {
-                let server = self.pool.get().await.map_err(unconnected)?;
-                Connection::take(server)
-            }
+        let connector = self.pool.manager();
+        let (generation, mut ends) = connector.generation();
+        let answer = async {
+            let mut server = match waiting.take().filter(|it| it.generation == generation) {
+                Some(server) => server,
+                None => {
+                    let server = timeout(CALL_TIMEOUT, connector.create());
+                    let server = server.await.map_err(unavailable)?;
+                    server.map_err(|err| unconnected(PoolError::Backend(err)))?
+                }
+            };
+            server.connection.set_response_timeout(limit);
+            let answer = timeout(limit, command.exec_async(&mut server.connection));
+            answer.await.map_err(unavailable)?.map_err(classify)?;
+            Ok(server)
         };
-        server.set_response_timeout(limit);
-        let answer = timeout(limit, command.exec_async(&mut server));
-        answer.await.map_err(unavailable)?.map_err(classify)?;
+        let answer = tokio::select! {
+            answer = answer => answer,
+            _ = ends.changed() => return Err(unavailable(Moved)),
+        };
+        if let Err(QueueError::Unavailable { .. }) = &answer {
+            connector.end(generation);
+        }
         // Only after an answer: a connection whose command failed could give the late answer to the next.
-        *waiting = Some(server);
+        *waiting = Some(answer?);
         Ok(())
     }
 }
@@ -180,7 +213,7 @@ fn classify(err: RedisError) -> QueueError {
 }
 
 /// Classifies an error of connecting.
-fn unconnected(err: PoolError) -> QueueError {
+fn unconnected(err: PoolError<RedisError>) -> QueueError {
     let PoolError::Backend(err) = err else {
         return unavailable(err);
     };
@@ -198,6 +231,11 @@ fn unconnected(err: PoolError) -> QueueError {
     "the server's certificate is not accepted ({0}); SSL_CERT_FILE names an authority of your own"
 )]
 struct Untrusted(String);
+
+/// A call failed on another connection, so this one is given up as well.
+#[derive(Debug, thiserror::Error)]
+#[error("another call to the server has failed, and the server may have moved")]
+struct Moved;
 
 fn unavailable(source: impl std::error::Error + Send + Sync + 'static) -> QueueError {
     QueueError::Unavailable {

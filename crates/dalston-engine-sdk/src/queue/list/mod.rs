@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::claim::{Claim, Event, Queue, QueueError, Record};
 use super::held::Held;
+use super::keeping;
 use super::keys::{DELIVERIES_KEPT_S, EVENTS, TASK, deliveries_prefix};
 use super::lease::{Lease, heartbeat_prefix};
 use super::scripts::Scripts;
@@ -34,6 +35,7 @@ pub struct ListQueue {
     /// runtime of their own: busy slots delay no heartbeat.
     heartbeat_server: Server,
     lease: Lease,
+    allow_eviction: bool,
     held: Held,
     keys: Keys,
     scripts: Scripts,
@@ -73,6 +75,7 @@ impl ListQueue {
             heartbeat_server: server.apart(url)?,
             server,
             lease: Lease::new(engine_id, worker, lease),
+            allow_eviction: false,
             held: Held::default(),
             keys: Keys {
                 queue: format!("dalston:queue:{engine_id}"),
@@ -85,6 +88,13 @@ impl ListQueue {
             scripts: Scripts::of_list(),
             turn: Mutex::new(None),
         })
+    }
+
+    /// Sets whether to join a server that may evict keys, and so lose tasks; false by default.
+    #[must_use]
+    pub fn allow_eviction(mut self, allow_eviction: bool) -> Self {
+        self.allow_eviction = allow_eviction;
+        self
     }
 
     /// Takes the next task, if there is one; does not wait.
@@ -163,6 +173,7 @@ impl ListQueue {
 #[async_trait]
 impl Queue for ListQueue {
     async fn join(&self) -> Result<(), QueueError> {
+        keeping::check(&self.server, self.allow_eviction).await?;
         self.lease.acquire(&self.server).await
     }
 

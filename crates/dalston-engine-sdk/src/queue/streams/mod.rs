@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::claim::{Claim, Event, Queue, QueueError, Record};
 use super::held::Held;
+use super::keeping;
 use super::keys::{DELIVERIES_KEPT_S, EVENTS, TASK, deliveries_prefix};
 use super::lease::Lease;
 use super::scripts::Scripts;
@@ -50,6 +51,7 @@ pub struct StreamQueue {
     /// runtime of their own: busy slots delay no heartbeat.
     heartbeat_server: Server,
     lease: Lease,
+    allow_eviction: bool,
     held: Held,
     engine_id: String,
     stream: String,
@@ -85,6 +87,7 @@ impl StreamQueue {
             heartbeat_server: server.apart(url)?,
             server,
             lease: Lease::new(engine_id, instance, lease),
+            allow_eviction: false,
             held: Held::default(),
             engine_id: engine_id.to_owned(),
             stream: format!("dalston:stream:{engine_id}"),
@@ -93,6 +96,13 @@ impl StreamQueue {
             stage: Mutex::new(None),
             turn: Mutex::new(None),
         })
+    }
+
+    /// Sets whether to join a server that may evict keys, and so lose tasks; false by default.
+    #[must_use]
+    pub fn allow_eviction(mut self, allow_eviction: bool) -> Self {
+        self.allow_eviction = allow_eviction;
+        self
     }
 
     /// Takes the next task, if there is one; does not wait.
@@ -166,6 +176,7 @@ impl StreamQueue {
 #[async_trait]
 impl Queue for StreamQueue {
     async fn join(&self) -> Result<(), QueueError> {
+        keeping::check(&self.server, self.allow_eviction).await?;
         self.lease.acquire(&self.server).await
     }
 
