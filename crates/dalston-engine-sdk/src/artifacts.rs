@@ -2,7 +2,6 @@
 //! wait.
 
 use std::future::Future;
-use std::path::Path as FilePath;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,11 +13,11 @@ use object_store::{
     Attribute, Attributes, BackoffConfig, ClientOptions, ObjectStore, ObjectStoreExt, PutOptions,
     PutPayload, RetryConfig,
 };
-use tokio::io::AsyncWriteExt;
 
 use crate::config::StoreConfig;
 use crate::error::TaskError;
-use crate::uri::ObjectUri;
+
+mod download;
 
 /// The objects of one bucket.
 ///
@@ -29,6 +28,7 @@ use crate::uri::ObjectUri;
 ///   task is at fault and fails.
 /// - [`ErrorKind::Engine`](crate::ErrorKind::Engine): the store refuses this object but answers
 ///   [`ping`](Self::ping). The task fails: a task that was tried again and again would hold up the queue.
+/// - [`ErrorKind::Disk`](crate::ErrorKind::Disk): a file cannot be written here. The task is tried again.
 /// - [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable): anything else, wrong credentials included.
 ///   The task is tried again, because another worker or a later try may succeed.
 #[derive(Debug, Clone)]
@@ -44,9 +44,6 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// Longest wait for the next bytes of a store: for its answer, and between two pieces of the answer. There
 /// is no limit on a whole download, which may take long.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Largest file that is downloaded, in bytes; [`audio`](crate::audio) reads no larger file either.
-const MAX_FILE_BYTES: u64 = 4 << 30;
 
 /// Largest document that is read, in bytes. A request contains the outputs of earlier stages: two hours of
 /// words with characters and phonemes take about 20 MB.
@@ -157,7 +154,7 @@ impl Artifacts {
     ///
     /// `Engine` if the store refuses this object alone, `Unavailable` if the store does not confirm the
     /// write. The object may then be stored: writing it again is harmless.
-    pub async fn write(&self, key: &Path, document: Vec<u8>) -> Result<(), TaskError> {
+    pub async fn write(&self, key: &Path, document: Bytes) -> Result<(), TaskError> {
         let content_type = (Attribute::ContentType, "application/json");
         let options = PutOptions {
             attributes: Attributes::from_iter([content_type]),
@@ -170,47 +167,6 @@ impl Artifacts {
             Ok(_) => Ok(()),
             Err(err) => Err(self.task_error(key, err).await),
         }
-    }
-
-    /// Downloads an object into a new file, piece by piece; returns its size in bytes.
-    ///
-    /// After an error a part of the file may remain. The caller removes it with the folder.
-    ///
-    /// # Errors
-    ///
-    /// `Input` if the URI is not in the bucket, or if the object is missing or larger than 4 GiB; `Engine` if
-    /// the store refuses this object alone; `Unavailable` if the store stops sending, or the disk is full.
-    pub async fn download(&self, uri: &str, file: &FilePath) -> Result<u64, TaskError> {
-        let uri =
-            ObjectUri::parse(uri, &self.bucket).map_err(|err| TaskError::input(err.to_string()))?;
-        let object = match self.answer_of(self.store.get(uri.key())).await? {
-            Ok(object) => object,
-            Err(err) if is_missing(&err) => {
-                return Err(TaskError::input(format!("there is no object {uri}")));
-            }
-            Err(err) => return Err(self.task_error(uri.key(), err).await),
-        };
-        let size = object.meta.size;
-        if size > MAX_FILE_BYTES {
-            return Err(too_large(uri.key(), size, MAX_FILE_BYTES));
-        }
-        // `create_new`: a file that exists would be another input's.
-        let mut out = tokio::fs::File::create_new(file).await.map_err(disk)?;
-        let mut pieces = object.into_stream();
-        let mut n_bytes = 0;
-        while let Some(piece) = self.answer_of(pieces.next()).await? {
-            let piece = piece.map_err(unavailable)?;
-            out.write_all(&piece).await.map_err(disk)?;
-            n_bytes += piece.len() as u64;
-        }
-        // tokio writes in the background: the error of the last write arrives only here.
-        out.flush().await.map_err(disk)?;
-        // A store that closes the connection early ends the stream without an error.
-        if n_bytes != size {
-            let message = format!("the store gave {n_bytes} of {size} bytes of {uri}");
-            return Err(TaskError::unavailable(message));
-        }
-        Ok(n_bytes)
     }
 
     /// Checks that the store answers, by asking for an object that need not exist.
@@ -285,10 +241,6 @@ fn shortened(err: &object_store::Error) -> String {
 /// set up wrongly, and no task is at fault.
 fn is_missing(err: &object_store::Error) -> bool {
     matches!(err, object_store::Error::NotFound { .. }) && !err.to_string().contains("NoSuchBucket")
-}
-
-fn disk(err: std::io::Error) -> TaskError {
-    TaskError::unavailable("a file for the task's audio cannot be written").caused_by(err)
 }
 
 #[cfg(test)]

@@ -22,8 +22,11 @@ pub struct TaskError {
 pub enum ErrorKind {
     /// The task itself is wrong: bad audio, bad configuration, a missing object. It fails at once.
     Input,
-    /// Something that the worker needs is unavailable: the store, the queue, the disk. The task is put back.
+    /// Something that the worker needs is unavailable: the store or the queue. The task is put back.
     Unavailable,
+    /// The disk of this machine is full, read-only or gone. The task is put back, because another worker's
+    /// disk may have room.
+    Disk,
     /// The engine is at fault. The task fails, and the pipeline decides on another try.
     Engine,
 }
@@ -37,6 +40,11 @@ impl TaskError {
     /// An error of something outside that is unavailable; the same task may succeed later.
     pub fn unavailable(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Unavailable, message)
+    }
+
+    /// An error of this machine's disk; the same task may succeed later or elsewhere.
+    pub fn disk(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Disk, message)
     }
 
     /// An error of the engine on a task that it should have completed.

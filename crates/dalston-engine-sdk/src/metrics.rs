@@ -132,6 +132,7 @@ impl Metrics {
             kind: match kind {
                 ErrorKind::Input => "input",
                 ErrorKind::Unavailable => "unavailable",
+                ErrorKind::Disk => "disk",
                 ErrorKind::Engine => "engine",
             },
         };

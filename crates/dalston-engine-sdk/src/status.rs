@@ -23,6 +23,8 @@ pub struct WorkerStatus {
     pub queue: Link,
     /// Whether the store answered the last call.
     pub store: Link,
+    /// Whether the disk took the last file.
+    pub disk: Link,
 }
 
 /// The phases of a worker's life.
@@ -63,7 +65,9 @@ impl WorkerStatus {
     /// Whether the worker would take a task that arrives now.
     pub fn is_ready(&self) -> bool {
         let can_work = matches!(self.phase, Phase::Idle | Phase::Processing);
-        can_work && self.queue != Link::Unavailable && self.store != Link::Unavailable
+        // A store that never answered may refuse everything. A disk without room for one file may have room
+        // for the next.
+        can_work && self.queue != Link::Unavailable && self.store == Link::Connected
     }
 }
 
@@ -133,9 +137,14 @@ impl StatusWriter {
         self.change(|status| status.store = link(answered));
     }
 
-    /// Whether the store left the last call unanswered.
-    pub(crate) fn is_store_unavailable(&self) -> bool {
-        self.status.borrow().store == Link::Unavailable
+    /// Whether the disk took a file.
+    pub(crate) fn disk_answered(&self, answered: bool) {
+        self.change(|status| status.disk = link(answered));
+    }
+
+    /// Whether the store answered the last call.
+    pub(crate) fn is_store_connected(&self) -> bool {
+        self.status.borrow().store == Link::Connected
     }
 
     /// The status as it is now.

@@ -132,6 +132,11 @@ impl TaskContext {
         self.0.stopped.get().copied()
     }
 
+    /// The first reason that somebody told; a deadline that nobody has noticed is none.
+    pub(crate) fn told_to_stop(&self) -> Option<StopReason> {
+        self.0.stopped.get().copied()
+    }
+
     /// Returns `Ok` while the task may go on; for use with `?` between two pieces of work.
     ///
     /// # Errors

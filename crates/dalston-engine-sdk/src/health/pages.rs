@@ -103,7 +103,8 @@ impl Pages {
     }
 }
 
-/// The body of `/health`: the plan's fields, HEAD's fields, and the state of both connections.
+/// The body of `/health`: the plan's fields, HEAD's fields, and the state of both connections and of the
+/// disk.
 #[derive(Debug, Serialize)]
 struct Report<'a> {
     status: &'static str,
@@ -122,6 +123,7 @@ struct Report<'a> {
     active_tasks: u32,
     queue: Link,
     store: Link,
+    disk: Link,
 }
 
 impl<'a> Report<'a> {
@@ -144,6 +146,7 @@ impl<'a> Report<'a> {
             active_tasks: status.n_in_flight,
             queue: status.queue,
             store: status.store,
+            disk: status.disk,
         }
     }
 }
@@ -155,6 +158,7 @@ fn summary(status: &WorkerStatus) -> &'static str {
         Phase::Draining => "draining",
         Phase::Hung => "hung",
         Phase::Idle | Phase::Processing if !status.is_ready() => "degraded",
+        Phase::Idle | Phase::Processing if status.disk == Link::Unavailable => "degraded",
         Phase::Idle | Phase::Processing => "healthy",
     }
 }

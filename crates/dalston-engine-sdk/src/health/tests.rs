@@ -92,15 +92,17 @@ async fn health_has_the_plans_fields() {
             gpu_memory_total_bytes: Some(24_000_000_000),
         },
         queue: Link::Connected,
-        store: Link::Unknown,
+        store: Link::Connected,
+        disk: Link::Unavailable,
     });
+    // The disk may have room for the next file.
     assert_eq!(page(served.port, "/health/ready").await.0, 200);
     let (_, body) = page(served.port, "/health").await;
     let report: Value = serde_json::from_str(&body).expect("JSON");
     assert_eq!(
         report,
         json!({
-            "status": "healthy",
+            "status": "degraded",
             "engine_id": "speech",
             "instance": "speech-1",
             "contract": "m22",
@@ -115,7 +117,8 @@ async fn health_has_the_plans_fields() {
             "gpu_memory_total": "24.0GB",
             "active_tasks": 1,
             "queue": "connected",
-            "store": "unknown",
+            "store": "connected",
+            "disk": "unavailable",
         })
     );
 }
@@ -131,6 +134,7 @@ async fn a_worker_that_drains_or_lost_a_server_is_not_ready() {
             "draining",
         ),
         (Phase::Idle, Link::Unavailable, Link::Connected, "degraded"),
+        (Phase::Idle, Link::Connected, Link::Unknown, "degraded"),
         (
             Phase::Processing,
             Link::Connected,

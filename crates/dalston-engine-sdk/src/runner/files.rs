@@ -1,17 +1,28 @@
-//! The objects of one task: downloads its request and files, and notes whether the store answers.
+//! The objects of one task: downloads its request and files, stores its result, and notes whether store and
+//! disk answer.
 
+use std::fs;
+use std::io;
 use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
+use bytes::Bytes;
 use tempfile::TempDir;
 use tokio::task::spawn_blocking;
+use tokio::time::Instant;
 
+use super::backoff::Backoff;
 use super::runner::Runner;
 use crate::contract::Request;
-use crate::engine::TaskInput;
+use crate::engine::{StopReason, TaskContext, TaskInput};
 use crate::error::{ErrorKind, TaskError};
 use crate::queue::Claim;
+
+/// How long a store may refuse one result while it answers, before the task fails. As long as Dalston gives a
+/// task by default.
+const RESULT_REFUSED: Duration = Duration::from_secs(3600);
 
 impl Runner {
     /// Downloads and reads the task's request.
@@ -37,10 +48,8 @@ impl Runner {
         claim: &Claim,
         request: &mut Request,
     ) -> Result<(TaskInput, TaskFolder), TaskError> {
-        let folder = tempfile::Builder::new()
-            .prefix("task-")
-            .tempdir_in(&self.settings.scratch)
-            .map_err(|err| TaskError::unavailable("there is no room for files").caused_by(err))?;
+        let folder = self.folder();
+        let folder = folder.inspect_err(|_| self.status.disk_answered(false))?;
         let folder = TaskFolder(Some(folder));
         let mut input = TaskInput {
             task_id: claim.task_id.clone(),
@@ -52,10 +61,73 @@ impl Runner {
         input.config = request.config.clone();
         for (n, (input_name, uri)) in request.files.iter().enumerate() {
             let file = folder.path().join(file_name(n, uri));
-            self.note_store(self.artifacts.download(uri, &file).await)?;
+            let downloaded = self.artifacts.download(uri, &file).await;
+            self.note_disk(self.note_store(downloaded))?;
             input.files.insert(input_name.clone(), file);
         }
         Ok((input, folder))
+    }
+
+    /// A new folder for a task's files.
+    fn folder(&self) -> Result<TempDir, TaskError> {
+        let scratch = &self.settings.scratch;
+        let new = || tempfile::Builder::new().prefix("task-").tempdir_in(scratch);
+        let folder = new().or_else(|err| match err.kind() {
+            // A cleaner of temporary files has removed the worker's folder.
+            io::ErrorKind::NotFound => fs::create_dir_all(scratch).and_then(|()| new()),
+            _ => Err(err),
+        });
+        folder.map_err(|err| TaskError::disk("there is no room for files").caused_by(err))
+    }
+
+    /// Stores a task's result, and tries again until the store takes it: the result is not computed twice.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` if the task went to another worker meanwhile. `Engine` if the store refuses the result
+    /// although it answers, at once or for an hour. A store that does not answer is waited for without a
+    /// limit: dropping the future ends the wait.
+    pub(super) async fn store_result(
+        &self,
+        key: &object_store::path::Path,
+        result: Vec<u8>,
+        context: &TaskContext,
+    ) -> Result<(), TaskError> {
+        let result = Bytes::from(result);
+        let mut backoff = Backoff::new();
+        let mut refused_since = None;
+        loop {
+            let stored = self.artifacts.write(key, result.clone()).await;
+            let err = match self.note_store(stored) {
+                Err(err) if err.kind() == ErrorKind::Unavailable => err,
+                ended => return ended,
+            };
+            // A result that is late is stored all the same: the orchestrator has not given up the task, or it
+            // takes no end of it.
+            if let Some(StopReason::LeaseLost | StopReason::Shutdown) = context.told_to_stop() {
+                return Err(err);
+            }
+            tracing::warn!(error = err.chain(), "output_not_uploaded");
+            refused_since = match self.note_store(self.artifacts.ping().await) {
+                Ok(()) => refused_since.or(Some(Instant::now())),
+                Err(_) => None,
+            };
+            if refused_since.is_some_and(|since| since.elapsed() >= RESULT_REFUSED) {
+                let message = "the store does not take the result of the task";
+                return Err(TaskError::engine(message).caused_by(err));
+            }
+            backoff.wait().await;
+        }
+    }
+
+    /// Records whether the disk took a file, and passes the answer on. Another error says nothing about it.
+    fn note_disk<T>(&self, answer: Result<T, TaskError>) -> Result<T, TaskError> {
+        match &answer {
+            Ok(_) => self.status.disk_answered(true),
+            Err(err) if err.kind() == ErrorKind::Disk => self.status.disk_answered(false),
+            Err(_) => {}
+        }
+        answer
     }
 
     /// Records whether the store answered, and passes the answer on. An error about the task alone, such

@@ -126,6 +126,7 @@ impl Runner {
                 self.status.hung();
                 Err(RunError::Hung)
             }
+            () = self.check_store() => Ok(()),
             () = self.watch_shutdown(&abort) => Ok(()),
         };
         if ended.is_err() {
@@ -140,6 +141,13 @@ impl Runner {
             tracing::warn!(error = %err, "queue_left_silently");
         }
         ended
+    }
+
+    /// Asks the store until it answers for the first time, so that the health page shows a wrong setting
+    /// while the engine loads. Never returns.
+    async fn check_store(&self) {
+        self.store_ready().await;
+        std::future::pending().await
     }
 
     /// Joins the queue, and tries again without a limit while the queue does not answer.

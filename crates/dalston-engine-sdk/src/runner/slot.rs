@@ -134,14 +134,15 @@ impl Runner {
         }
     }
 
-    /// Waits until a store that did not answer answers again, so that no task is claimed whose files
-    /// cannot be downloaded.
-    async fn store_ready(&self) {
+    /// Waits until the store has answered the last call, so that no task is claimed whose files cannot be
+    /// downloaded. Before the first task this is the first call.
+    pub(super) async fn store_ready(&self) {
         let mut backoff = Backoff::new();
-        while self.status.is_store_unavailable() {
+        while !self.status.is_store_connected() {
             match self.artifacts.ping().await {
                 Ok(()) => self.status.store_answered(true),
                 Err(err) => {
+                    self.status.store_answered(false);
                     tracing::warn!(error = err.chain(), "store_connection_error");
                     backoff.wait().await;
                 }

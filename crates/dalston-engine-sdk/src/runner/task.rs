@@ -89,7 +89,7 @@ impl Runner {
                 }
                 Ok(reported.ended())
             }
-            Err(err) if err.kind() == ErrorKind::Unavailable => {
+            Err(err) if matches!(err.kind(), ErrorKind::Unavailable | ErrorKind::Disk) => {
                 tracing::warn!(error = err.chain(), "task_put_back");
                 // The queue restores the count of deliveries, so that no outage makes a task look like
                 // one that ends its workers.
@@ -192,7 +192,7 @@ impl Runner {
         });
         let (body, model) = written.await?;
         let began = Instant::now();
-        self.note_store(self.artifacts.write(&output_key, body).await)?;
+        self.store_result(&output_key, body, context).await?;
         reach("stored");
         self.metrics.uploaded(began.elapsed());
         tracing::info!(key = %output_key, "output_uploaded");
