@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
 
 use dalston_engine_sdk::contract::{Contract, Identity, Protocol, Request, TaskEvent};
-use dalston_engine_sdk::queue::{Claim, Receipt};
+use dalston_engine_sdk::queue::Claim;
 use dalston_engine_sdk::uri::ObjectUri;
 use dalston_engine_sdk::{Capabilities, ErrorKind, TaskError, TaskOutput};
 use serde_json::Value;
@@ -74,12 +74,10 @@ fn claim(timeout_at: Option<&[u8]>, artifacts: Option<&[u8]>) -> Claim {
     metadata.insert("stage".to_owned(), "transcribe".to_owned());
     metadata.extend(artifacts.map(|it| ("resolved_artifact_ids_json".to_owned(), text(it))));
     Claim {
-        receipt: Receipt::default(),
         task_id: TASK_ID.to_owned(),
-        deliveries: 0,
         message,
         metadata,
-        cancelled: false,
+        ..Claim::default()
     }
 }
 

@@ -194,11 +194,12 @@ mod on_a_stream {
         let waited = waited.unwrap();
         assert_eq!(waited.map(|claim| claim.task_id).as_deref(), Some("one"));
 
-        let mut server = backend.server.connect();
-        let _: usize = server.del("dalston:stream:forgot").unwrap();
         let lost = worker.renew().await.unwrap();
         assert_eq!(lost.len(), 1, "`renew` reports the lost task");
         drop(held);
+
+        let mut server = backend.server.connect();
+        let _: usize = server.del("dalston:stream:forgot").unwrap();
         backend.push("two").await;
         let next = worker.claim(Duration::ZERO).await.unwrap();
         assert_eq!(next.map(|claim| claim.task_id).as_deref(), Some("two"));

@@ -31,25 +31,30 @@ pub trait Queue: Send + Sync {
     /// call.
     async fn claim(&self, max_wait: Duration) -> Result<Option<Claim>, QueueError>;
 
-    /// Reports that work on the task begins: raises the task's count of deliveries and publishes `started`,
-    /// both or neither. A repeated report raises the count once.
+    /// Reports that this process begins work on the task. Publishes `started` the first time, and again only
+    /// if another process has died over the task since: a task that was put back is not told twice.
+    ///
+    /// A report may be repeated, as after a lost answer: it counts once.
     async fn start(&self, claim: &Claim, started: &Event) -> Result<(), QueueError>;
 
-    /// Ends the task: publishes `ended` (completed or failed), acknowledges the task and deletes its count.
-    /// Either all three happen or none, and only if the task is still this worker's.
-    async fn finish(&self, claim: &Claim, ended: &Event) -> Result<(), QueueError>;
+    /// Ends the task: publishes `ended` and acknowledges the task, both or neither, and only if the task is
+    /// still this worker's. `ending` says what is kept of the record of attempts.
+    ///
+    /// A report may be repeated: the queue accepts it and publishes nothing more. A server that has lost its
+    /// memory knows no owner: the end is then published as well, if nobody has ended the task and this
+    /// worker's lease has not lapsed since the claim.
+    async fn finish(&self, claim: &Claim, ended: &Event, ending: Ending) -> Result<(), QueueError>;
 
-    /// Acknowledges the task and publishes nothing, because its job was cancelled.
+    /// Acknowledges the task and publishes nothing, because its job was cancelled before work on it began.
     async fn discard(&self, claim: &Claim) -> Result<(), QueueError>;
 
-    /// Puts the task back to the front of the queue, with the count that it had before
-    /// [`start`](Self::start).
-    async fn put_back(&self, claim: &Claim) -> Result<(), QueueError>;
+    /// Puts the task back into the queue. This process then counts as one that has not begun work on it.
+    async fn put_back(&self, claim: &Claim, place: PutBack) -> Result<(), QueueError>;
 
     /// Renews the lease of the worker and of its live claims. Call it once in a third of a
     /// [`lease`](Self::lease), and call this and [`register`](Self::register) from one runtime, which need not
     /// be that of the other calls.
-    /// Returns the receipts of claims that another worker has taken.
+    /// Returns the [receipts](Receipt::as_str) of claims that another worker has taken.
     async fn renew(&self) -> Result<Vec<String>, QueueError>;
 
     /// Writes the worker's whole record into the engine registry; does nothing where the pipeline has no
@@ -57,7 +62,7 @@ pub trait Queue: Send + Sync {
     async fn register(&self, record: &Record) -> Result<(), QueueError>;
 
     /// Leaves the queue: the tasks that the worker still holds can be claimed at once, its id is free, and
-    /// its record is removed.
+    /// its record is removed. Tasks that work has begun on keep this process in their record of attempts.
     async fn leave(&self) -> Result<(), QueueError>;
 
     /// How long a worker may fail to renew before its tasks go to others.
@@ -70,12 +75,18 @@ pub trait Queue: Send + Sync {
 /// with a later [`Queue::claim`].
 #[derive(Debug, Default)]
 pub struct Claim {
-    /// The id by which the queue knows the claim.
+    /// Tells this claim from every other, also of the same task.
     pub receipt: Receipt,
     /// The task's id.
     pub task_id: String,
-    /// How often work on the task has begun before without an end.
+    /// How many processes have begun work on the task without an end.
     pub deliveries: u32,
+    /// How often the task was put back because something that it needs was unavailable.
+    pub deferrals: u32,
+    /// The time since the first of these [`deferrals`](Self::deferrals); zero if there was none.
+    pub deferred_for: Duration,
+    /// Whether a `started` event of the task was published, and no end since.
+    pub was_started: bool,
     /// The fields of the task's message (`job_id`, `enqueued_at`, `timeout_at`); empty for a list, whose
     /// message is the bare id.
     pub message: BTreeMap<String, String>,
@@ -108,6 +119,65 @@ pub struct Event {
     pub message: String,
     /// The fields of the event's entry in `dalston:events:stream`; not used by a list.
     pub fields: Vec<(String, String)>,
+}
+
+/// How a task ends, and so what is kept of the record of its attempts.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Ending {
+    /// With a result: the whole record is deleted.
+    Completed,
+    /// Without a result: the processes that died over the task stay in the record, because the orchestrator
+    /// may queue the task again under the same id. This process is removed from it.
+    Failed,
+    /// As [`Failed`](Self::Failed), but this process stays in the record: the task ends it, or the task is
+    /// refused for what the record says.
+    Fatal,
+}
+
+impl Ending {
+    /// The word of the scripts.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Fatal => "fatal",
+        }
+    }
+}
+
+/// Where a task is put back to, and why.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum PutBack {
+    /// To the front of the queue, because this worker cannot take the task now. Any worker may claim it at
+    /// once.
+    Untouched,
+    /// Because something that the task needs is unavailable: counts as one of its
+    /// [deferrals](Claim::deferrals). Without a delay to the front of the queue. With a delay, a stream hands the
+    /// task to nobody before the delay is over, and a list puts it behind all waiting tasks.
+    Deferred {
+        /// How long other tasks go first.
+        delay: Duration,
+    },
+}
+
+impl PutBack {
+    /// The task's deferrals after this one, as the scripts take it; empty if they stay.
+    ///
+    /// The number and not an increment: a report that is repeated after a lost answer counts once.
+    pub(super) fn deferrals(self, claim: &Claim) -> String {
+        match self {
+            Self::Untouched => String::new(),
+            Self::Deferred { .. } => (claim.deferrals + 1).to_string(),
+        }
+    }
+
+    /// How long other tasks go first.
+    pub(super) fn delay_ms(self) -> u64 {
+        match self {
+            Self::Untouched => 0,
+            Self::Deferred { delay } => delay.as_millis() as u64,
+        }
+    }
 }
 
 /// A worker's record in the engine registry.

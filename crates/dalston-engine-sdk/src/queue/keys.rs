@@ -6,10 +6,16 @@ pub(super) const EVENTS: &str = "dalston:events";
 /// Prefix of the keys of tasks' hashes.
 pub(super) const TASK: &str = "dalston:task:";
 
-/// How long a count of deliveries is kept after the last start, in seconds: as long as Dalston keeps a task.
-pub(super) const DELIVERIES_KEPT_S: u64 = 24 * 60 * 60;
+/// How long the record of a task's attempts is kept after its last change, and the mark of its end, in
+/// seconds: as long as Dalston keeps a task.
+pub(super) const KEPT_S: u64 = 24 * 60 * 60;
 
-/// Prefix of the keys of the delivery counts of an engine's tasks.
-pub(super) fn deliveries_prefix(engine_id: &str) -> String {
-    format!("dalston:deliveries:{engine_id}:")
+/// Prefix of the keys of the records of attempts of an engine's tasks.
+pub(super) fn attempts_prefix(engine_id: &str) -> String {
+    format!("dalston:attempts:{engine_id}:")
+}
+
+/// Prefix of the keys that mark which claim ended a task of an engine.
+pub(super) fn ended_prefix(engine_id: &str) -> String {
+    format!("dalston:ended:{engine_id}:")
 }

@@ -9,7 +9,8 @@ use std::time::Duration;
 use redis::Script;
 use tokio::time::{Instant, sleep};
 
-use super::claim::QueueError;
+use super::claim::{Claim, QueueError};
+use super::held::Holding;
 use super::server::Server;
 
 /// The lease of one process.
@@ -47,6 +48,26 @@ impl Lease {
     pub(super) fn is_reclaim_due(&self, last: Option<Instant>, server: &Server) -> bool {
         last.is_none_or(|last| last.elapsed() >= self.length / 3)
             && server.is_steady_for(self.length)
+    }
+
+    /// What marks an end as reported by this claim.
+    pub(super) fn token(&self, claim: &Claim) -> String {
+        format!("{}/{}", self.nonce, claim.receipt.number())
+    }
+
+    /// Records an answered renewal that was asked for at `asked_at`. Returns the receipts of the `lost`
+    /// claims, which the scripts number from 1.
+    pub(super) fn renewed(
+        &self,
+        holdings: &[Holding],
+        lost: &[usize],
+        asked_at: Instant,
+    ) -> Vec<String> {
+        for holding in holdings {
+            holding.renewed(asked_at, self.length);
+        }
+        let receipts = lost.iter().filter_map(|number| holdings.get(number - 1));
+        receipts.map(|holding| holding.receipt.clone()).collect()
     }
 
     /// Acquires the worker id.

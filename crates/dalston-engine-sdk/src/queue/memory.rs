@@ -1,7 +1,7 @@
 //! A queue in memory: the contract of queues without a server, for tests and for an engine without a
 //! pipeline.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::claim::{Claim, Event, Queue, QueueError, Record};
+use super::claim::{Claim, Ending, Event, PutBack, Queue, QueueError, Record};
 use super::held::Held;
 
 /// Holds the tasks and the leases, as Redis does for the other queues. Clones share one state.
@@ -28,10 +28,23 @@ struct State {
     /// twice.
     taken: BTreeMap<u64, Taken>,
     n_taken: u64,
-    deliveries: HashMap<String, u32>,
+    attempts: HashMap<String, Attempts>,
+    /// The numbers of the claims that have ended their tasks.
+    ended: BTreeSet<u64>,
     metadata: HashMap<String, BTreeMap<String, String>>,
     leases: HashMap<String, Lapsing>,
     events: Vec<Event>,
+}
+
+/// The record of a task's attempts.
+#[derive(Debug, Default)]
+struct Attempts {
+    /// The processes that have begun work on the task without an end.
+    processes: BTreeSet<u64>,
+    /// How many other processes had done so when `started` was last published.
+    n_others_told: Option<usize>,
+    deferrals: u32,
+    deferred_at: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -112,7 +125,7 @@ impl State {
         if lease.is_some_and(|held| held.holder != queue.nonce && held.end > Instant::now()) {
             return Err(QueueError::Superseded);
         }
-        let number = number(claim.receipt.as_str());
+        let number = number(claim.receipt.id());
         let taken = self.taken.get(&number).ok_or(QueueError::NotHeld)?;
         if taken.worker == queue.worker {
             Ok(number)
@@ -160,9 +173,17 @@ impl MemoryQueue {
             worker: self.worker.clone(),
         };
         state.taken.insert(number, taken);
+        let unknown = Attempts::default();
+        let attempts = state.attempts.get(&task_id).unwrap_or(&unknown);
+        let deferred_at = attempts.deferred_at;
         Ok(Some(Claim {
-            receipt: self.held.issue(&number.to_string()),
-            deliveries: state.deliveries.get(&task_id).copied().unwrap_or(0),
+            receipt: self
+                .held
+                .issue(&number.to_string(), &task_id, Instant::now()),
+            deliveries: attempts.processes.len() as u32,
+            deferrals: attempts.deferrals,
+            deferred_for: deferred_at.map(|at| at.elapsed()).unwrap_or_default(),
+            was_started: attempts.n_others_told.is_some(),
             metadata: state.metadata.get(&task_id).cloned().unwrap_or_default(),
             task_id,
             message: BTreeMap::new(),
@@ -170,12 +191,29 @@ impl MemoryQueue {
         }))
     }
 
-    fn end(&self, claim: &Claim, event: Option<&Event>) -> Result<(), QueueError> {
+    fn end(&self, claim: &Claim, event: Option<&Event>, ending: Ending) -> Result<(), QueueError> {
         let mut state = self.broker.state();
+        if state.ended.contains(&number(claim.receipt.id())) {
+            // Repeated. No process but this one has the receipt.
+            return Ok(());
+        }
         let number = state.check(self, claim)?;
         state.taken.remove(&number);
-        state.deliveries.remove(&claim.task_id);
+        state.ended.insert(number);
         state.events.extend(event.cloned());
+        if ending == Ending::Completed {
+            state.attempts.remove(&claim.task_id);
+            return Ok(());
+        }
+        let attempts = state.attempts.entry(claim.task_id.clone()).or_default();
+        let mut processes = std::mem::take(&mut attempts.processes);
+        if ending == Ending::Failed {
+            processes.remove(&self.nonce);
+        }
+        *attempts = Attempts {
+            processes,
+            ..Attempts::default()
+        };
         Ok(())
     }
 }
@@ -213,30 +251,40 @@ impl Queue for MemoryQueue {
     async fn start(&self, claim: &Claim, started: &Event) -> Result<(), QueueError> {
         let mut state = self.broker.state();
         state.check(self, claim)?;
-        let deliveries = claim.deliveries + 1;
-        state.deliveries.insert(claim.task_id.clone(), deliveries);
-        state.events.push(started.clone());
+        let attempts = state.attempts.entry(claim.task_id.clone()).or_default();
+        attempts.processes.insert(self.nonce);
+        let n_others = Some(attempts.processes.len() - 1);
+        if n_others > attempts.n_others_told {
+            attempts.n_others_told = n_others;
+            state.events.push(started.clone());
+        }
         Ok(())
     }
 
-    async fn finish(&self, claim: &Claim, ended: &Event) -> Result<(), QueueError> {
-        self.end(claim, Some(ended))
+    async fn finish(&self, claim: &Claim, ended: &Event, ending: Ending) -> Result<(), QueueError> {
+        self.end(claim, Some(ended), ending)
     }
 
     async fn discard(&self, claim: &Claim) -> Result<(), QueueError> {
-        self.end(claim, None)
+        self.end(claim, None, Ending::Completed)
     }
 
-    async fn put_back(&self, claim: &Claim) -> Result<(), QueueError> {
+    async fn put_back(&self, claim: &Claim, place: PutBack) -> Result<(), QueueError> {
         let mut state = self.broker.state();
         let number = state.check(self, claim)?;
         state.taken.remove(&number);
-        state.waiting.push_front(claim.task_id.clone());
         let task_id = claim.task_id.clone();
-        match claim.deliveries {
-            0 => state.deliveries.remove(&task_id),
-            n => state.deliveries.insert(task_id, n),
-        };
+        let attempts = state.attempts.entry(task_id.clone()).or_default();
+        attempts.processes.remove(&self.nonce);
+        if let PutBack::Deferred { .. } = place {
+            attempts.deferrals = claim.deferrals + 1;
+            attempts.deferred_at.get_or_insert_with(Instant::now);
+        }
+        match place {
+            // Behind all that wait, as in a list.
+            PutBack::Deferred { delay } if !delay.is_zero() => state.waiting.push_back(task_id),
+            _ => state.waiting.push_front(task_id),
+        }
         self.broker.pushed.notify_one();
         Ok(())
     }
@@ -248,12 +296,9 @@ impl Queue for MemoryQueue {
             let taken = state.taken.get(&number(id));
             taken.is_none_or(|taken| taken.worker != self.worker)
         };
-        let held = self.held.ids();
-        Ok(held
-            .iter()
-            .filter(|id| is_lost(id))
-            .map(|id| id.to_string())
-            .collect())
+        let held = self.held.holdings(self.lease);
+        let lost = held.into_iter().filter(|holding| is_lost(&holding.id));
+        Ok(lost.map(|holding| holding.receipt).collect())
     }
 
     async fn register(&self, _: &Record) -> Result<(), QueueError> {
@@ -275,7 +320,7 @@ impl Queue for MemoryQueue {
     }
 }
 
-/// The number of the claim, which is the text of this queue's receipts.
+/// The number of the claim, which is the id of this queue's receipts.
 fn number(receipt: &str) -> u64 {
     receipt.parse().unwrap_or(u64::MAX)
 }

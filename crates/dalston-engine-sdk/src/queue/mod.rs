@@ -22,7 +22,7 @@ mod tests;
 pub mod testsuite;
 
 pub(crate) use address::Address;
-pub use claim::{Claim, Event, Queue, QueueError, Record};
+pub use claim::{Claim, Ending, Event, PutBack, Queue, QueueError, Record};
 pub use held::Receipt;
 pub use list::ListQueue;
 pub use memory::{MemoryBroker, MemoryQueue};

@@ -200,6 +200,27 @@ impl FromRedisValue for Fields {
     }
 }
 
+/// The record of a task's attempts, as the claiming scripts return it.
+#[derive(Debug)]
+pub(super) struct Attempts {
+    pub(super) deliveries: u32,
+    pub(super) deferrals: u32,
+    pub(super) deferred_for: Duration,
+    pub(super) was_started: bool,
+}
+
+impl FromRedisValue for Attempts {
+    fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
+        let (deliveries, deferrals, deferred_ms, was_started) = from_redis_value(value)?;
+        Ok(Self {
+            deliveries,
+            deferrals,
+            deferred_for: Duration::from_millis(deferred_ms),
+            was_started,
+        })
+    }
+}
+
 /// Classifies an error of the server. The scripts report their refusals as error codes.
 fn classify(err: RedisError) -> QueueError {
     match err.code() {

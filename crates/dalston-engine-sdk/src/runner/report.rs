@@ -3,15 +3,15 @@
 use super::backoff::Backoff;
 use super::runner::Runner;
 use crate::contract::TaskEvent;
-use crate::queue::{Claim, QueueError};
+use crate::queue::{Claim, Ending, PutBack, QueueError};
 
 /// A report to the queue about a claim.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Report<'a> {
     Start,
-    Finish(TaskEvent<'a>),
+    Finish(TaskEvent<'a>, Ending),
     Discard,
-    PutBack,
+    PutBack(PutBack),
 }
 
 /// What became of a [`Report`].
@@ -53,8 +53,8 @@ impl Runner {
     /// Reports to the queue, and tries again while the queue does not answer.
     ///
     /// Every report may be sent twice, because an answer can be lost: the queue counts a start once, and
-    /// refuses a second end as [`QueueError::NotHeld`]. If the lease lapses meanwhile, the queue refuses
-    /// the report in the same way. Gives up early only after an abort; the lease then frees the task.
+    /// accepts a second end without a word. If the lease lapses meanwhile, the queue refuses the report as
+    /// [`QueueError::NotHeld`]. Gives up early only after an abort; the lease then frees the task.
     ///
     /// # Errors
     ///
@@ -71,12 +71,12 @@ impl Runner {
                     let started = self.protocol.event(claim, TaskEvent::Started);
                     self.queue.start(claim, &started).await
                 }
-                Report::Finish(event) => {
+                Report::Finish(event, ending) => {
                     let ended = self.protocol.event(claim, event);
-                    self.queue.finish(claim, &ended).await
+                    self.queue.finish(claim, &ended, ending).await
                 }
                 Report::Discard => self.queue.discard(claim).await,
-                Report::PutBack => self.queue.put_back(claim).await,
+                Report::PutBack(place) => self.queue.put_back(claim, place).await,
             };
             match reported {
                 Ok(()) => return Ok(Reported::Accepted),

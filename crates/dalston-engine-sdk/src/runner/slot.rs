@@ -15,7 +15,7 @@ use super::backoff::Backoff;
 use super::report::{Ended, Report};
 use super::runner::Runner;
 use crate::engine::EngineState;
-use crate::queue::{Claim, QueueError};
+use crate::queue::{Claim, PutBack, QueueError};
 use crate::status::StatusWriter;
 use crate::telemetry::task_span;
 
@@ -85,7 +85,9 @@ impl Runner {
     /// Puts a suspect task back that cannot work alone now.
     async fn pass_on(&self, claim: Claim) -> Result<(), QueueError> {
         tracing::info!(deliveries = claim.deliveries, "task_passed_on");
-        self.report(&claim, Report::PutBack).await.map(|_| ())
+        self.report(&claim, Report::PutBack(PutBack::Untouched))
+            .await
+            .map(|_| ())
     }
 
     /// The next task, once the engine is ready and the store and the queue answer, and the turn to claim, in

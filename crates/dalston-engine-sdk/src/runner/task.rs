@@ -16,7 +16,7 @@ use crate::engine::{Place, TaskContext};
 use crate::error::{ErrorKind, TaskError};
 use crate::failpoint::reach;
 use crate::metrics::{Outcome, RedeliveryReason};
-use crate::queue::{Claim, QueueError};
+use crate::queue::{Claim, Ending, PutBack, QueueError};
 
 impl Runner {
     /// Runs a task to its end, and reports the end to the queue.
@@ -35,7 +35,13 @@ impl Runner {
         if claim.cancelled {
             self.metrics.skipped_cancelled(stage);
             tracing::info!("task_skipped_cancelled");
-            return Ok(self.report(claim, Report::Discard).await?.ended());
+            // An orchestrator that knows that work began waits for the end, to end the job as cancelled.
+            let end = if claim.was_started && !is_blocked(claim) {
+                Report::Finish(TaskEvent::Completed, Ending::Completed)
+            } else {
+                Report::Discard
+            };
+            return Ok(self.report(claim, end).await?.ended());
         }
         if claim.deliveries == 0
             && let Some(enqueued_at) = claim.enqueued_at()
@@ -45,7 +51,14 @@ impl Runner {
             self.metrics.queue_waited(waited.unwrap_or_default());
         }
         let context = TaskContext::default();
-        let worked = match self.refuse(claim) {
+        let refusal = self.refuse(claim);
+        // The record of a refused task says why it is refused, and stays for the case that the orchestrator
+        // queues the task again.
+        let failed = match &refusal {
+            Some(_) => Ending::Fatal,
+            None => Ending::Failed,
+        };
+        let worked = match refusal {
             Some(refusal) => Err(refusal),
             None => {
                 if claim.deliveries > 0 {
@@ -78,7 +91,10 @@ impl Runner {
             // The result is stored. A worker that dies here leaves a task that finds its output again.
             Ok(model) => {
                 let reported = self
-                    .report(claim, Report::Finish(TaskEvent::Completed))
+                    .report(
+                        claim,
+                        Report::Finish(TaskEvent::Completed, Ending::Completed),
+                    )
                     .await?;
                 reach("finished");
                 if reported == Reported::Accepted {
@@ -93,7 +109,8 @@ impl Runner {
                 tracing::warn!(error = err.chain(), "task_put_back");
                 // The queue restores the count of deliveries, so that no outage makes a task look like
                 // one that ends its workers.
-                if self.report(claim, Report::PutBack).await? == Reported::Accepted {
+                let put_back = Report::PutBack(PutBack::Untouched);
+                if self.report(claim, put_back).await? == Reported::Accepted {
                     self.metrics.redelivered(stage, RedeliveryReason::Deferred);
                 }
                 Ok(Ended::PutBack)
@@ -102,7 +119,7 @@ impl Runner {
                 tracing::error!(error = err.chain(), "task_failed");
                 let sentence = err.to_string();
                 let reported = self
-                    .report(claim, Report::Finish(TaskEvent::Failed(&sentence)))
+                    .report(claim, Report::Finish(TaskEvent::Failed(&sentence), failed))
                     .await?;
                 // A task that another worker holds has not failed: that worker reports its end.
                 if reported == Reported::Accepted {
@@ -205,6 +222,12 @@ impl Runner {
 fn deadline(started: Instant, budget: Duration) -> Instant {
     let day = Duration::from_secs(86_400);
     started.checked_add(budget).unwrap_or(started + day)
+}
+
+/// Whether the orchestrator keeps the task from being worked on for now. It has not ended.
+fn is_blocked(claim: &Claim) -> bool {
+    let reason = claim.metadata.get("blocked_reason");
+    reason.is_some_and(|reason| !reason.is_empty())
 }
 
 #[cfg(test)]

@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use tracing::{Level, debug, error, info, warn};
 
 use super::*;
-use crate::queue::Receipt;
 
 #[derive(Clone, Default)]
 struct Page(Arc<Mutex<Vec<u8>>>);
@@ -111,12 +110,9 @@ fn lines_within_a_task_carry_its_ids_and_those_of_its_trace() {
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .into();
     let claim = Claim {
-        receipt: Receipt::default(),
         task_id: "t1".into(),
-        deliveries: 0,
-        message: BTreeMap::new(),
         metadata,
-        cancelled: false,
+        ..Claim::default()
     };
     let lines = logged(Level::ERROR, || {
         let _task = task_span(&claim, "speech").entered();

@@ -1,7 +1,7 @@
 //! Compares events with those that Dalston's own engines published.
 
 use dalston_engine_sdk::contract::{Contract, TaskEvent};
-use dalston_engine_sdk::queue::{Claim, Event, Receipt};
+use dalston_engine_sdk::queue::{Claim, Event};
 use serde_json::{Value, json};
 
 use super::recorded;
@@ -10,12 +10,9 @@ use super::recorded;
 fn again(contract: Contract, kind: &str, payload: &Value) -> Event {
     let text = |key: &str| payload[key].as_str().expect("text").to_owned();
     let claim = Claim {
-        receipt: Receipt::default(),
         task_id: text("task_id"),
-        deliveries: 0,
-        message: Default::default(),
         metadata: [("job_id".to_owned(), text("job_id"))].into(),
-        cancelled: false,
+        ..Claim::default()
     };
     let event = match kind {
         "task.started" => TaskEvent::Started,

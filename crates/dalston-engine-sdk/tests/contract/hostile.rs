@@ -1,7 +1,7 @@
 //! Malformed and hostile tasks: each is refused with one sentence, as the task's own fault.
 
 use dalston_engine_sdk::contract::Contract;
-use dalston_engine_sdk::queue::{Claim, Receipt};
+use dalston_engine_sdk::queue::Claim;
 use dalston_engine_sdk::{ErrorKind, TaskError};
 use serde_json::{Value, json};
 
@@ -37,12 +37,8 @@ fn read_changed(contract: Contract, change: impl Fn(&mut Value)) -> Result<(), T
 fn a_task_without_a_hash_fails_with_dalstons_own_sentence() {
     let recorded_event = &recorded::json("m22/unknown_task.events_pubsub.json")[0];
     let claim = Claim {
-        receipt: Receipt::default(),
         task_id: "bogus-task-id".into(),
-        deliveries: 0,
-        message: Default::default(),
-        metadata: Default::default(),
-        cancelled: false,
+        ..Claim::default()
     };
     assert_eq!(claim.job_id(), recorded_event["job_id"]);
     for contract in [Contract::M22, Contract::Streams] {

@@ -8,7 +8,7 @@ use dalston_engine_sdk::Capabilities;
 use dalston_engine_sdk::contract::{
     AlignmentMethod, Contract, Identity, Protocol, Transcript, TranscriptSegment, TranscriptWord,
 };
-use dalston_engine_sdk::queue::{Claim, Receipt};
+use dalston_engine_sdk::queue::Claim;
 use serde_json::Value;
 
 /// The text of one file.
@@ -39,12 +39,10 @@ fn claim(hash: &Value, message: BTreeMap<String, String>) -> Claim {
     let key = hash["key"].as_str().expect("a key");
     let task_id = key.strip_prefix("dalston:task:").expect("a task's key");
     Claim {
-        receipt: Receipt::default(),
         task_id: task_id.to_owned(),
-        deliveries: 0,
         message,
         metadata: fields(&hash["fields"]),
-        cancelled: false,
+        ..Claim::default()
     }
 }
 

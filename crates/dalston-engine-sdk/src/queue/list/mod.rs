@@ -13,13 +13,13 @@ use redis::{Script, ScriptInvocation};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::claim::{Claim, Event, Queue, QueueError, Record};
+use super::claim::{Claim, Ending, Event, PutBack, Queue, QueueError, Record};
 use super::held::Held;
 use super::keeping;
-use super::keys::{DELIVERIES_KEPT_S, EVENTS, TASK, deliveries_prefix};
+use super::keys::{EVENTS, KEPT_S, TASK, attempts_prefix, ended_prefix};
 use super::lease::{Lease, heartbeat_prefix};
 use super::scripts::Scripts;
-use super::server::{Fields, SHORTEST_WAIT, Server};
+use super::server::{Attempts, Fields, SHORTEST_WAIT, Server};
 
 /// How long an event without a subscriber is published again, in seconds: as long as Dalston keeps a task.
 const REPEAT_S: u64 = 24 * 60 * 60;
@@ -52,7 +52,11 @@ struct Keys {
     processing_prefix: String,
     processing: String,
     heartbeat_prefix: String,
-    deliveries_prefix: String,
+    attempts_prefix: String,
+    ended_prefix: String,
+    /// The sorted set of the tasks at work, by when they were last known to be: what an autoscaler counts
+    /// besides the queue.
+    working: String,
     unheard: String,
 }
 
@@ -82,7 +86,9 @@ impl ListQueue {
                 processing: format!("{processing_prefix}{worker}"),
                 processing_prefix,
                 heartbeat_prefix: heartbeat_prefix(engine_id),
-                deliveries_prefix: deliveries_prefix(engine_id),
+                attempts_prefix: attempts_prefix(engine_id),
+                ended_prefix: ended_prefix(engine_id),
+                working: format!("dalston:working:{engine_id}"),
                 unheard: format!("dalston:unheard:{engine_id}"),
             },
             scripts: Scripts::of_list(),
@@ -103,23 +109,23 @@ impl ListQueue {
         let mut claim = self.scripts.claim.prepare_invoke();
         claim.key(&self.lease.heartbeat).key(&self.keys.queue);
         claim.key(&self.keys.processing).key(&self.lease.workers);
+        claim.key(&self.keys.working);
         claim.arg(&self.lease.nonce).arg(self.lease.length_ms());
         claim.arg(&self.lease.worker);
         claim.arg(&self.keys.heartbeat_prefix);
         claim.arg(&self.keys.processing_prefix);
-        claim.arg(TASK).arg(&self.keys.deliveries_prefix);
+        claim.arg(TASK).arg(&self.keys.attempts_prefix);
         claim.arg(u8::from(due));
         // The script hands out again what this worker has and does not list here: the answer of an earlier
         // claim may have got lost.
-        for id in self.held.ids() {
-            claim.arg(&*id);
-        }
-        let taken: Option<(Vec<u8>, u32, Fields)> = self.server.run(&claim).await?;
+        claim.arg(self.held.ids());
+        let asked_at = Instant::now();
+        let taken: Option<(Vec<u8>, Attempts, Fields)> = self.server.run(&claim).await?;
         // After the answer: a call that failed has reclaimed nothing, or will be repeated without harm.
         if due {
             *reclaimed_at = Some(Instant::now());
         }
-        let Some((task_id, deliveries, Fields(metadata))) = taken else {
+        let Some((task_id, attempts, Fields(metadata))) = taken else {
             return Ok(None);
         };
         let task_id = match String::from_utf8(task_id) {
@@ -130,9 +136,12 @@ impl ListQueue {
             }
         };
         Ok(Some(Claim {
-            receipt: self.held.issue(&task_id),
+            receipt: self.held.issue(&task_id, &task_id, asked_at),
             task_id,
-            deliveries,
+            deliveries: attempts.deliveries,
+            deferrals: attempts.deferrals,
+            deferred_for: attempts.deferred_for,
+            was_started: attempts.was_started,
             message: BTreeMap::new(),
             metadata,
             cancelled: false,
@@ -152,10 +161,15 @@ impl ListQueue {
         self.server.run_all(&remove).await
     }
 
-    /// Ends a task; publishes an event if there is one.
-    async fn end(&self, claim: &Claim, event: &str) -> Result<(), QueueError> {
+    /// Ends a task; publishes an event unless it is empty.
+    async fn end(&self, claim: &Claim, event: &str, ending: Ending) -> Result<(), QueueError> {
         let mut finish = self.about(&self.scripts.finish, claim);
-        finish.key(&self.keys.unheard);
+        finish.key(&self.lease.workers).key(&self.keys.unheard);
+        finish.arg(self.lease.token(claim)).arg(KEPT_S);
+        finish.arg(u8::from(claim.receipt.is_kept(self.lease.length)));
+        finish
+            .arg(ending.as_str())
+            .arg(&self.keys.processing_prefix);
         finish.arg(EVENTS).arg(event).arg(MAX_UNHEARD);
         self.server.run(&finish).await
     }
@@ -164,7 +178,9 @@ impl ListQueue {
     fn about<'a>(&self, script: &'a Script, claim: &Claim) -> ScriptInvocation<'a> {
         let mut call = script.prepare_invoke();
         call.key(&self.lease.heartbeat).key(&self.keys.processing);
-        call.key(format!("{}{}", self.keys.deliveries_prefix, claim.task_id));
+        call.key(format!("{}{}", self.keys.attempts_prefix, claim.task_id));
+        call.key(format!("{}{}", self.keys.ended_prefix, claim.task_id));
+        call.key(&self.keys.working).key(&self.keys.queue);
         call.arg(&self.lease.nonce).arg(&claim.task_id);
         call
     }
@@ -198,26 +214,22 @@ impl Queue for ListQueue {
 
     async fn start(&self, claim: &Claim, started: &Event) -> Result<(), QueueError> {
         let mut start = self.about(&self.scripts.start, claim);
-        // The new count and not an increment: a report that is repeated after a lost answer counts once.
-        start.arg(claim.deliveries + 1).arg(DELIVERIES_KEPT_S);
-        start.arg(EVENTS).arg(&started.message);
+        start.arg(KEPT_S).arg(EVENTS).arg(&started.message);
         self.server.run(&start).await
     }
 
-    async fn finish(&self, claim: &Claim, ended: &Event) -> Result<(), QueueError> {
-        self.end(claim, &ended.message).await
+    async fn finish(&self, claim: &Claim, ended: &Event, ending: Ending) -> Result<(), QueueError> {
+        self.end(claim, &ended.message, ending).await
     }
 
     async fn discard(&self, claim: &Claim) -> Result<(), QueueError> {
-        // The script publishes no event for an empty text.
-        self.end(claim, "").await
+        self.end(claim, "", Ending::Completed).await
     }
 
-    async fn put_back(&self, claim: &Claim) -> Result<(), QueueError> {
+    async fn put_back(&self, claim: &Claim, place: PutBack) -> Result<(), QueueError> {
         let mut put_back = self.about(&self.scripts.put_back, claim);
-        put_back.key(&self.keys.queue);
-        // The count of before the start, so that a put-back leaves no trace.
-        put_back.arg(claim.deliveries).arg(DELIVERIES_KEPT_S);
+        put_back.arg(place.deferrals(claim)).arg(place.delay_ms());
+        put_back.arg(KEPT_S);
         self.server.run(&put_back).await
     }
 
@@ -225,12 +237,18 @@ impl Queue for ListQueue {
         let mut renew = self.scripts.renew.prepare_invoke();
         renew.key(&self.lease.heartbeat).key(&self.lease.workers);
         renew.key(&self.keys.processing).key(&self.keys.unheard);
+        renew.key(&self.keys.working).key(&self.keys.queue);
         renew.arg(&self.lease.nonce).arg(self.lease.length_ms());
         renew.arg(&self.lease.worker).arg(EVENTS).arg(REPEAT_S);
-        for id in self.held.ids() {
-            renew.arg(&*id);
+        renew.arg(&self.keys.processing_prefix);
+        renew.arg(&self.keys.ended_prefix);
+        let holdings = self.held.holdings(self.lease.length);
+        for holding in &holdings {
+            renew.arg(&holding.id).arg(u8::from(holding.is_kept));
         }
-        self.heartbeat_server.run(&renew).await
+        let asked_at = Instant::now();
+        let lost: Vec<usize> = self.heartbeat_server.run(&renew).await?;
+        Ok(self.lease.renewed(&holdings, &lost, asked_at))
     }
 
     async fn register(&self, _: &Record) -> Result<(), QueueError> {
@@ -241,6 +259,7 @@ impl Queue for ListQueue {
         let mut leave = self.scripts.leave.prepare_invoke();
         leave.key(&self.lease.heartbeat).key(&self.lease.workers);
         leave.key(&self.keys.processing).key(&self.keys.queue);
+        leave.key(&self.keys.working);
         leave.arg(&self.lease.nonce).arg(&self.lease.worker);
         self.server.run(&leave).await
     }

@@ -2,19 +2,19 @@
 --
 -- KEYS  1 heartbeat   2 stream   3 sorted set of workers
 -- ARGV  1 nonce   2 lease in ms   3 consumer   4 group   5 prefix of task hashes
---       6 prefix of delivery counts   7 prefix of cancelled jobs   8 prefix of registry records
+--       6 prefix of attempts   7 prefix of cancelled jobs   8 prefix of registry records
 --       9 1 to look after the dead   10... the entries that the worker holds
--- Returns nil, or {entry, its fields, deliveries, the task's hash, 1 if it is to be discarded}.
+-- Returns nil, or {entry, its fields, {attempts}, the task's hash, 1 if it is to be discarded}.
 local stream, group, consumer = KEYS[2], ARGV[4], ARGV[3]
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 -- Fails when it is there, which is as well.
 redis.pcall('XGROUP', 'CREATE', stream, group, '0', 'MKSTREAM')
 
+local now = now_ms()
 local function take(id)
-  -- Idle for 0 ms from now on. The claim of an entry that was deleted forgets it.
-  redis.call('XCLAIM', stream, group, consumer, 0, id, 'JUSTID')
   local entry = redis.call('XRANGE', stream, id, id)[1]
   if not entry then
+    -- The entry was deleted.
     redis.call('XACK', stream, group, id)
     return nil
   end
@@ -23,6 +23,12 @@ local function take(id)
     fields[entry[2][i]] = entry[2][i + 1]
   end
   local task = fields.task_id or ''
+  local attempts = read_attempts(ARGV[6] .. task)
+  if now < tonumber(attempts.not_before or 0) then
+    return nil
+  end
+  -- Idle for 0 ms from now on.
+  redis.call('XCLAIM', stream, group, consumer, 0, id, 'JUSTID')
   local hash = read_hash(ARGV[5] .. task)
   local discard = redis.call('EXISTS', ARGV[7] .. (fields.job_id or ''))
   for i = 1, #hash, 2 do
@@ -30,7 +36,7 @@ local function take(id)
       discard = 1
     end
   end
-  return {id, entry[2], redis.call('GET', ARGV[6] .. task) or '0', hash, discard}
+  return {id, entry[2], attempts_reply(attempts), hash, discard}
 end
 
 local held = {}
@@ -44,20 +50,10 @@ for _, entry in ipairs(redis.call('XPENDING', stream, group, '-', '+', 100, cons
   end
 end
 
--- Workers like this one renew what they hold well within a lease, so that an idle entry is a lost one.
--- Engines that renew nothing are left in peace until Dalston's own rule calls them dead: ten minutes
--- of idleness, and a record in the registry that is gone (it lives for 60 s) or says so.
-local function is_lost(owner, idle)
-  if owner == consumer then
-    return false
-  elseif redis.call('ZSCORE', KEYS[3], owner) then
-    return true
-  end
-  return idle >= 600000 and (redis.call('HGET', ARGV[8] .. owner, 'status') or 'offline') == 'offline'
-end
 if ARGV[9] == '1' then
   for _, entry in ipairs(redis.call('XPENDING', stream, group, 'IDLE', ARGV[2], '-', '+', 1000)) do
-    local task = is_lost(entry[2], entry[3]) and take(entry[1])
+    local owner = entry[2]
+    local task = owner ~= consumer and is_lost(owner, entry[3], KEYS[3], ARGV[8]) and take(entry[1])
     if task then
       return task
     end

@@ -13,13 +13,13 @@ use redis::{Script, ScriptInvocation};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::claim::{Claim, Event, Queue, QueueError, Record};
+use super::claim::{Claim, Ending, Event, PutBack, Queue, QueueError, Record};
 use super::held::Held;
 use super::keeping;
-use super::keys::{DELIVERIES_KEPT_S, EVENTS, TASK, deliveries_prefix};
-use super::lease::Lease;
+use super::keys::{EVENTS, KEPT_S, TASK, attempts_prefix, ended_prefix};
+use super::lease::{Lease, heartbeat_prefix};
 use super::scripts::Scripts;
-use super::server::{Fields, SHORTEST_WAIT, Server};
+use super::server::{Attempts, Fields, SHORTEST_WAIT, Server};
 
 /// The consumer group of all engines.
 const GROUP: &str = "engines";
@@ -55,7 +55,9 @@ pub struct StreamQueue {
     held: Held,
     engine_id: String,
     stream: String,
-    deliveries_prefix: String,
+    attempts_prefix: String,
+    ended_prefix: String,
+    heartbeat_prefix: String,
     scripts: Scripts,
     /// The stage that this worker is registered under.
     stage: Mutex<Option<String>>,
@@ -66,8 +68,8 @@ pub struct StreamQueue {
     turn: Mutex<Option<Instant>>,
 }
 
-/// An entry as `claim.lua` returns it: id, fields, deliveries, the task's hash, whether to discard it.
-type Taken = (String, Fields, u32, Fields, bool);
+/// An entry as `claim.lua` returns it: id, fields, attempts, the task's hash, whether to discard it.
+type Taken = (String, Fields, Attempts, Fields, bool);
 
 impl StreamQueue {
     /// The stream of `engine_id` on the server at `url`, for the consumer called `instance`. Connects
@@ -91,7 +93,9 @@ impl StreamQueue {
             held: Held::default(),
             engine_id: engine_id.to_owned(),
             stream: format!("dalston:stream:{engine_id}"),
-            deliveries_prefix: deliveries_prefix(engine_id),
+            attempts_prefix: attempts_prefix(engine_id),
+            ended_prefix: ended_prefix(engine_id),
+            heartbeat_prefix: heartbeat_prefix(engine_id),
             scripts: Scripts::of_stream(),
             stage: Mutex::new(None),
             turn: Mutex::new(None),
@@ -113,27 +117,30 @@ impl StreamQueue {
         claim.key(&self.lease.workers);
         claim.arg(&self.lease.nonce).arg(self.lease.length_ms());
         claim.arg(&self.lease.worker).arg(GROUP).arg(TASK);
-        claim.arg(&self.deliveries_prefix).arg(CANCELLED);
+        claim.arg(&self.attempts_prefix).arg(CANCELLED);
         claim.arg(INSTANCE).arg(u8::from(due));
         // The script hands out again what this worker has and does not list here: the answer of an earlier
         // claim may have got lost.
-        for id in self.held.ids() {
-            claim.arg(&*id);
-        }
+        claim.arg(self.held.ids());
+        let asked_at = Instant::now();
         let taken: Option<Taken> = self.server.run(&claim).await?;
         // The script hands out one task of a dead worker per call. Only a call that finds none ends the
         // reclaiming, so that the next call looks again at once.
         if due && taken.is_none() {
             *reclaimed_at = Some(Instant::now());
         }
-        let Some((entry, Fields(mut message), deliveries, Fields(metadata), cancelled)) = taken
+        let Some((entry, Fields(mut message), attempts, Fields(metadata), cancelled)) = taken
         else {
             return Ok(None);
         };
+        let task_id = message.remove("task_id").unwrap_or_default();
         Ok(Some(Claim {
-            receipt: self.held.issue(&entry),
-            task_id: message.remove("task_id").unwrap_or_default(),
-            deliveries,
+            receipt: self.held.issue(&entry, &task_id, asked_at),
+            task_id,
+            deliveries: attempts.deliveries,
+            deferrals: attempts.deferrals,
+            deferred_for: attempts.deferred_for,
+            was_started: attempts.was_started,
             message,
             metadata,
             cancelled,
@@ -141,10 +148,17 @@ impl StreamQueue {
     }
 
     /// Ends a task; publishes an event if there is one.
-    async fn end(&self, claim: &Claim, event: Option<&Event>) -> Result<(), QueueError> {
+    async fn end(
+        &self,
+        claim: &Claim,
+        event: Option<&Event>,
+        ending: Ending,
+    ) -> Result<(), QueueError> {
         let mut finish = self.about(&self.scripts.finish, claim);
         finish.key(EVENT_STREAM);
-        finish.arg(EVENTS);
+        finish.arg(self.lease.token(claim)).arg(KEPT_S);
+        finish.arg(u8::from(claim.receipt.is_kept(self.lease.length)));
+        finish.arg(ending.as_str()).arg(EVENTS);
         finish.arg(event.map_or("", |event| &event.message));
         finish.arg(MAX_EVENTS);
         for (name, value) in event.iter().flat_map(|event| &event.fields) {
@@ -157,9 +171,10 @@ impl StreamQueue {
     fn about<'a>(&self, script: &'a Script, claim: &Claim) -> ScriptInvocation<'a> {
         let mut call = script.prepare_invoke();
         call.key(&self.lease.heartbeat).key(&self.stream);
-        call.key(format!("{}{}", self.deliveries_prefix, claim.task_id));
+        call.key(format!("{}{}", self.attempts_prefix, claim.task_id));
+        call.key(format!("{}{}", self.ended_prefix, claim.task_id));
         call.arg(&self.lease.nonce).arg(&self.lease.worker);
-        call.arg(GROUP).arg(claim.receipt.as_str());
+        call.arg(GROUP).arg(claim.receipt.id());
         call
     }
 
@@ -207,9 +222,7 @@ impl Queue for StreamQueue {
         start.key(EVENT_STREAM);
         start.key(format!("{TASK}{}", claim.task_id));
         start.key(WAITING_TASKS);
-        start.arg(&claim.task_id);
-        // The new count and not an increment: a report that is repeated after a lost answer counts once.
-        start.arg(claim.deliveries + 1).arg(DELIVERIES_KEPT_S);
+        start.arg(&claim.task_id).arg(KEPT_S);
         start.arg(EVENTS).arg(&started.message).arg(MAX_EVENTS);
         for (name, value) in &started.fields {
             start.arg(name).arg(value);
@@ -217,18 +230,19 @@ impl Queue for StreamQueue {
         self.server.run(&start).await
     }
 
-    async fn finish(&self, claim: &Claim, ended: &Event) -> Result<(), QueueError> {
-        self.end(claim, Some(ended)).await
+    async fn finish(&self, claim: &Claim, ended: &Event, ending: Ending) -> Result<(), QueueError> {
+        self.end(claim, Some(ended), ending).await
     }
 
     async fn discard(&self, claim: &Claim) -> Result<(), QueueError> {
-        self.end(claim, None).await
+        self.end(claim, None, Ending::Completed).await
     }
 
-    async fn put_back(&self, claim: &Claim) -> Result<(), QueueError> {
+    async fn put_back(&self, claim: &Claim, place: PutBack) -> Result<(), QueueError> {
         let mut put_back = self.about(&self.scripts.put_back, claim);
-        // The count of before the start, so that a put-back leaves no trace.
-        put_back.arg(claim.deliveries).arg(DELIVERIES_KEPT_S);
+        put_back.arg(self.lease.length_ms());
+        put_back.arg(place.deferrals(claim)).arg(place.delay_ms());
+        put_back.arg(KEPT_S);
         self.server.run(&put_back).await
     }
 
@@ -238,10 +252,19 @@ impl Queue for StreamQueue {
         renew.key(&self.lease.workers);
         renew.arg(&self.lease.nonce).arg(self.lease.length_ms());
         renew.arg(&self.lease.worker).arg(GROUP);
-        for id in self.held.ids() {
-            renew.arg(&*id);
+        renew.arg(&self.heartbeat_prefix).arg(INSTANCE);
+        renew.arg(&self.ended_prefix);
+        // Every heartbeat, so that what the dead left is idle for no more than about a lease and a third.
+        let is_steady = self.heartbeat_server.is_steady_for(self.lease.length);
+        renew.arg(u8::from(is_steady));
+        let holdings = self.held.holdings(self.lease.length);
+        for holding in &holdings {
+            renew.arg(&holding.id).arg(&holding.task_id);
+            renew.arg(u8::from(holding.is_kept));
         }
-        self.heartbeat_server.run(&renew).await
+        let asked_at = Instant::now();
+        let lost: Vec<usize> = self.heartbeat_server.run(&renew).await?;
+        Ok(self.lease.renewed(&holdings, &lost, asked_at))
     }
 
     async fn register(&self, record: &Record) -> Result<(), QueueError> {
@@ -268,7 +291,7 @@ impl Queue for StreamQueue {
             leave.key(set);
         }
         leave.arg(&self.lease.nonce).arg(&self.lease.worker);
-        leave.arg(GROUP);
+        leave.arg(GROUP).arg(self.lease.length_ms());
         self.server.run(&leave).await
     }
 

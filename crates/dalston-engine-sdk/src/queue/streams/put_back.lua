@@ -1,12 +1,10 @@
--- Gives a task back, its count as it was. The entry stays where Dalston's reconciler looks for it, in
--- the list of pending ones, but idle for a day, so that any worker may claim it.
+-- Gives a task back. The entry stays where Dalston's reconciler looks for it, in the list of pending ones,
+-- but so that any worker may claim it.
 --
--- KEYS  1 heartbeat   2 stream   3 delivery count
--- ARGV  1 nonce   2 consumer   3 group   4 entry   5 the count before the start   6 seconds to keep it
-redis.call('XCLAIM', KEYS[2], ARGV[3], ARGV[2], 0, ARGV[4], 'IDLE', 86400000, 'JUSTID')
-if ARGV[5] == '0' then
-  redis.call('DEL', KEYS[3])
-else
-  redis.call('SET', KEYS[3], ARGV[5], 'EX', ARGV[6])
-end
+-- KEYS  1 heartbeat   2 stream   3 attempts
+-- ARGV  1 nonce   2 consumer   3 group   4 entry   5 lease in ms
+--       6 the new number of deferrals, empty if it stays   7 ms before which nobody takes it
+--       8 seconds to keep the attempts
+withdraw_attempt(KEYS[3], ARGV[1], ARGV[6], ARGV[7], ARGV[8])
+lay_out(KEYS[2], ARGV[3], ARGV[2], ARGV[4], ARGV[5])
 return true

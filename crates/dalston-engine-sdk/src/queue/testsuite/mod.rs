@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod attempts;
 mod random_walk;
 mod redis_backend;
 
@@ -14,8 +15,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{Claim, Event, Queue, QueueError};
+use super::{Claim, Ending, Event, PutBack, Queue, QueueError};
 
+pub use attempts::*;
 pub use random_walk::random_walk;
 pub use redis_backend::RedisBackend;
 
@@ -58,7 +60,12 @@ macro_rules! queue_contract {
             a_dropped_claim_comes_again
             a_restarted_worker_gets_its_task_back
             a_twin_is_refused
-            a_count_stays_with_a_task_until_its_end
+            processes_that_died_over_a_task_count_until_it_is_completed
+            a_process_that_begins_twice_counts_once
+            a_start_is_told_again_only_after_a_death
+            a_failed_end_keeps_the_processes_that_died
+            a_deferred_task_lets_others_go_first
+            a_task_that_is_queued_twice_ends_twice
             a_task_put_back_is_next_in_line_with_its_count_as_before
             a_worker_that_leaves_frees_its_tasks_at_once
             an_abandoned_wait_loses_no_task
@@ -87,15 +94,15 @@ pub async fn tasks_come_oldest_first(backend: &dyn Backend) {
     assert!(worker.claim(NOW).await.unwrap().is_none());
 }
 
-/// The completion is published once, however often a worker reports it.
+/// The end is published once, however often a worker reports it: the answer to a report may get lost.
 pub async fn a_task_ends_once(backend: &dyn Backend) {
     let worker = join(backend, "a").await;
     backend.push("one").await;
     let one = claim(&*worker).await;
     start(&*worker, &one).await;
     finish(&*worker, &one).await.unwrap();
-    let again = finish(&*worker, &one).await;
-    assert!(matches!(again, Err(QueueError::NotHeld)), "{again:?}");
+    finish(&*worker, &one).await.unwrap();
+    worker.discard(&one).await.unwrap();
     assert_eq!(backend.events().await, ["started one", "completed one"]);
 }
 
@@ -142,13 +149,17 @@ pub async fn a_worker_that_was_silent_too_long_publishes_nothing(backend: &dyn B
     );
     let end = finish(&*silent, &late).await;
     assert!(matches!(end, Err(QueueError::NotHeld)), "{end:?}");
-    let back = silent.put_back(&late).await;
+    let back = silent.put_back(&late, PutBack::Untouched).await;
     assert!(matches!(back, Err(QueueError::NotHeld)), "{back:?}");
     let begin = silent.start(&late, &event("started", "one")).await;
     assert!(matches!(begin, Err(QueueError::NotHeld)), "{begin:?}");
     assert!(backend.events().await.is_empty());
 
     finish(&*other, &taken).await.unwrap();
+    // Nobody holds the task any more, but it has ended.
+    let end = finish(&*silent, &late).await;
+    assert!(matches!(end, Err(QueueError::NotHeld)), "{end:?}");
+    assert_eq!(silent.renew().await.unwrap().len(), 1);
     assert_eq!(backend.events().await, ["completed one"]);
 }
 
@@ -219,23 +230,6 @@ pub async fn a_twin_is_refused(backend: &dyn Backend) {
     assert!(first.renew().await.unwrap().is_empty());
 }
 
-/// The count shows how often work on a task has begun: a task that ends its workers is recognised by it.
-pub async fn a_count_stays_with_a_task_until_its_end(backend: &dyn Backend) {
-    let worker = join(backend, "a").await;
-    backend.push("one").await;
-    for deliveries in 0..3 {
-        let one = claim(&*worker).await;
-        assert_eq!(one.deliveries, deliveries);
-        start(&*worker, &one).await;
-        // Reported twice, as after a lost answer: counts once.
-        start(&*worker, &one).await;
-    }
-    let one = claim(&*worker).await;
-    finish(&*worker, &one).await.unwrap();
-    backend.push("one").await;
-    assert_eq!(claim(&*worker).await.deliveries, 0);
-}
-
 /// A worker that stops in good order does not raise the task's count.
 pub async fn a_task_put_back_is_next_in_line_with_its_count_as_before(backend: &dyn Backend) {
     let worker = join(backend, "a").await;
@@ -243,11 +237,12 @@ pub async fn a_task_put_back_is_next_in_line_with_its_count_as_before(backend: &
     backend.push("two").await;
     let one = claim(&*worker).await;
     start(&*worker, &one).await;
-    worker.put_back(&one).await.unwrap();
+    worker.put_back(&one, PutBack::Untouched).await.unwrap();
     drop(one);
     let other = join(backend, "b").await;
     let one = claim(&*other).await;
     assert_eq!((one.task_id.as_str(), one.deliveries), ("one", 0));
+    assert_eq!((one.deferrals, one.deferred_for), (0, NOW));
 }
 
 /// Another worker need not wait for the lease to lapse.
@@ -332,9 +327,8 @@ async fn start(queue: &dyn Queue, claim: &Claim) {
 }
 
 async fn finish(queue: &dyn Queue, claim: &Claim) -> Result<(), QueueError> {
-    queue
-        .finish(claim, &event("completed", &claim.task_id))
-        .await
+    let completed = event("completed", &claim.task_id);
+    queue.finish(claim, &completed, Ending::Completed).await
 }
 
 fn event(what: &str, task_id: &str) -> Event {

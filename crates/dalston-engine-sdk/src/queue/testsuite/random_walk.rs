@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::sleep;
 
 use super::{Backend, LEASE, NOW, event, finish};
-use crate::queue::{Claim, Queue, QueueError};
+use crate::queue::{Claim, PutBack, Queue, QueueError};
 
 /// A process and its claims.
 struct Process {
@@ -88,7 +89,12 @@ async fn step(process: &mut Process, random: &mut fastrand::Rng) -> bool {
         }
         (7, Some(idx)) => {
             let claim = claims.swap_remove(idx);
-            queue.put_back(&claim).await
+            let delay = [Duration::ZERO, LEASE / 3][random.usize(..2)];
+            let place = match random.bool() {
+                true => PutBack::Untouched,
+                false => PutBack::Deferred { delay },
+            };
+            queue.put_back(&claim, place).await
         }
         // A panic in the worker.
         (8, Some(idx)) => {
