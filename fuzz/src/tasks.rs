@@ -88,6 +88,7 @@ fn protocol(contract: Contract) -> Protocol {
             engine_id: "engine".to_owned(),
             instance: "engine-1".to_owned(),
             hostname: "host".to_owned(),
+            node_id: "box".to_owned(),
             deploy_env: "test".to_owned(),
             capabilities: Capabilities::default(),
             registered_at: UNIX_EPOCH,

@@ -101,6 +101,7 @@ fn parts(
                 engine_id: ENGINE_ID.to_owned(),
                 instance: instance.to_owned(),
                 hostname: "localhost".to_owned(),
+                node_id: "box".to_owned(),
                 deploy_env: "local".to_owned(),
                 capabilities: Capabilities::default(),
                 registered_at: SystemTime::now(),

@@ -37,6 +37,7 @@ mod engine;
 mod error;
 pub mod failpoint;
 pub mod health;
+mod instance_metadata;
 pub mod memory;
 pub mod metrics;
 pub mod queue;

@@ -17,6 +17,8 @@ pub struct WorkerStatus {
     pub phase: Phase,
     /// How many tasks the worker holds.
     pub n_in_flight: u32,
+    /// How many tasks the worker takes at once; 0 until the engine is loaded.
+    pub capacity: u32,
     /// The engine's state after its last load or task.
     pub engine: EngineHealth,
     /// Whether the queue answered the last call.
@@ -82,10 +84,11 @@ impl StatusWriter {
         Self { status }
     }
 
-    /// The engine is loaded, or has answered a task.
-    pub(crate) fn engine_ready(&self, health: EngineHealth) {
+    /// The engine is loaded, or has answered a task. The worker takes `capacity` tasks at once.
+    pub(crate) fn engine_ready(&self, health: EngineHealth, capacity: usize) {
         self.change(|status| {
             status.engine = health;
+            status.capacity = u32::try_from(capacity).unwrap_or(u32::MAX);
             // Only the first report after a load ends `Loading`. A draining worker stays draining.
             if status.phase == Phase::Loading {
                 status.phase = loaded_phase(status.n_in_flight);

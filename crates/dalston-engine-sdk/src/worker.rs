@@ -9,10 +9,11 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
 
 use crate::artifacts::Artifacts;
-use crate::config::Config;
+use crate::config::{Config, NodeId};
 use crate::contract::{Identity, Protocol, QueueKind};
 use crate::engine::BatchEngine;
 use crate::health::{Pages, ServeError};
+use crate::instance_metadata::ec2_instance_id;
 use crate::metrics::Metrics;
 use crate::queue::{ListQueue, Queue, QueueError, StreamQueue};
 use crate::runner::{Parts, RunError, RunnerSettings, run, shutdown_signals};
@@ -57,6 +58,7 @@ pub async fn work(engine: impl BatchEngine, config: &Config) -> Result<(), WorkE
             engine_id: config.engine_id.clone(),
             instance: format!("{}-{}", config.engine_id, config.worker_id),
             hostname: config.hostname.clone(),
+            node_id: node_id(config).await,
             deploy_env: config.deploy_env.clone(),
             capabilities: engine.capabilities(),
             registered_at: SystemTime::now(),
@@ -67,7 +69,8 @@ pub async fn work(engine: impl BatchEngine, config: &Config) -> Result<(), WorkE
     let port = config.metrics_port;
     // Before anything that may take long: the pages answer while the queue is unavailable and the engine
     // loads. A taken port ends the process here, before it holds any task.
-    let pages = Pages::bind(port, Arc::clone(&protocol), shown, Arc::clone(&metrics)).await?;
+    let shown_metrics = config.metrics_enabled.then(|| Arc::clone(&metrics));
+    let pages = Pages::bind(port, Arc::clone(&protocol), shown, shown_metrics).await?;
     let answering = tokio::spawn(pages.serve(std::future::pending()));
     if let Some(caveat) = config.contract.caveat() {
         tracing::warn!(caveat, "contract_caveat");
@@ -126,6 +129,21 @@ impl WorkError {
             signal_hook::low_level::exit(HUNG);
         }
         self
+    }
+}
+
+/// The node's id. A metadata service that does not answer costs a second and leaves the machine's name.
+async fn node_id(config: &Config) -> String {
+    match &config.node_id {
+        NodeId::Named(id) => id.clone(),
+        NodeId::Hostname => config.hostname.clone(),
+        NodeId::Ec2Instance => match ec2_instance_id().await {
+            Ok(id) => id,
+            Err(err) => {
+                tracing::warn!(error = %err, node_id = config.hostname, "node_id_unknown");
+                config.hostname.clone()
+            }
+        },
     }
 }
 

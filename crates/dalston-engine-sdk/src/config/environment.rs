@@ -34,14 +34,20 @@ impl Environment<'_> {
             if name.is_empty() {
                 continue;
             }
-            let Some(text) = self.0(name).filter(|text| !text.is_empty()) else {
-                continue;
-            };
-            let text = text.into_string();
-            let text = text.map_err(|_| ConfigError::NotText { name })?;
-            return Ok(Some(Value { text, name }));
+            if let Some(text) = self.named(name)? {
+                return Ok(Some(Value { text, name }));
+            }
         }
         Ok(None)
+    }
+
+    /// The value of one variable by its name.
+    pub(super) fn named(&self, name: &'static str) -> Result<Option<String>, ConfigError> {
+        let Some(text) = self.0(name).filter(|text| !text.is_empty()) else {
+            return Ok(None);
+        };
+        let text = text.into_string();
+        text.map(Some).map_err(|_| ConfigError::NotText { name })
     }
 
     pub(super) fn text_or(
@@ -109,16 +115,16 @@ impl Environment<'_> {
     }
 
     /// One of several words, in upper or lower case; the first is the default.
-    pub(super) fn one_of<T: Copy>(
+    pub(super) fn one_of<T: Clone>(
         &self,
         variable: &Variable,
         words: &[(&str, T)],
     ) -> Result<T, ConfigError> {
         let Some(value) = self.value(variable)? else {
-            return Ok(words[0].1);
+            return Ok(words[0].1.clone());
         };
         let asked = |(word, _): &&(&str, T)| word.eq_ignore_ascii_case(&value.text);
-        let found = words.iter().find(asked).map(|(_, choice)| *choice);
+        let found = words.iter().find(asked).map(|(_, choice)| choice.clone());
         found.ok_or_else(|| {
             let words: Vec<_> = words.iter().map(|(word, _)| *word).collect();
             value.refused(format!("one of {}", words.join(", ")))

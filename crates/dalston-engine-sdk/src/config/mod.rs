@@ -45,8 +45,12 @@ pub struct Config {
     pub max_in_flight: Option<usize>,
     /// How much of a GPU's memory the engine may take, in MB; `None` is all free memory.
     pub vram_budget_mb: Option<u64>,
+    /// How many characters a segment of a transcript has at most if its task says nothing; 0 is no limit.
+    pub max_segment_chars: usize,
     /// The port of health pages and metrics; 0 binds a free one.
     pub metrics_port: u16,
+    /// Whether the port serves metrics too.
+    pub metrics_enabled: bool,
     /// The log's level and format.
     pub logs: LogConfig,
     /// How long a worker may fail to renew its lease before its tasks go to others.
@@ -63,6 +67,8 @@ pub struct Config {
     pub deploy_env: String,
     /// The machine's name, for the registry.
     pub hostname: String,
+    /// The node's id, for the registry.
+    pub node_id: NodeId,
 }
 
 /// The settings of the object store. Credentials are not among them: they come from AWS's usual chain.
@@ -85,6 +91,17 @@ pub enum DeviceChoice {
     Cpu,
     /// A GPU; without one the worker does not start.
     Cuda,
+}
+
+/// The node that the registry names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NodeId {
+    /// The machine's name stands for the node.
+    Hostname,
+    /// This id.
+    Named(String),
+    /// The id of this EC2 instance, which the metadata service knows.
+    Ec2Instance,
 }
 
 /// The log's level and format.
@@ -124,7 +141,8 @@ impl Config {
 
     fn read(environment: &Environment<'_>, engine_id: &str) -> Result<Self, ConfigError> {
         use variables as v;
-        let hostname = environment.text_or(&v::HOSTNAME, host_name)?;
+        let own_name = environment.named("HOSTNAME")?.unwrap_or_else(host_name);
+        let hostname = environment.text_or(&v::HOSTNAME, || own_name.clone())?;
         Ok(Self {
             contract: environment.parsed_or(
                 &v::CONTRACT,
@@ -132,7 +150,8 @@ impl Config {
                 Contract::M22,
             )?,
             engine_id: environment.id_or(&v::ENGINE_ID, || engine_id.to_owned())?,
-            worker_id: environment.id_or(&v::WORKER_ID, || plain(&hostname))?,
+            // Not `hostname`: containers of one machine may all be told the machine's name.
+            worker_id: environment.id_or(&v::WORKER_ID, || plain(&own_name))?,
             redis_url: environment.redis_url()?,
             allow_eviction: environment
                 .one_of(&v::ALLOW_EVICTION, &[("false", false), ("true", true)])?,
@@ -156,7 +175,10 @@ impl Config {
                 .number_if_set(&v::MAX_IN_FLIGHT, 1, 64)?
                 .map(|it| it as usize),
             vram_budget_mb: environment.number_if_set(&v::VRAM_BUDGET_MB, 1, 1_000_000)?,
+            max_segment_chars: environment.number(&v::MAX_SEGMENT_CHARS, 0, 10_000, 80)? as usize,
             metrics_port: environment.number(&v::METRICS_PORT, 0, 65535, 9100)? as u16,
+            metrics_enabled: environment
+                .one_of(&v::METRICS_ENABLED, &[("true", true), ("false", false)])?,
             logs: LogConfig {
                 level: environment.one_of(
                     &v::LOG_LEVEL,
@@ -190,6 +212,13 @@ impl Config {
             },
             deploy_env: environment.text_or(&v::DEPLOY_ENV, || "local".to_owned())?,
             hostname,
+            node_id: match environment.value(&v::NODE_ID)? {
+                Some(id) => NodeId::Named(id.text),
+                None => environment.one_of(
+                    &v::NODE_ID_FROM_AWS,
+                    &[("false", NodeId::Hostname), ("true", NodeId::Ec2Instance)],
+                )?,
+            },
         })
     }
 }

@@ -36,6 +36,8 @@ fn an_empty_environment_is_enough() {
     assert_eq!(config.lease, Duration::from_secs(15));
     assert_eq!(config.max_deliveries, 3);
     assert_eq!(config.device, DeviceChoice::Auto);
+    assert_eq!(config.node_id, NodeId::Hostname);
+    assert!(config.metrics_enabled);
 }
 
 #[test]
@@ -159,6 +161,32 @@ fn a_hosts_name_becomes_a_name_that_keys_can_hold() {
     let config = read_well(&[("HOSTNAME", "Bob's box.local")]);
     assert_eq!(config.worker_id, "Bob-s-box.local");
     assert_eq!(config.hostname, "Bob's box.local");
+}
+
+/// A compose file gives every container of a machine the machine's name; the containers differ by their own.
+#[test]
+fn the_name_of_the_machine_never_becomes_the_name_of_a_worker() {
+    let config = read_well(&[("HOSTNAME", "3f2a"), ("DALSTON_HOST_HOSTNAME", "box")]);
+    assert_eq!(config.worker_id, "3f2a");
+    assert_eq!(config.hostname, "box");
+    let config = read_well(&[("DALSTON_HOST_HOSTNAME", "box")]);
+    assert_eq!(config.worker_id, plain(&host_name()));
+}
+
+#[test]
+fn the_node_is_asked_for_only_if_it_is_not_named_and_the_setting_says_so() {
+    let node_id = |variables: &[_]| read_well(variables).node_id;
+    let ask = ("DALSTON_NODE_ID_FROM_AWS", "true");
+    let named = ("DALSTON_NODE_ID", "i-1");
+    assert_eq!(node_id(&[]), NodeId::Hostname);
+    assert_eq!(node_id(&[ask]), NodeId::Ec2Instance);
+    assert_eq!(node_id(&[ask, named]), NodeId::Named("i-1".to_owned()));
+    assert!(!read_well(&[("DALSTON_METRICS_ENABLED", "False")]).metrics_enabled);
+    refused(
+        "DALSTON_METRICS_ENABLED",
+        "maybe",
+        r#"DALSTON_METRICS_ENABLED is "maybe", expected one of true, false"#,
+    );
 }
 
 #[test]

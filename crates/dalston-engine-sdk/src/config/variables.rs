@@ -32,7 +32,7 @@ variables! {
         "which Dalston the worker talks to: m22, m22-typed or streams";
     ENGINE_ID: "DALSTON_ENGINE_ID" or "ENGINE_ID", "the engine's own id",
         "the engine's id; its queue is named after it";
-    WORKER_ID: "DALSTON_WORKER_ID" or "DALSTON_INSTANCE", "the host's name",
+    WORKER_ID: "DALSTON_WORKER_ID" or "DALSTON_INSTANCE", "the host's or the container's own name",
         "this worker's name: the same after a restart, and no other worker's";
     REDIS_URL: "REDIS_URL" or "", "redis://localhost:6379",
         "where the queue is: redis://, rediss://, unix:// or redis+sentinel://; see pipeline.md";
@@ -56,8 +56,12 @@ variables! {
         "how many tasks share the engine's batches, 1 to 64";
     VRAM_BUDGET_MB: "DALSTON_VRAM_BUDGET_MB" or "", "all that is free",
         "how much of a GPU's memory the engine may take, in MB";
+    MAX_SEGMENT_CHARS: "DALSTON_MAX_SEGMENT_CHARS" or "", "80",
+        "how many characters a segment has at most if the task says nothing, 0 to 10000; 0 is no limit";
     METRICS_PORT: "DALSTON_METRICS_PORT" or "", "9100",
         "the port of health pages and metrics; 0 takes a free one";
+    METRICS_ENABLED: "DALSTON_METRICS_ENABLED" or "", "true",
+        "true or false; false takes /metrics from the port, and the health pages stay";
     LOG_LEVEL: "DALSTON_LOG_LEVEL" or "LOG_LEVEL", "info",
         "error, warning, info or debug";
     LOG_FORMAT: "DALSTON_LOG_FORMAT" or "LOG_FORMAT", "json",
@@ -74,8 +78,12 @@ variables! {
         "seconds without progress of any task after which the worker ends, 0 to 86400; 0 is never";
     DEPLOY_ENV: "DALSTON_DEPLOY_ENV" or "", "local",
         "what the registry says about where the pipeline runs";
-    HOSTNAME: "DALSTON_HOST_HOSTNAME" or "HOSTNAME", "the host's name",
-        "what the registry says about the machine";
+    HOSTNAME: "DALSTON_HOST_HOSTNAME" or "HOSTNAME", "the host's or the container's own name",
+        "what the registry says about the machine; never a worker's name";
+    NODE_ID: "DALSTON_NODE_ID" or "", "the machine's name",
+        "what the registry says about the node: on EC2 the instance id, where Dalston's autoscaler runs";
+    NODE_ID_FROM_AWS: "DALSTON_NODE_ID_FROM_AWS" or "", "false",
+        "true or false; true asks the metadata service of EC2 (IMDSv2) if no node id is set";
 }
 
 /// The table as Markdown, for the manual. The store's credentials have no row: they come from AWS's usual

@@ -15,6 +15,8 @@ pub struct Identity {
     pub instance: String,
     /// The machine's name, as people know it.
     pub hostname: String,
+    /// The node's id: where Dalston's autoscaler runs, the id of the EC2 instance.
+    pub node_id: String,
     /// Where the pipeline runs: `local`, `production`.
     pub deploy_env: String,
     /// What the engine can do.

@@ -25,7 +25,7 @@ pub(super) fn record(identity: &Identity, worker: &WorkerStatus) -> Record {
         ("stage", identity.stage().to_owned()),
         ("status", status(worker.phase).to_owned()),
         ("interfaces", r#"["batch"]"#.to_owned()),
-        ("capacity", "1".to_owned()),
+        ("capacity", worker.capacity.max(1).to_string()),
         ("active_batch", worker.n_in_flight.to_string()),
         ("active_realtime", "0".to_owned()),
         ("gpu_memory_used", gigabytes(engine.gpu_memory_used_bytes)),
@@ -39,7 +39,7 @@ pub(super) fn record(identity: &Identity, worker: &WorkerStatus) -> Record {
         ("includes_diarization", "false".to_owned()),
         ("execution_profile", "container".to_owned()),
         ("hostname", identity.hostname.clone()),
-        ("node_id", identity.hostname.clone()),
+        ("node_id", identity.node_id.clone()),
         ("deploy_env", identity.deploy_env.clone()),
         (
             "stream_name",

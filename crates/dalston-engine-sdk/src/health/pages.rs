@@ -1,9 +1,12 @@
-//! The HTTP pages: `/health`, `/health/live`, `/health/ready`, `/metrics`, `/v1/capabilities`.
+//! The HTTP pages: `/health`, `/health/live`, `/health/ready`, `/metrics`, `/v1/capabilities`,
+//! `/debug/status`.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Router;
 use axum::extract::State;
@@ -29,7 +32,9 @@ pub struct Pages {
 struct Content {
     protocol: Arc<Protocol>,
     status: watch::Receiver<WorkerStatus>,
-    metrics: Arc<Metrics>,
+    /// `None`: `/metrics` is not served.
+    metrics: Option<Arc<Metrics>>,
+    started: Instant,
 }
 
 /// Why the pages cannot be served. End the process: nobody could check the health of such a worker.
@@ -51,7 +56,7 @@ pub enum ServeError {
 }
 
 impl Pages {
-    /// Binds the port, on every interface; port 0 binds a free one.
+    /// Binds the port, on every interface; port 0 binds a free one. Without metrics, `/metrics` answers 404.
     ///
     /// # Errors
     ///
@@ -60,7 +65,7 @@ impl Pages {
         port: u16,
         protocol: Arc<Protocol>,
         status: watch::Receiver<WorkerStatus>,
-        metrics: Arc<Metrics>,
+        metrics: Option<Arc<Metrics>>,
     ) -> Result<Self, ServeError> {
         let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await;
         Ok(Self {
@@ -69,6 +74,7 @@ impl Pages {
                 protocol,
                 status,
                 metrics,
+                started: Instant::now(),
             },
         })
     }
@@ -97,6 +103,7 @@ impl Pages {
             .route("/health/ready", get(ready))
             .route("/metrics", get(metrics))
             .route("/v1/capabilities", get(capabilities))
+            .route("/debug/status", get(debug_status))
             .with_state(self.content);
         let serving = axum::serve(self.listener, pages);
         serving.with_graceful_shutdown(shutdown).await
@@ -191,13 +198,51 @@ async fn ready(State(content): State<Content>) -> Response {
 }
 
 async fn metrics(State(content): State<Content>) -> Response {
+    let Some(metrics) = content.metrics else {
+        return (StatusCode::NOT_FOUND, "DALSTON_METRICS_ENABLED is false\n").into_response();
+    };
     let content_type = [(header::CONTENT_TYPE, metrics::CONTENT_TYPE)];
-    (content_type, content.metrics.text()).into_response()
+    (content_type, metrics.text()).into_response()
 }
 
 async fn capabilities(State(content): State<Content>) -> Response {
     let capabilities = content.protocol.identity.wire_capabilities();
     json(StatusCode::OK, &capabilities)
+}
+
+/// The body of `/debug/status`: the report, and all else that a person asks about a worker.
+#[derive(Serialize)]
+struct DebugStatus<'a> {
+    #[serde(flatten)]
+    report: Report<'a>,
+    phase: String,
+    /// How many tasks the worker takes at once; 0 while the engine loads for the first time.
+    capacity: u32,
+    version: &'a str,
+    hostname: &'a str,
+    node_id: &'a str,
+    deploy_env: &'a str,
+    uptime_s: u64,
+    /// The fields that the next heartbeat writes into the registry; null in a contract without registry.
+    registry_record: Option<BTreeMap<String, String>>,
+}
+
+async fn debug_status(State(content): State<Content>) -> Response {
+    let status = content.status.borrow();
+    let identity = &content.protocol.identity;
+    let record = content.protocol.record(&status);
+    let page = DebugStatus {
+        report: Report::new(&content.protocol, &status),
+        phase: format!("{:?}", status.phase).to_lowercase(),
+        capacity: status.capacity,
+        version: &identity.capabilities.version,
+        hostname: &identity.hostname,
+        node_id: &identity.node_id,
+        deploy_env: &identity.deploy_env,
+        uptime_s: content.started.elapsed().as_secs(),
+        registry_record: record.map(|it| it.fields.into_iter().collect()),
+    };
+    json(StatusCode::OK, &page)
 }
 
 fn json(code: StatusCode, value: &impl Serialize) -> Response {

@@ -20,13 +20,14 @@ struct Served {
     metrics: Arc<Metrics>,
 }
 
-fn protocol() -> Arc<Protocol> {
+fn protocol(contract: Contract) -> Arc<Protocol> {
     Arc::new(Protocol {
-        contract: Contract::M22,
+        contract,
         identity: Identity {
             engine_id: "speech".into(),
             instance: "speech-1".into(),
             hostname: "box".into(),
+            node_id: "i-1".into(),
             deploy_env: "local".into(),
             capabilities: Capabilities {
                 supports_word_timestamps: true,
@@ -39,9 +40,18 @@ fn protocol() -> Arc<Protocol> {
 
 /// Serves pages until the test ends.
 async fn served() -> Served {
+    served_as(Contract::M22, true).await
+}
+
+async fn served_as(contract: Contract, has_metrics: bool) -> Served {
     let (status, receiver) = watch::channel(WorkerStatus::default());
     let metrics = Arc::new(Metrics::new("speech"));
-    let pages = Pages::bind(0, protocol(), receiver, metrics.clone());
+    let pages = Pages::bind(
+        0,
+        protocol(contract),
+        receiver,
+        has_metrics.then(|| metrics.clone()),
+    );
     let pages = pages.await.expect("a free port");
     let port = pages.address().expect("an address").port();
     tokio::spawn(pages.serve(std::future::pending()));
@@ -82,6 +92,7 @@ async fn health_has_the_plans_fields() {
     served.status.send_replace(WorkerStatus {
         phase: Phase::Processing,
         n_in_flight: 1,
+        capacity: 16,
         engine: EngineHealth {
             model_name: Some("a/b".into()),
             models_loaded: vec!["a/b".into()],
@@ -183,11 +194,40 @@ async fn capabilities_and_metrics_are_served() {
 }
 
 #[tokio::test]
+async fn debug_status_has_what_health_has_and_what_the_registry_gets() {
+    let served = served_as(Contract::Streams, true).await;
+    served.status.send_modify(|status| {
+        status.phase = Phase::Processing;
+        (status.n_in_flight, status.capacity) = (3, 16);
+    });
+    let (code, body) = page(served.port, "/debug/status").await;
+    let status: Value = serde_json::from_str(&body).expect("JSON");
+    assert_eq!((code, &status["status"]), (200, &json!("healthy")));
+    assert_eq!(status["phase"], "processing");
+    assert_eq!(
+        (&status["active_tasks"], &status["capacity"]),
+        (&json!(3), &json!(16))
+    );
+    assert_eq!(status["node_id"], "i-1");
+    assert_eq!(status["registry_record"]["capacity"], "16");
+    let (_, body) = page(served_as(Contract::M22, true).await.port, "/debug/status").await;
+    let status: Value = serde_json::from_str(&body).expect("JSON");
+    assert_eq!(status["registry_record"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_worker_without_metrics_can_still_be_asked_for_its_health() {
+    let served = served_as(Contract::M22, false).await;
+    assert_eq!(page(served.port, "/metrics").await.0, 404);
+    assert_eq!(page(served.port, "/health/live").await.0, 200);
+    ask(served.port).await.expect("a worker");
+}
+
+#[tokio::test]
 async fn a_taken_port_is_said_loudly() {
     let served = served().await;
     let (_, receiver) = watch::channel(WorkerStatus::default());
-    let metrics = Arc::new(Metrics::new("speech"));
-    let second = Pages::bind(served.port, protocol(), receiver, metrics).await;
+    let second = Pages::bind(served.port, protocol(Contract::M22), receiver, None).await;
     let err = second.expect_err("the port is taken");
     let message = format!(
         "cannot serve health pages on port {}; is another worker running here? \

@@ -196,17 +196,21 @@ impl Runner {
                     self.status.engine_loading();
                 }
                 EngineState::Ready(LoadedEngine {
-                    health, load_time, ..
+                    health,
+                    load_time,
+                    tasks_at_once,
                 }) => {
                     if last_load != Some(load_time) {
                         last_load = Some(load_time);
                         let model = health.model_name.as_deref();
-                        self.metrics.model_loaded(model, &health.device, load_time);
+                        self.metrics.model_loaded(model, load_time);
                         tracing::info!(load_time = load_time.as_secs_f64(), "engine_ready");
                     }
                     self.metrics.gpu_memory_used(health.gpu_memory_used_bytes);
                     self.metrics.gpu_memory_total(health.gpu_memory_total_bytes);
-                    self.status.engine_ready(health);
+                    let n_slots = self.settings.slots.max(1);
+                    self.status
+                        .engine_ready(health, tasks_at_once.clamp(1, n_slots));
                 }
                 EngineState::Broken(err) => return err,
             }

@@ -58,6 +58,7 @@ pub(crate) fn protocol(contract: Contract, engine_id: &str) -> Protocol {
             engine_id: engine_id.to_owned(),
             instance: format!("{engine_id}-1"),
             hostname: "vm".to_owned(),
+            node_id: "vm".to_owned(),
             deploy_env: "local".to_owned(),
             capabilities: Capabilities::default(),
             registered_at: UNIX_EPOCH,

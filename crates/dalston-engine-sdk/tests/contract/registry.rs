@@ -80,6 +80,21 @@ fn native_word_times_are_said_in_both_places_that_the_selector_may_look() {
 }
 
 #[test]
+fn the_record_says_how_many_tasks_the_worker_takes_and_where_it_runs() {
+    let mut protocol = audio_prepare();
+    protocol.identity.node_id = "i-0abc".into();
+    let worker = WorkerStatus {
+        capacity: 16,
+        ..idle()
+    };
+    let full = fields(&protocol, &worker);
+    assert_eq!((&*full["capacity"], &*full["node_id"]), ("16", "i-0abc"));
+    assert_ne!(full["hostname"], "i-0abc");
+    let loading = fields(&protocol, &WorkerStatus::default());
+    assert_eq!(loading["capacity"], "1", "nobody may divide by 0");
+}
+
+#[test]
 fn the_model_and_the_memory_of_the_gpu_are_shown() {
     let worker = WorkerStatus {
         engine: EngineHealth {

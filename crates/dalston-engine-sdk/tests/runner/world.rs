@@ -154,6 +154,7 @@ impl World {
                     engine_id: "scripted".to_owned(),
                     instance: worker.to_owned(),
                     hostname: "host".to_owned(),
+                    node_id: "box".to_owned(),
                     deploy_env: "test".to_owned(),
                     capabilities: Capabilities::default(),
                     registered_at: SystemTime::now(),
