@@ -14,7 +14,10 @@ use prometheus_client::registry::Registry;
 
 use crate::error::ErrorKind;
 use crate::memory;
-use labels::{Engine, Failure, Processed, Recognition, Redelivery, Stage, Step, Task, Transfer};
+use labels::{
+    Acquired, CacheHit, Engine, Failure, Processed, Recognition, Redelivery, Stage, Step, Task,
+    Transfer,
+};
 use registration::{Histograms, Registration};
 
 /// The counters, gauges and histograms of one worker. Any thread may update them, at little cost.
@@ -29,7 +32,9 @@ pub struct Metrics {
     s3_upload: Histograms<Transfer>,
     redeliveries: Family<Redelivery, Counter>,
     skipped_cancelled: Family<Stage, Counter>,
-    model_load: Histograms<Recognition>,
+    model_load: Histograms<Task>,
+    model_acquire: Histograms<Acquired>,
+    model_cache_hits: Family<CacheHit, Counter>,
     recognize: Histograms<Recognition>,
     realtime_factor: Histograms<Recognition>,
     batch_fill: Histograms<Engine>,
@@ -84,7 +89,9 @@ impl Metrics {
             s3_upload: new.times("s3_upload", "Storing a task's result"),
             redeliveries: new.counter("task_redelivery", "Tasks that came again, or were put back"),
             skipped_cancelled: new.counter("tasks_skipped_cancelled", "Tasks of cancelled jobs"),
-            model_load: new.times("model_load", "Loading a model"),
+            model_load: new.times("model_load", "Loading the engine with its model"),
+            model_acquire: new.times("model_acquire", "A task's wait for its model"),
+            model_cache_hits: new.counter("model_cache_hits", "Tasks whose model was in memory"),
             recognize: new.times("recognize", "The engine's work on a task"),
             realtime_factor: new.ratio("realtime_factor", "Work per second of audio", &FACTORS),
             batch_fill: new.ratio("batch_fill", "How full the engine's batches are", &SHARES),
@@ -106,14 +113,10 @@ impl Metrics {
     /// Counts a task that ended, `took` after its claim.
     pub fn task_ended(&self, outcome: Outcome, model: Option<&str>, took: Duration) {
         let status = match outcome {
-            Outcome::Completed => "completed",
-            Outcome::Failed => "failed",
+            Outcome::Completed => "success",
+            Outcome::Failed => "failure",
         };
-        let task = Task {
-            engine_id: self.engine_id.clone(),
-            model: model.unwrap_or_default().to_owned(),
-            execution_profile: EXECUTION_PROFILE,
-        };
+        let task = self.task(model);
         let processed = Processed {
             engine_id: task.engine_id.clone(),
             model: task.model.clone(),
@@ -174,12 +177,28 @@ impl Metrics {
         self.skipped_cancelled.get_or_create(&stage).inc();
     }
 
-    /// Records how long the load of a model took.
-    pub fn model_loaded(&self, model: Option<&str>, device: &str, time: Duration) {
-        let labels = self.recognition(model, device);
-        self.model_load
-            .get_or_create(&labels)
-            .observe(time.as_secs_f64());
+    /// Records how long the load of the engine with its model took.
+    pub fn model_loaded(&self, model: Option<&str>, time: Duration) {
+        let load = self.model_load.get_or_create(&self.task(model));
+        load.observe(time.as_secs_f64());
+    }
+
+    /// Records how long a task waited for its model, which was in memory already or had to be loaded.
+    pub fn model_acquired(&self, model: &str, in_memory: bool, time: Duration) {
+        let acquired = Acquired {
+            engine_id: self.engine_id.clone(),
+            model: model.to_owned(),
+            in_memory: if in_memory { "true" } else { "false" },
+        };
+        let acquire = self.model_acquire.get_or_create(&acquired);
+        acquire.observe(time.as_secs_f64());
+        if in_memory {
+            let hit = CacheHit {
+                engine_id: self.engine_id.clone(),
+                model: model.to_owned(),
+            };
+            self.model_cache_hits.get_or_create(&hit).inc();
+        }
     }
 
     /// Records how long the engine worked on a task, and how much audio the task had; `None` for an engine
@@ -263,6 +282,14 @@ impl Metrics {
             execution_profile: EXECUTION_PROFILE,
         };
         durations.get_or_create(&labels).observe(time.as_secs_f64());
+    }
+
+    fn task(&self, model: Option<&str>) -> Task {
+        Task {
+            engine_id: self.engine_id.clone(),
+            model: model.unwrap_or_default().to_owned(),
+            execution_profile: EXECUTION_PROFILE,
+        }
     }
 
     fn recognition(&self, model: Option<&str>, device: &str) -> Recognition {

@@ -141,6 +141,16 @@ impl Tasks {
         loaded
     }
 
+    /// Records that a task's model was in memory when the task needed it.
+    pub fn record_model_in_memory(&self, model: &str) {
+        self.metrics.model_acquired(model, true, Duration::ZERO);
+    }
+
+    /// Records that a task's model had to be loaded, which took `time`.
+    pub fn record_model_load(&self, model: &str, time: Duration) {
+        self.metrics.model_acquired(model, false, time);
+    }
+
     /// Records how full a batch of the engine is: `n` items where there is room for `room`.
     pub fn record_batch(&self, n: usize, room: usize) {
         self.metrics.batch_filled(n as f64 / room.max(1) as f64);

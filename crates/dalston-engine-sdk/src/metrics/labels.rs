@@ -22,12 +22,27 @@ pub(super) struct Processed {
     pub(super) execution_profile: &'static str,
 }
 
-/// Labels of a task's duration.
+/// Labels of a task's duration, and of a model's load.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct Task {
     pub(super) engine_id: String,
     pub(super) model: String,
     pub(super) execution_profile: &'static str,
+}
+
+/// Labels of a task's wait for its model.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct Acquired {
+    pub(super) engine_id: String,
+    pub(super) model: String,
+    pub(super) in_memory: &'static str,
+}
+
+/// Labels of a model that was in memory.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct CacheHit {
+    pub(super) engine_id: String,
+    pub(super) model: String,
 }
 
 /// Labels of a transfer, which is the same for tasks of any model.

@@ -13,7 +13,9 @@ fn names_and_labels_are_those_of_dalston() {
     metrics.uploaded(second);
     metrics.redelivered("transcribe", RedeliveryReason::EngineCrash);
     metrics.skipped_cancelled("transcribe");
-    metrics.model_loaded(Some("a/b"), "cpu", second);
+    metrics.model_loaded(Some("a/b"), second);
+    metrics.model_acquired("a/b", false, second);
+    metrics.model_acquired("a/b", true, Duration::ZERO);
     metrics.recognized(Some("a/b"), "cpu", second, Some(4.0));
     metrics.batch_filled(0.5);
     metrics.stepped("search", second);
@@ -27,15 +29,18 @@ fn names_and_labels_are_those_of_dalston() {
     let of_engine = r#"engine_id="speech",execution_profile="container""#;
     let of_model = r#"engine_id="speech",model="a/b",device="cpu""#;
     for line in [
-        r#"tasks_processed_total{engine_id="speech",model="a/b",status="completed",execution_profile="container"} 1"#.to_owned(),
-        r#"tasks_processed_total{engine_id="speech",model="",status="failed",execution_profile="container"} 1"#.to_owned(),
+        r#"tasks_processed_total{engine_id="speech",model="a/b",status="success",execution_profile="container"} 1"#.to_owned(),
+        r#"tasks_processed_total{engine_id="speech",model="",status="failure",execution_profile="container"} 1"#.to_owned(),
         r#"task_duration_seconds_count{engine_id="speech",model="a/b",execution_profile="container"} 1"#.to_owned(),
         format!("queue_wait_seconds_count{{{of_engine}}} 1"),
         format!("s3_download_seconds_count{{{of_engine}}} 1"),
         format!("s3_upload_seconds_count{{{of_engine}}} 1"),
         r#"task_redelivery_total{stage="transcribe",reason="engine_crash"} 1"#.to_owned(),
         r#"tasks_skipped_cancelled_total{stage="transcribe"} 1"#.to_owned(),
-        format!("model_load_seconds_count{{{of_model}}} 1"),
+        r#"model_load_seconds_count{engine_id="speech",model="a/b",execution_profile="container"} 1"#.to_owned(),
+        r#"model_acquire_seconds_sum{engine_id="speech",model="a/b",in_memory="false"} 1.0"#.to_owned(),
+        r#"model_acquire_seconds_count{engine_id="speech",model="a/b",in_memory="true"} 1"#.to_owned(),
+        r#"model_cache_hits_total{engine_id="speech",model="a/b"} 1"#.to_owned(),
         format!("recognize_seconds_count{{{of_model}}} 1"),
         format!("realtime_factor_ratio_sum{{{of_model}}} 0.25"),
         r#"batch_fill_ratio_sum{engine_id="speech"} 0.5"#.to_owned(),
