@@ -17,7 +17,7 @@ const SPAN_ID: &str = "00f067aa0ba902b7";
 fn a_tasks_trace_is_in_the_log_and_goes_on_with_its_events() {
     let _guard = isolation::shared();
     let mut pipeline = Pipeline::start(Contract::Streams);
-    let tasks = pipeline.new_tasks(2);
+    let tasks: Vec<_> = pipeline.new_tasks(2).into_iter().map(with_model).collect();
     let [traced, untraced] = tasks.as_slice() else {
         unreachable!("two were asked for")
     };
@@ -54,5 +54,13 @@ fn a_tasks_trace_is_in_the_log_and_goes_on_with_its_events() {
     for line in its {
         assert_eq!(line["trace_id"], TRACE_ID, "{line}");
         assert_eq!(line["span_id"], SPAN_ID, "{line}");
+        // Before it reads the request, the worker knows no model.
+        let is_early = line["event"] == "task_received";
+        assert_eq!(line["model"].is_string(), !is_early, "{line}");
     }
+}
+
+/// A task that names its model, as HEAD does.
+fn with_model(task: Task) -> Task {
+    task.with("loaded_model_id", "nvidia/parakeet-rnnt-0.6b")
 }

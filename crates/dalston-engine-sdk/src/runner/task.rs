@@ -17,6 +17,7 @@ use crate::error::{ErrorKind, TaskError};
 use crate::failpoint::reach;
 use crate::metrics::{Outcome, RedeliveryReason};
 use crate::queue::{Claim, Ending, PutBack, QueueError};
+use crate::telemetry::record_model;
 
 impl Runner {
     /// Runs a task to its end, and reports the end to the queue.
@@ -181,6 +182,9 @@ impl Runner {
         }
         let began = Instant::now();
         let mut request = self.request(claim).await?;
+        if let Some(model) = request.config.get("model").and_then(|it| it.as_str()) {
+            record_model(model);
+        }
         let budget = request.budget.unwrap_or(self.settings.task_timeout);
         context.set_deadline(deadline(started, budget));
         context.check()?;
@@ -198,6 +202,9 @@ impl Runner {
         let took = began.elapsed();
         reach("processed");
         let (model, audio_s) = (output.model.as_deref(), output.audio_s);
+        if let Some(model) = model {
+            record_model(model);
+        }
         let device = self.status.current().engine.device;
         self.metrics.recognized(model, &device, took, audio_s);
 

@@ -5,7 +5,7 @@
 //! with Dalston's own engines: `engine_runner_initialized`, `engine_loop_starting`, `task_received`,
 //! `task_processing`, `output_uploaded`, `task_completed`, `task_failed`, `shutdown_signal_received`,
 //! `engine_loop_stopped`, `redis_connection_error`. Within [`task_span`] every line carries the ids of the
-//! task and of its trace.
+//! task and of its trace, and the model once it is known.
 
 mod line;
 mod trace;
@@ -68,6 +68,7 @@ pub fn task_span(claim: &Claim, engine_id: &str) -> Span {
         job_id = claim.job_id(),
         engine_id,
         stage = tracing::field::Empty,
+        model = tracing::field::Empty,
         request_id = tracing::field::Empty,
         trace_id = tracing::field::Empty,
         span_id = tracing::field::Empty,
@@ -82,6 +83,13 @@ pub fn task_span(claim: &Claim, engine_id: &str) -> Span {
         span.record("span_id", trace.span_id);
     }
     span
+}
+
+/// Gives a task's span, the current one, the model: first as the task names it, then as the engine does. The
+/// name may come from a task, so no more than 100 characters of it are kept.
+pub(crate) fn record_model(name: &str) {
+    let name: String = name.chars().take(100).collect();
+    Span::current().record("model", name);
 }
 
 /// Crates that log their internals. Only their warnings and errors are logged here.

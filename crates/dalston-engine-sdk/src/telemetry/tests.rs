@@ -117,6 +117,10 @@ fn lines_within_a_task_carry_its_ids_and_those_of_its_trace() {
     let lines = logged(Level::ERROR, || {
         let _task = task_span(&claim, "speech").entered();
         error!(job_id = "of the event", "task_failed");
+        record_model(&"m".repeat(1000));
+        error!("the name that the task gives");
+        record_model("nvidia/parakeet-rnnt-0.6b");
+        error!("the engine's name");
     });
     for (name, value) in [
         ("task_id", "t1"),
@@ -129,4 +133,8 @@ fn lines_within_a_task_carry_its_ids_and_those_of_its_trace() {
         assert_eq!(lines[0][name], value, "{name}");
     }
     assert!(lines[0].get("request_id").is_none());
+    assert!(lines[0].get("model").is_none());
+    assert_eq!(lines[1]["model"], "m".repeat(100));
+    assert_eq!(lines[2]["model"], "nvidia/parakeet-rnnt-0.6b");
+    assert_eq!(lines[2]["task_id"], "t1");
 }
