@@ -67,9 +67,9 @@ pub enum AudioError {
         max_duration_s: f64,
     },
 
-    /// Decoding took longer than
+    /// Decoding used more time of the processor than
     /// [`AudioLimits::max_decode_time`](super::AudioLimits::max_decode_time).
-    #[error("the audio could not be decoded within {max_decode_time:?}")]
+    #[error("the audio could not be decoded within {max_decode_time:?} of processor time")]
     TooSlow {
         /// The limit.
         max_decode_time: std::time::Duration,

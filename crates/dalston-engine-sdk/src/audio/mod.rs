@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! waveform.rs     the result, and the limits
-//! source.rs       the file, its size, and the time that reading may take
+//! source.rs       the file, its size, and the processor time that reading may take
 //! id3_tag.rs      measures the ID3v2 tags before the sound
 //! wave_header.rs  finds wrong lengths in a WAV header
 //! unread.rs       names the formats that are recognised but not read

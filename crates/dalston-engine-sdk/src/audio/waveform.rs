@@ -64,8 +64,9 @@ pub struct AudioLimits {
     /// Most packets in a row that are damaged or give no sound; after them the rest of the file is not read.
     /// 1000 by default, which is 10 to 30 s in most codecs.
     pub max_bad_packets: u32,
-    /// Longest wall-clock time for reading and decoding; 5 minutes by default. Two hours of audio take
-    /// seconds, but a file can be built so that reading it never ends.
+    /// Most time of a processor for reading and decoding; 5 minutes by default. Two hours of audio take
+    /// seconds, but a file can be built so that reading it never ends. Waiting for the disk or for the
+    /// processor does not count.
     pub max_decode_time: Duration,
 }
 

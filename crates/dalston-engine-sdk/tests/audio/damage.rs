@@ -1,6 +1,7 @@
 //! A damaged file gives the sound that can be read, at the right time, and a warning about the loss.
 
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
+use std::thread;
 use std::time::Duration;
 
 use dalston_engine_sdk::audio::{self, AudioError, AudioLimits, AudioWarning};
@@ -209,6 +210,37 @@ fn decoding_stops_when_its_time_is_over() {
     };
     let err = read_within(limits).unwrap_err();
     assert!(matches!(err, AudioError::TooSlow { .. }), "{err:?}");
+}
+
+/// A machine that stands still is no fault of the file.
+#[test]
+fn time_in_which_the_processor_did_nothing_for_the_file_does_not_count() {
+    let limits = AudioLimits {
+        max_decode_time: Duration::from_millis(1500),
+        ..Default::default()
+    };
+    let disk = SlowDisk(
+        Cursor::new(WaveFile::pcm_16(8_000, &ramp(16_000)).bytes()),
+        Duration::from_secs(2),
+    );
+    let waveform = audio::read(disk, &limits).expect("the file is whole");
+    assert!(waveform.duration_s() > 1.0);
+}
+
+/// A file of which nothing can be read for a while.
+struct SlowDisk(Cursor<Vec<u8>>, Duration);
+
+impl Read for SlowDisk {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        thread::sleep(std::mem::take(&mut self.1));
+        self.0.read(buffer)
+    }
+}
+
+impl Seek for SlowDisk {
+    fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
+        self.0.seek(position)
+    }
 }
 
 /// A file whose second half cannot be read, as on a broken disk.
