@@ -10,7 +10,7 @@
 //! | [`task_config`], [`engine_manifest`] | the settings that a task may send; `engine.yaml` |
 //! | [`health`] | the command that asks a running worker for its health |
 //! | [`cli`], `language`, `model_dir` | the flags; the language label of transcripts; where models lie |
-//! | [`process`] | what std does not offer about this process |
+//! | [`process`], [`printable`] | what std does not offer about this process; names on a terminal |
 //!
 //! Only `main.rs` and the SDK's `config` read the environment.
 
@@ -20,6 +20,7 @@ pub mod health;
 mod language;
 mod model_dir;
 mod output;
+pub mod printable;
 pub mod process;
 pub mod run;
 pub mod settings;

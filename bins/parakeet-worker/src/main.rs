@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use parakeet_worker::cli::{Cli, Command};
+use parakeet_worker::printable::printable;
 use parakeet_worker::transcribe::{self, Environment, Outcome, UsageError};
 use parakeet_worker::{engine_manifest, health, process, run};
 
@@ -39,7 +40,8 @@ fn main() -> ExitCode {
         Ok(Outcome::ReaderGone) => ExitCode::from(141),
         Err(why) => {
             // Not `eprintln!`, which panics if standard error is closed.
-            let _ = writeln!(std::io::stderr(), "error: {why:#}");
+            let line = format!("error: {why:#}");
+            let _ = writeln!(std::io::stderr(), "{}", printable(&line));
             ExitCode::from(if why.is::<UsageError>() { 2 } else { 1 })
         }
     }

@@ -13,6 +13,7 @@ use std::io::{self, Write};
 use clap::ValueEnum;
 use parakeet_model::ParakeetModel;
 
+use crate::printable::printable;
 use crate::transcriber::Transcript;
 
 pub(crate) use wire::{Label, wire};
@@ -59,7 +60,9 @@ impl Printer<'_> {
         transcript: &Transcript,
     ) -> io::Result<()> {
         match self.format {
-            Format::Text if self.with_name => writeln!(out, "{name}: {}", transcript.text()),
+            Format::Text if self.with_name => {
+                writeln!(out, "{}: {}", printable(name), transcript.text())
+            }
             Format::Text => writeln!(out, "{}", transcript.text()),
             Format::Json => {
                 let tokens = self.with_tokens.then(|| self.model.vocabulary());
