@@ -39,7 +39,6 @@ pub fn tiny_transcriber(batch_size: usize, chunk_seconds: usize) -> Transcriber 
             audio_limits: AudioLimits::default(),
             chunk_rules: ChunkRules::of_length(stride, max_frames),
             search_rules: SearchRules::default(),
-            segment_rules: SegmentRules::default(),
         },
     }
 }
@@ -50,17 +49,24 @@ pub fn transcribe(transcriber: &Transcriber, files: &[PathBuf]) -> BTreeMap<Path
     let mut transcripts = BTreeMap::new();
     let mut expected = 0..;
     let proceed = |_: &Stats| ControlFlow::Continue(());
-    transcribe_list(transcriber, &sources, proceed, |file, transcript| {
-        assert_eq!(
-            Some(file),
-            expected.next(),
-            "results come in the order given"
-        );
-        let transcript =
-            transcript.unwrap_or_else(|why| panic!("{}: {why}", files[file].display()));
-        transcripts.insert(files[file].clone(), transcript);
-        ControlFlow::Continue(())
-    });
+    let rules = SegmentRules::default();
+    transcribe_list(
+        transcriber,
+        &rules,
+        &sources,
+        proceed,
+        |file, transcript| {
+            assert_eq!(
+                Some(file),
+                expected.next(),
+                "results come in the order given"
+            );
+            let transcript =
+                transcript.unwrap_or_else(|why| panic!("{}: {why}", files[file].display()));
+            transcripts.insert(files[file].clone(), transcript);
+            ControlFlow::Continue(())
+        },
+    );
     assert_eq!(
         transcripts.len(),
         files.len(),

@@ -15,6 +15,7 @@ use parakeet_worker::settings::Settings;
 use parakeet_worker::source::Source;
 use parakeet_worker::transcribe::transcribe_list;
 use parakeet_worker::transcriber::{Stats, Transcriber};
+use segmenter::SegmentRules;
 use serde_json::json;
 
 /// Reads lines, each a JSON list of files, and answers each with a line of JSON: the texts, and what it
@@ -64,6 +65,7 @@ fn transcribe(transcriber: &Transcriber, sources: &[Source]) -> Result<serde_jso
         ..
     } = transcribe_list(
         transcriber,
+        &SegmentRules::default(),
         sources,
         |_| ControlFlow::Continue(()),
         |_, transcript| match transcript {

@@ -5,9 +5,9 @@ use std::num::NonZeroUsize;
 use dalston_engine_sdk::audio::{AudioLimits, SAMPLE_RATE_HZ};
 use parakeet_model::{ComputeType, ModelManifest, ParakeetModel};
 use rnnt_decode::SearchRules;
-use segmenter::{ChunkRules, SegmentRules};
+use segmenter::ChunkRules;
 
-/// How recordings are cut, batched, searched and segmented.
+/// How recordings are cut, batched and searched: what all recordings that share batches have in common.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Most chunks in one encoder batch. On a GPU several encoder batches are searched together.
@@ -18,8 +18,6 @@ pub struct Settings {
     pub chunk_rules: ChunkRules,
     /// How emissions are searched.
     pub search_rules: SearchRules,
-    /// Where segments end.
-    pub segment_rules: SegmentRules,
 }
 
 /// Longest chunk of a task in seconds, unless the network takes less.
@@ -40,7 +38,6 @@ impl Settings {
                 window: model.window(),
                 ..SearchRules::default()
             },
-            segment_rules: SegmentRules::default(),
         }
     }
 }

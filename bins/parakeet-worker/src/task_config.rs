@@ -1,15 +1,13 @@
 //! A task's `config`: the settings that a task may send.
 
-use std::num::NonZeroUsize;
-
 use dalston_engine_sdk::TaskError;
 use parakeet_model::ComputeType;
 use schemars::JsonSchema;
+use segmenter::{SegmentRules, TextLimit};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::language::is_language_code;
-use crate::settings::Settings;
 
 /// A task's settings. Every one may be missing or null, and then its default holds.
 ///
@@ -44,6 +42,8 @@ pub struct TranscribeConfig {
     /// Longest segment in seconds, 20 by default; a longer one is cut at its widest gap.
     #[schemars(extend("exclusiveMinimum" = 0))]
     pub segment_length: Option<f64>,
+    /// Most characters of a segment; 0 is any number. By default 80, which Dalston's subtitles show whole.
+    pub max_segment_chars: Option<usize>,
     /// Whether segments go on after `.`, `!` and `?`; they do not by default.
     pub ignore_punctuation: Option<bool>,
 }
@@ -77,6 +77,7 @@ impl TranscribeConfig {
         const SECONDS: &str = "a number of seconds above 0";
         const SWITCH: &str = "true or false";
         const COUNT: &str = "a whole number from 1 to 32";
+        const CHARS: &str = "a whole number of 0 or more";
         const LANGUAGE: &str = "auto or a code such as de or de-AT";
         match key {
             "model" => put(&mut self.model, value, "a model's id", |_| true)?,
@@ -96,25 +97,42 @@ impl TranscribeConfig {
             "return_hypotheses" => put(&mut self.return_hypotheses, value, SWITCH, |_| true)?,
             "segment_pause" => put(&mut self.segment_pause, value, SECONDS, |it| *it > 0.0)?,
             "segment_length" => put(&mut self.segment_length, value, SECONDS, |it| *it > 0.0)?,
+            "max_segment_chars" => put(&mut self.max_segment_chars, value, CHARS, |_| true)?,
             "ignore_punctuation" => put(&mut self.ignore_punctuation, value, SWITCH, |_| true)?,
             _ => return Ok(false),
         }
         Ok(true)
     }
 
-    /// The defaults of a model, replaced by the settings that the task sends.
-    pub fn over(&self, mut defaults: Settings) -> Settings {
-        let batch_size = self.batch_size.map(usize::from);
-        if let Some(batch_size) = batch_size.and_then(NonZeroUsize::new) {
-            defaults.batch_size = batch_size;
+    /// Where the task's segments end. `max_chars` holds if the task does not limit their text; 0 is no limit.
+    pub fn segment_rules(&self, max_chars: usize) -> SegmentRules {
+        let defaults = SegmentRules::default();
+        let max_chars = self.max_segment_chars.unwrap_or(max_chars);
+        SegmentRules {
+            at_sentence_ends: !self
+                .ignore_punctuation
+                .unwrap_or(!defaults.at_sentence_ends),
+            pause: self.segment_pause.unwrap_or(defaults.pause),
+            max_length: self.segment_length.unwrap_or(defaults.max_length),
+            max_text: (max_chars > 0).then(|| text_limit(max_chars)),
         }
-        let rules = &mut defaults.segment_rules;
-        rules.pause = self.segment_pause.unwrap_or(rules.pause);
-        rules.max_length = self.segment_length.unwrap_or(rules.max_length);
-        if let Some(ignored) = self.ignore_punctuation {
-            rules.at_sentence_ends = !ignored;
-        }
-        defaults
+    }
+}
+
+/// At most `max_chars` characters; and if that can be a subtitle of Dalston's, then one that shows every word.
+///
+/// Dalston's SRT and VTT wrap a segment between words into lines of 42 characters, and drop what follows the
+/// second line. So 80 characters may be too many, if a long word moves to the second line.
+fn text_limit(max_chars: usize) -> TextLimit {
+    const LINES: usize = 2;
+    const LINE_CHARS: usize = 42;
+    if max_chars > LINES * LINE_CHARS {
+        return TextLimit::of_chars(max_chars);
+    }
+    TextLimit {
+        max_chars,
+        max_lines: LINES,
+        max_line_chars: LINE_CHARS,
     }
 }
 
@@ -141,9 +159,6 @@ fn put<T: DeserializeOwned>(
 
 #[cfg(test)]
 mod tests {
-    use dalston_engine_sdk::audio::AudioLimits;
-    use rnnt_decode::SearchRules;
-    use segmenter::{ChunkRules, SegmentRules};
     use serde_json::json;
 
     use super::*;
@@ -221,33 +236,43 @@ mod tests {
         assert!(err.to_string().len() < 120, "{err}");
     }
 
+    #[track_caller]
+    fn rules(config: Value) -> SegmentRules {
+        let config = object(config);
+        let (read, _) = TranscribeConfig::read(&config).expect("nothing is wrong with it");
+        read.segment_rules(80)
+    }
+
     #[test]
-    fn what_a_task_says_replaces_a_default_and_nothing_else_does() {
-        let one = const { NonZeroUsize::new(1).expect("1 is not 0") };
-        let defaults = Settings {
-            batch_size: one,
-            audio_limits: AudioLimits::default(),
-            chunk_rules: ChunkRules::of_length(one, one),
-            search_rules: SearchRules::default(),
-            segment_rules: SegmentRules::default(),
+    fn what_a_task_says_about_segments_replaces_a_default_and_nothing_else_does() {
+        let defaults = SegmentRules {
+            max_text: Some(text_limit(80)),
+            ..SegmentRules::default()
         };
-        let over = |config| {
-            let config = object(config);
-            let (read, _) = TranscribeConfig::read(&config).expect("nothing is wrong with it");
-            let settings = read.over(defaults.clone());
-            (settings.batch_size.get(), settings.segment_rules)
-        };
-        assert_eq!(over(json!({})), (1, SegmentRules::default()));
+        assert_eq!(rules(json!({"batch_size": 7})), defaults);
         let config = json!({
-            "batch_size": 7, "segment_pause": 0.25, "segment_length": 9,
-            "ignore_punctuation": true,
+            "segment_pause": 0.25, "segment_length": 9, "ignore_punctuation": true,
+            "max_segment_chars": 0,
         });
-        let rules = SegmentRules {
+        let said = SegmentRules {
             at_sentence_ends: false,
             pause: 0.25,
             max_length: 9.0,
+            max_text: None,
         };
-        assert_eq!(over(config), (7, rules));
+        assert_eq!(rules(config), said);
+    }
+
+    #[test]
+    fn a_limit_that_fits_two_lines_is_one_of_lines_and_a_larger_one_is_not() {
+        let lines = |max_chars: usize| {
+            let limit = rules(json!({"max_segment_chars": max_chars})).max_text;
+            let limit = limit.expect("it is more than 0");
+            (limit.max_chars, limit.max_lines)
+        };
+        assert_eq!(lines(40), (40, 2));
+        assert_eq!(lines(84), (84, 2));
+        assert_eq!(lines(85), (85, usize::MAX));
     }
 
     #[test]
@@ -258,6 +283,6 @@ mod tests {
             let config = object(json!({key: {"no": "value"}}));
             TranscribeConfig::read(&config).expect_err("no setting is an object");
         }
-        assert_eq!(properties.len(), 9);
+        assert_eq!(properties.len(), 10);
     }
 }

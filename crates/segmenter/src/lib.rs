@@ -40,5 +40,5 @@ mod stitch;
 
 pub use chunk::{Chunk, plan_chunks, split_chunk};
 pub use chunk_rules::ChunkRules;
-pub use segment::{Segment, SegmentRules, SegmentRulesError, segment};
+pub use segment::{Segment, SegmentRules, SegmentRulesError, TextLimit, segment};
 pub use stitch::stitch;

@@ -20,7 +20,8 @@ pub struct Segment {
 /// Parts words into segments. Every word is in one segment, and the words keep their order.
 ///
 /// A segment ends after the last word of a sentence and before a pause. A segment longer than
-/// [`SegmentRules::max_length`] is cut at its widest gap, and its parts are cut again if they are too long.
+/// [`SegmentRules::max_length`], or with more text than [`SegmentRules::max_text`], is cut at its widest gap,
+/// and its parts are cut again if they are too long.
 /// Of equally wide gaps the one nearest to the middle is taken. A single word is never cut.
 ///
 /// Gaps are compared in whole milliseconds. The default pause is a whole number of encoder frames, and in
@@ -55,6 +56,19 @@ pub struct SegmentRules {
     pub pause: f64,
     /// Longest segment of more than one word, in seconds, 0 or more. Infinity: any length.
     pub max_length: f64,
+    /// Most text of a segment of more than one word; `None`: any text.
+    pub max_text: Option<TextLimit>,
+}
+
+/// How much text a segment may have. Text counts in characters (Unicode scalar values).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TextLimit {
+    /// Most characters of the segment.
+    pub max_chars: usize,
+    /// Most lines of the segment when its text is wrapped between words.
+    pub max_lines: usize,
+    /// Most characters of such a line.
+    pub max_line_chars: usize,
 }
 
 /// Why rules are not valid.
@@ -82,7 +96,38 @@ impl Default for SegmentRules {
             at_sentence_ends: true,
             pause: 0.8,
             max_length: 20.0,
+            max_text: None,
         }
+    }
+}
+
+impl TextLimit {
+    /// At most `max_chars` characters, in lines of any number and length.
+    pub fn of_chars(max_chars: usize) -> Self {
+        Self {
+            max_chars,
+            max_lines: usize::MAX,
+            max_line_chars: usize::MAX,
+        }
+    }
+
+    /// Whether the text of these words, joined by single spaces, keeps the limit.
+    fn holds(&self, words: &[Word]) -> bool {
+        let (mut n_chars, mut n_lines, mut line) = (0_usize, 1_usize, 0_usize);
+        for word in words {
+            let length = word.text.chars().count();
+            let is_first = n_chars == 0;
+            n_chars += length + usize::from(!is_first);
+            if is_first || line + 1 + length > self.max_line_chars {
+                // A word longer than a line fills several.
+                let max = self.max_line_chars.max(1);
+                n_lines += usize::from(!is_first) + length.saturating_sub(1) / max;
+                line = length.saturating_sub(1) % max + 1;
+            } else {
+                line += 1 + length;
+            }
+        }
+        n_chars <= self.max_chars && n_lines <= self.max_lines
     }
 }
 
@@ -130,7 +175,8 @@ fn ends_sentence(word: &str) -> bool {
 /// is not too long, and for a single word.
 fn cut(words: &[Word], rules: &SegmentRules) -> Option<usize> {
     let (start, end) = (words[0].start, words[words.len() - 1].end);
-    if ms(end - start) <= ms(rules.max_length) {
+    let has_room = rules.max_text.is_none_or(|limit| limit.holds(words));
+    if has_room && ms(end - start) <= ms(rules.max_length) {
         return None;
     }
     let from_middle = |at: usize| ms((words[at].start - (start + end) / 2.0).abs());

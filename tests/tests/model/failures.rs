@@ -8,6 +8,7 @@ use e2e_tests::{isolation, project, tiny_transcriber, transcribe};
 use parakeet_worker::source::Source;
 use parakeet_worker::transcribe::transcribe_list;
 use parakeet_worker::transcriber::{Batches, Error, Stats, Transcript};
+use segmenter::SegmentRules;
 
 /// Writes silence as WAV: 16 bits, mono, 16 kHz.
 fn write_silence(path: &Path, seconds: u32) {
@@ -43,7 +44,8 @@ fn a_recording_that_the_network_refuses_costs_its_batch_nothing() {
     let sources: Vec<_> = files.iter().cloned().map(Source::File).collect();
     let mut outcomes = Vec::new();
     let proceed = |_: &Stats| ControlFlow::Continue(());
-    let stats = transcribe_list(&transcriber, &sources, proceed, |_, outcome| {
+    let rules = SegmentRules::default();
+    let stats = transcribe_list(&transcriber, &rules, &sources, proceed, |_, outcome| {
         outcomes.push(outcome);
         ControlFlow::Continue(())
     });

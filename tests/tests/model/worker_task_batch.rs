@@ -59,6 +59,53 @@ fn tasks_that_share_batches_have_the_words_of_each_alone() {
     }
 }
 
+/// Every second task is of a client that wants short segments.
+#[test]
+fn tasks_with_other_segment_settings_share_batches_and_have_their_own_segments() {
+    let _guard = isolation::shared();
+    let recordings = parakeet::recordings((1..300).step_by(13));
+    let transcribed = parakeet::transcribed(&recordings);
+    let mut pipeline = Pipeline::start(Contract::Streams);
+    let mut n = 0;
+    let tasks = pipeline.submit_recordings(&recordings, |task| {
+        n += 1;
+        match n % 2 {
+            0 => task.with("segment_length", 1.0),
+            _ => task.with("max_segment_chars", 0),
+        }
+    });
+    let worker = parakeet::start(&settings(&pipeline));
+    pipeline.check_ended_once(&tasks, TIMEOUT);
+    let segments = |data: &Value| data["segments"].as_array().map_or(0, Vec::len);
+    let (mut n_whole, mut n_short) = (0, 0);
+    for (number, (task, expected)) in tasks.iter().zip(&transcribed).enumerate() {
+        let output = pipeline.output(task);
+        assert_eq!(output["text"], expected["text"]);
+        if number % 2 == 0 {
+            assert_eq!(segments(&output), segments(expected));
+            n_whole += segments(&output);
+        } else {
+            n_short += segments(&output);
+        }
+    }
+    assert!(
+        n_short > n_whole,
+        "{n_short} short segments, {n_whole} whole ones"
+    );
+    let n_batches = figure(&worker, "dalston_engine_batch_fill_ratio_count");
+    assert!(
+        n_batches < tasks.len() as f64 * 0.8,
+        "{n_batches} batches for {} tasks of one chunk",
+        tasks.len()
+    );
+    let hits = figure(&worker, "dalston_engine_model_cache_hits_total");
+    assert_eq!(
+        hits,
+        tasks.len() as f64,
+        "the default model was loaded at the start"
+    );
+}
+
 #[test]
 fn a_task_of_other_settings_and_a_bad_one_change_nothing_for_the_others() {
     let _guard = isolation::shared();
@@ -70,7 +117,9 @@ fn a_task_of_other_settings_and_a_bad_one_change_nothing_for_the_others() {
 
     let mut pipeline = Pipeline::start(Contract::M22);
     let plain = pipeline.submit_recordings(&good, |task| task);
-    let short = pipeline.submit_recordings(&good, |task| task.with("segment_length", 1.0));
+    let short = pipeline.submit_recordings(&good, |task| {
+        task.with("segment_length", 1.0).with("batch_size", 2)
+    });
     let bad = pipeline.submit_recordings(&[broken], |task| task);
     let again = pipeline.submit_recordings(&good, |task| task);
     let _worker = parakeet::start(&settings(&pipeline));

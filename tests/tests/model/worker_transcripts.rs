@@ -18,7 +18,11 @@ fn a_task_gives_the_words_of_the_command_line() {
     assert!(n_words > 20, "{n_words} words compare nothing");
     for contract in Contract::ALL {
         let mut pipeline = Pipeline::start(contract);
-        let worker = parakeet::start(&parakeet::settings(&pipeline, "worker"));
+        let mut settings = parakeet::settings(&pipeline, "worker");
+        // The command line does not limit the text of a segment.
+        let no_limit = ("DALSTON_MAX_SEGMENT_CHARS", "0".to_owned());
+        settings.more.push(no_limit);
+        let worker = parakeet::start(&settings);
         let tasks = pipeline.submit_recordings(&recordings, |task| task);
         pipeline.check_ended_once(&tasks, TIMEOUT);
         for (task, expected) in tasks.iter().zip(&transcribed) {
@@ -147,6 +151,41 @@ fn a_task_says_where_its_segments_end() {
     assert!(widest_gap(plain) > PAUSE && longest_segment(plain) > LENGTH);
     assert!(widest_gap(paused) < PAUSE, "{paused}");
     assert!(longest_segment(short) <= LENGTH, "{short}");
+}
+
+/// Dalston's SRT and VTT show 42 characters in each of two lines and drop the rest of a segment.
+#[test]
+fn a_segment_of_a_task_has_no_more_text_than_dalstons_subtitles_show() {
+    let _guard = isolation::shared();
+    let mut pipeline = Pipeline::start(Contract::Streams);
+    let _worker = parakeet::start(&parakeet::settings(&pipeline, "worker"));
+    let mut limits = [None, Some(0), Some(40)].into_iter();
+    let tasks = pipeline.submit_recordings(&parakeet::recordings([294; 3]), |task| {
+        match limits.next().flatten() {
+            Some(limit) => task.with("max_segment_chars", limit),
+            None => task,
+        }
+    });
+    pipeline.check_ended_once(&tasks, TIMEOUT);
+    let outputs: Vec<_> = tasks.iter().map(|task| pipeline.output(task)).collect();
+    let [by_default, unlimited, short] = outputs.as_slice() else {
+        unreachable!("an output for each task")
+    };
+    for output in [by_default, short] {
+        assert_eq!(words(output, "text"), words(unlimited, "text"));
+    }
+    assert!(longest_text(by_default) <= 80, "{by_default}");
+    assert!(longest_text(unlimited) > 84, "{unlimited}");
+    assert!(longest_text(short) <= 40, "{short}");
+}
+
+/// Characters of the segment with the most text.
+fn longest_text(data: &Value) -> usize {
+    let segments = data["segments"].as_array().expect("it has segments");
+    let texts = segments
+        .iter()
+        .filter_map(|segment| segment["text"].as_str());
+    texts.map(|text| text.chars().count()).max().unwrap_or(0)
 }
 
 /// Seconds of the widest gap between two words of one segment.

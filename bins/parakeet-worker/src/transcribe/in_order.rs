@@ -3,23 +3,27 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
+use segmenter::SegmentRules;
+
 use crate::source::Source;
 use crate::transcriber::{Client, Error, Stats, Transcriber, Transcript};
 
 /// Transcribes a list of recordings and delivers the transcripts in its order; otherwise as
-/// [`Transcriber::transcribe`]. `proceed` and `deliver` are the methods of a [`Client`].
+/// [`Transcriber::transcribe`]. All recordings have the same segment rules. `proceed` and `deliver` are the methods of a [`Client`].
 pub fn transcribe_list(
     transcriber: &Transcriber,
+    segment_rules: &SegmentRules,
     sources: &[Source],
     proceed: impl FnMut(&Stats) -> ControlFlow<()>,
     deliver: impl FnMut(usize, Result<Transcript, Error>) -> ControlFlow<()>,
 ) -> Stats {
-    transcriber.transcribe(&mut InOrder::new(sources, proceed, deliver))
+    transcriber.transcribe(&mut InOrder::new(sources, segment_rules, proceed, deliver))
 }
 
 /// The client for a list. A recording that is done before an earlier one is held back until that one is done.
 struct InOrder<'a, P, D> {
     sources: std::iter::Enumerate<std::slice::Iter<'a, Source>>,
+    segment_rules: &'a SegmentRules,
     /// Outcomes that wait for an earlier recording.
     early: BTreeMap<usize, Result<Transcript, Error>>,
     n_delivered: usize,
@@ -28,9 +32,10 @@ struct InOrder<'a, P, D> {
 }
 
 impl<'a, P, D> InOrder<'a, P, D> {
-    fn new(sources: &'a [Source], proceed: P, deliver: D) -> Self {
+    fn new(sources: &'a [Source], segment_rules: &'a SegmentRules, proceed: P, deliver: D) -> Self {
         Self {
             sources: sources.iter().enumerate(),
+            segment_rules,
             early: BTreeMap::new(),
             n_delivered: 0,
             proceed,
@@ -47,6 +52,10 @@ where
     fn next(&mut self) -> Option<(usize, Source)> {
         let (number, source) = self.sources.next()?;
         Some((number, source.clone()))
+    }
+
+    fn segment_rules(&mut self, _: usize) -> SegmentRules {
+        self.segment_rules.clone()
     }
 
     fn proceed(&mut self, stats: &Stats) -> ControlFlow<()> {
@@ -77,7 +86,8 @@ mod tests {
         let sources = [Source::Stdin, Source::Stdin, Source::Stdin, Source::Stdin];
         let mut order = Vec::new();
         let proceed = |_: &Stats| ControlFlow::Continue(());
-        let mut list = InOrder::new(&sources, proceed, |number, _| {
+        let rules = SegmentRules::default();
+        let mut list = InOrder::new(&sources, &rules, proceed, |number, _| {
             order.push(number);
             if number < 2 {
                 ControlFlow::Continue(())

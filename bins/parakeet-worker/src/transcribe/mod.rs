@@ -128,29 +128,41 @@ pub fn run(args: &TranscribeArgs, environment: Environment) -> anyhow::Result<Ou
         show(&progress, stats, transcribing.elapsed());
         ControlFlow::Continue(())
     };
-    let stats = transcribe_list(&transcriber, &sources, proceed, |file, transcript| {
-        let name = sources[file].to_string();
-        let deliver = || match transcript {
-            Ok(transcript) => {
-                for warning in &transcript.warnings {
-                    complain(&format!("warning: {name}: {warning}"));
+    let rules = SegmentRules {
+        at_sentence_ends: !args.ignore_punctuation,
+        pause: args.segment_pause,
+        max_length: args.segment_length,
+        max_text: None,
+    };
+    let stats = transcribe_list(
+        &transcriber,
+        &rules,
+        &sources,
+        proceed,
+        |file, transcript| {
+            let name = sources[file].to_string();
+            let deliver = || match transcript {
+                Ok(transcript) => {
+                    for warning in &transcript.warnings {
+                        complain(&format!("warning: {name}: {warning}"));
+                    }
+                    printer.print(&mut out, &name, &transcript)?;
+                    out.flush()
                 }
-                printer.print(&mut out, &name, &transcript)?;
-                out.flush()
+                Err(why) => {
+                    outcome = Outcome::SomeFailed;
+                    complain_about(&name, why);
+                    Ok(())
+                }
+            };
+            written = interruption.deliver(|| progress.suspend(deliver));
+            if written.is_ok() {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
             }
-            Err(why) => {
-                outcome = Outcome::SomeFailed;
-                complain_about(&name, why);
-                Ok(())
-            }
-        };
-        written = interruption.deliver(|| progress.suspend(deliver));
-        if written.is_ok() {
-            ControlFlow::Continue(())
-        } else {
-            ControlFlow::Break(())
-        }
-    });
+        },
+    );
     interruption.wait_if_ending();
     progress.finish_and_clear();
 
@@ -166,7 +178,9 @@ pub fn run(args: &TranscribeArgs, environment: Environment) -> anyhow::Result<Ou
             load_time,
             planned: MemoryPlan::of(model, settings, stats.held_s),
         };
-        complain(report.to_string().trim_end());
+        for line in report.to_string().lines() {
+            complain(line);
+        }
     }
     Ok(outcome)
 }
@@ -221,11 +235,6 @@ fn load(args: &TranscribeArgs, dir: &Path) -> anyhow::Result<Transcriber> {
         settings: Settings {
             batch_size,
             chunk_rules,
-            segment_rules: SegmentRules {
-                at_sentence_ends: !args.ignore_punctuation,
-                pause: args.segment_pause,
-                max_length: args.segment_length,
-            },
             ..defaults
         },
         model: Arc::new(model),

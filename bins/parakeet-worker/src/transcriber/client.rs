@@ -2,6 +2,8 @@
 
 use std::ops::ControlFlow;
 
+use segmenter::SegmentRules;
+
 use super::counters::Stats;
 use super::transcript::{Error, Transcript};
 use crate::source::Source;
@@ -15,6 +17,9 @@ pub trait Client {
     /// The next recording and its number, or `None` if no recording is ready now. Numbers rise: the recording
     /// with the lowest number counts as the oldest.
     fn next(&mut self) -> Option<(usize, Source)>;
+
+    /// Where the segments of a recording end. Asked once per recording, before it is delivered.
+    fn segment_rules(&mut self, number: usize) -> SegmentRules;
 
     /// Receives the counters before each batch. `Break` ends the transcription.
     fn proceed(&mut self, stats: &Stats) -> ControlFlow<()>;

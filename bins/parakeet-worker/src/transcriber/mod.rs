@@ -29,7 +29,7 @@ use std::time::{Duration, Instant};
 use dalston_engine_sdk::audio::SAMPLE_RATE_HZ;
 use parakeet_model::{Device, ParakeetModel};
 use rnnt_decode::{FrameClock, Hypothesis, words};
-use segmenter::{plan_chunks, segment, stitch};
+use segmenter::{SegmentRules, plan_chunks, segment, stitch};
 
 use crate::settings::Settings;
 use chunk_queue::{ChunkQueue, RecordingTokens};
@@ -159,7 +159,10 @@ impl AudioPath<'_> {
         let begun = Instant::now();
         let mut n_delivered = 0;
         while let Some((number, tokens)) = self.queue.next_done() {
-            let transcript = tokens.map(|it| self.transcriber.transcript(it));
+            let transcript = tokens.map(|tokens| {
+                let rules = client.segment_rules(number);
+                self.transcriber.transcript(tokens, &rules)
+            });
             n_delivered += 1;
             client.deliver(number, transcript)?;
         }
@@ -170,7 +173,7 @@ impl AudioPath<'_> {
 
 impl Transcriber {
     /// Joins the tokens of a recording's chunks, and makes words and segments of them.
-    fn transcript(&self, recording: RecordingTokens) -> Transcript {
+    fn transcript(&self, recording: RecordingTokens, rules: &SegmentRules) -> Transcript {
         let stride = self.settings.chunk_rules.stride;
         let vocabulary = self.model.vocabulary();
         let tokens = stitch(recording.chunks, stride, vocabulary);
@@ -184,7 +187,7 @@ impl Transcriber {
         let words = words(&hypothesis, vocabulary, &clock, times);
         Transcript {
             duration_s: seconds(recording.n_samples),
-            segments: segment(&words, &self.settings.segment_rules),
+            segments: segment(&words, rules),
             tokens: hypothesis.tokens,
             warnings: recording.warnings,
         }

@@ -80,7 +80,7 @@ impl ModelCache {
             seen: Vec::new(),
             last: None,
         };
-        let model = cache.load(&default, ComputeType::Auto)?;
+        let (model, _) = cache.load(&default, ComputeType::Auto)?;
         if settings.device == Device::Auto && model.device() == Device::Cpu {
             tracing::warn!(device = "cpu", "cuda_unavailable");
         }
@@ -125,18 +125,19 @@ impl ModelCache {
         }
     }
 
-    /// The model of a bundle. Loads the model if it is not loaded.
+    /// The model of a bundle, and whether it was loaded already. Loads the model if it was not.
     pub(super) fn load(
         &mut self,
         bundle: &BundleChoice,
         compute_type: ComputeType,
-    ) -> Result<Arc<ParakeetModel>, TaskError> {
+    ) -> Result<(Arc<ParakeetModel>, bool), TaskError> {
         let began = Instant::now();
         let model = self.store.load(&bundle.dir, self.device, compute_type);
         let model = model.map_err(|why| load_error(&bundle.id, why))?;
         self.seen.retain(|seen| seen.strong_count() > 0);
         let is_same = |seen: &Weak<_>| seen.as_ptr() == Arc::as_ptr(&model);
-        if !self.seen.iter().any(is_same) {
+        let was_loaded = self.seen.iter().any(is_same);
+        if !was_loaded {
             self.seen.push(Arc::downgrade(&model));
             tracing::info!(
                 model = bundle.id,
@@ -147,7 +148,7 @@ impl ModelCache {
             );
         }
         self.last = Some(model.manifest().model_id.clone());
-        Ok(model)
+        Ok((model, was_loaded))
     }
 
     /// The device of the loaded models, or the requested device if none is loaded.

@@ -1,11 +1,14 @@
 //! Prepares a task: reads its settings, chooses its model, and finds its audio.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use dalston_engine_sdk::config::Config;
-use dalston_engine_sdk::{EngineHealth, Task, TaskError};
-use parakeet_model::{Device, ParakeetModel};
+use dalston_engine_sdk::{EngineHealth, Task, TaskError, Tasks};
+use parakeet_model::{ComputeType, Device, ParakeetModel};
+use segmenter::SegmentRules;
 
 use super::model_cache::{BundleChoice, ModelCache, ModelSettings};
 use crate::language::Language;
@@ -17,18 +20,21 @@ use crate::transcriber::Transcriber;
 pub(super) struct PreparedTask {
     pub(super) audio: PathBuf,
     pub(super) key: BatchKey,
+    /// Where the segments of this task end.
+    pub(super) segment_rules: SegmentRules,
     /// The language that the task asks for.
     pub(super) language: Option<String>,
     /// A sentence for the user about the choice of the model.
     pub(super) warning: Option<String>,
 }
 
-/// Tasks with equal keys may share batches: they use the same model, and the same settings where a setting
-/// changes tokens or segments.
+/// Tasks with equal keys may share batches: they use the same model, and the same settings of batches.
+/// Settings that say what becomes of a task's own tokens are in its [`PreparedTask`].
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct BatchKey {
     bundle: BundleChoice,
-    config: TranscribeConfig,
+    compute_type: ComputeType,
+    batch_size: Option<NonZeroUsize>,
 }
 
 /// The loaded models and all else that preparing a task needs.
@@ -36,6 +42,8 @@ pub(super) struct TaskPreparer {
     engine_id: String,
     /// Bytes of a GPU's memory that the worker may use, if the environment limits them.
     vram_budget: Option<u64>,
+    /// Most characters of a segment of a task that says nothing about it; 0 is any number.
+    max_segment_chars: usize,
     /// `None` until the first load, and after a failed one.
     models: Option<ModelCache>,
     /// Settings of other engines that the log has already named.
@@ -50,6 +58,7 @@ impl TaskPreparer {
         Self {
             engine_id: config.engine_id.clone(),
             vram_budget: config.vram_budget_mb.map(|mb| mb * 1_000_000),
+            max_segment_chars: config.max_segment_chars,
             models: None,
             ignored: BTreeSet::new(),
         }
@@ -74,39 +83,44 @@ impl TaskPreparer {
 
     /// Reads a task.
     pub(super) fn prepare(&mut self, task: &Task) -> Result<PreparedTask, TaskError> {
-        let (mut config, unknown) = TranscribeConfig::read(&task.input.config)?;
+        let (config, unknown) = TranscribeConfig::read(&task.input.config)?;
         self.log_ignored(&unknown);
         let audio = task.input.audio()?.to_owned();
         let (bundle, warning) = self.models()?.choose(config.model.as_deref())?;
         task.context.check()?;
-        let language = config.language.take();
         Ok(PreparedTask {
             audio,
             key: BatchKey {
                 bundle,
-                // Settings without effect on tokens and segments must not keep tasks apart; the bundle stands
-                // for the model's name.
-                config: TranscribeConfig {
-                    model: None,
-                    channel: None,
-                    return_hypotheses: None,
-                    ..config
-                },
+                compute_type: config.compute_type.unwrap_or_default(),
+                batch_size: config
+                    .batch_size
+                    .and_then(|size| NonZeroUsize::new(size.into())),
             },
-            language,
+            segment_rules: config.segment_rules(self.max_segment_chars),
+            language: config.language,
             warning,
         })
     }
 
-    /// The transcriber for all tasks with this key. Loads the model if it is not loaded.
-    pub(super) fn transcriber(&mut self, key: &BatchKey) -> Result<Transcriber, TaskError> {
+    /// The transcriber for all tasks with this key. Loads the model if it is not loaded, and records in
+    /// the metrics of `tasks` whether it was.
+    pub(super) fn transcriber(
+        &mut self,
+        key: &BatchKey,
+        tasks: &Tasks,
+    ) -> Result<Transcriber, TaskError> {
         let vram_budget = self.vram_budget;
-        let compute_type = key.config.compute_type.unwrap_or_default();
-        let model = self.models()?.load(&key.bundle, compute_type)?;
-        Ok(Transcriber {
-            settings: key.config.over(Settings::of(&model, vram_budget)),
-            model,
-        })
+        let began = Instant::now();
+        let (model, was_loaded) = self.models()?.load(&key.bundle, key.compute_type)?;
+        let id = &model.manifest().model_id;
+        match was_loaded {
+            true => tasks.record_model_in_memory(id),
+            false => tasks.record_model_load(id, began.elapsed()),
+        }
+        let mut settings = Settings::of(&model, vram_budget);
+        settings.batch_size = key.batch_size.unwrap_or(settings.batch_size);
+        Ok(Transcriber { model, settings })
     }
 
     /// The label of a task's transcript, and whether the task asked for this language. A request that the model

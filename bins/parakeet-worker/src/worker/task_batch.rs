@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 
 use dalston_engine_sdk::contract::LanguageSource;
 use dalston_engine_sdk::{Task, TaskError, TaskOutput, TaskResult, Tasks};
+use segmenter::SegmentRules;
 
 use super::fault::task_error;
 use super::prepare::{BatchKey, PreparedTask, TaskPreparer};
@@ -24,7 +25,7 @@ pub(super) fn transcribe(
 ) -> Option<Task> {
     let opened = task.span.in_scope(|| {
         let prepared = preparer.prepare(&task)?;
-        let transcriber = tasks.while_loading(|| preparer.transcriber(&prepared.key))?;
+        let transcriber = tasks.while_loading(|| preparer.transcriber(&prepared.key, tasks))?;
         Ok((prepared, transcriber))
     });
     let (prepared, transcriber) = match opened {
@@ -76,6 +77,7 @@ struct ActiveTask {
     /// Whether the task asked for `language`.
     is_requested: bool,
     warning: Option<String>,
+    segment_rules: SegmentRules,
 }
 
 impl TaskBatch<'_> {
@@ -85,6 +87,7 @@ impl TaskBatch<'_> {
         let (language, is_requested) = self.preparer.language(asked, model);
         task.span.in_scope(|| {
             let model = &model.manifest().model_id;
+            task.span.record("model", model);
             tracing::info!(model, language = language.code, "transcribing");
         });
         let number = self.n_started;
@@ -94,6 +97,7 @@ impl TaskBatch<'_> {
             language,
             is_requested,
             warning: prepared.warning,
+            segment_rules: prepared.segment_rules,
         };
         self.active.insert(number, active);
         (number, Source::File(prepared.audio))
@@ -128,6 +132,8 @@ impl Client for TaskBatch<'_> {
             let task = self.tasks.take()?;
             match task.span.in_scope(|| self.preparer.prepare(&task)) {
                 Ok(prepared) if prepared.key == self.key => {
+                    let model = &self.transcriber.model.manifest().model_id;
+                    self.tasks.record_model_in_memory(model);
                     return Some(self.start(task, prepared));
                 }
                 Ok(_) => self.deferred = Some(task),
@@ -135,6 +141,10 @@ impl Client for TaskBatch<'_> {
             }
         }
         None
+    }
+
+    fn segment_rules(&mut self, number: usize) -> SegmentRules {
+        self.active[&number].segment_rules.clone()
     }
 
     fn proceed(&mut self, stats: &Stats) -> ControlFlow<()> {
@@ -162,6 +172,7 @@ impl Client for TaskBatch<'_> {
             language,
             is_requested,
             warning,
+            ..
         } = active.expect("a recording is delivered once, and never after it was dropped");
         let manifest = self.transcriber.model.manifest();
         let output = transcript.map_err(task_error).map(|mut transcript| {

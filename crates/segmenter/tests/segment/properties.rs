@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use rnnt_decode::{Word, text};
-use segmenter::{SegmentRules, segment};
+use segmenter::{SegmentRules, TextLimit, segment};
 
 use crate::word;
 
@@ -60,6 +60,30 @@ proptest! {
             let is_short = segment.end - segment.start < 20.001;
             prop_assert!(is_short || segment.words.len() == 1, "{segment:?}");
         }
+    }
+
+    #[test]
+    fn a_subtitle_of_a_segment_shows_every_word(words in words(), max_chars in 1..90usize) {
+        let limit = TextLimit { max_chars, max_lines: 2, max_line_chars: 8 };
+        let rules = SegmentRules { max_text: Some(limit), ..SegmentRules::default() };
+        let segments = segment(&words, &rules);
+        for segment in &segments {
+            let mut lines = vec![String::new()];
+            for word in &segment.words {
+                let line = lines.last_mut().expect("there is one");
+                if line.is_empty() {
+                    line.push_str(&word.text);
+                } else if line.len() + 1 + word.text.len() <= 8 {
+                    *line = format!("{line} {}", word.text);
+                } else {
+                    lines.push(word.text.clone());
+                }
+            }
+            let fits = segment.text.len() <= max_chars && lines.len() <= 2;
+            prop_assert!(fits || segment.words.len() == 1, "{lines:?}");
+        }
+        let kept: Vec<_> = segments.into_iter().flat_map(|segment| segment.words).collect();
+        prop_assert_eq!(kept, words);
     }
 
     #[test]
