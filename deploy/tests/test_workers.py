@@ -5,49 +5,138 @@ import unittest
 
 import repository
 
-# A scaler's trigger type, and the Redis key of the worker's queue (crates/dalston-engine-sdk).
-QUEUES = {"redis": "dalston:queue:parakeet", "redis-streams": "dalston:stream:parakeet"}
+# The Redis keys by which KEDA counts: a scaler's trigger type, and its keys by the triggers' names.
+KEYS = {
+    "list": {
+        "waiting": ("redis", "dalston:queue:parakeet"),
+        "working": ("redis", "dalston:working:parakeet"),
+    },
+    "streams": {
+        "waiting": ("redis-streams", "dalston:stream:parakeet"),
+        "working": ("redis-streams", "dalston:stream:parakeet"),
+    },
+}
+
+
+def worker(kind: str) -> tuple[dict, dict]:
+    """Returns the Deployment and the budget of workers of a kind, cpu or gpu."""
+    deployment, budget = repository.documents(f"deploy/kubernetes/worker-{kind}.yaml")
+    return deployment, budget
+
+
+def settings(deployment: dict) -> dict:
+    """Returns the variables that a Deployment sets."""
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    return {variable["name"]: variable.get("value") for variable in container["env"]}
 
 
 class Kubernetes(unittest.TestCase):
-    """The Deployment, its budget and its scalers."""
-
-    def setUp(self):
-        """Reads the Deployment."""
-        self.deployment, self.budget = repository.documents("deploy/kubernetes/worker.yaml")
-        self.pod = self.deployment["spec"]["template"]
-        (self.container,) = self.pod["spec"]["containers"]
+    """The Deployments, their budgets and their scalers."""
 
     def test_a_worker_is_killed_only_after_its_grace_period_and_a_last_batch(self):
-        settings = {variable["name"]: variable.get("value") for variable in self.container["env"]}
-        grace_s = self.pod["spec"]["terminationGracePeriodSeconds"]
-        self.assertGreater(grace_s, int(settings["DALSTON_GRACE_S"]) + 30)
+        for kind in ("cpu", "gpu"):
+            deployment, _ = worker(kind)
+            grace_s = deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
+            self.assertGreater(grace_s, int(settings(deployment)["DALSTON_GRACE_S"]) + 30, kind)
+
+    def test_a_worker_that_is_scaled_down_has_time_for_two_hours_of_audio_a_task(self):
+        # Multiples of real time that the comments of both files name.
+        for kind, speed in (("cpu", 4), ("gpu", 200)):
+            deployment, _ = worker(kind)
+            audio_s = self.tasks_at_once(kind) * 7200
+            self.assertGreaterEqual(int(settings(deployment)["DALSTON_GRACE_S"]) * speed, audio_s)
 
     def test_the_budget_and_the_deployment_select_the_pods_they_make(self):
-        labels = self.pod["metadata"]["labels"].items()
-        for document in (self.deployment, self.budget):
-            self.assertLessEqual(document["spec"]["selector"]["matchLabels"].items(), labels)
+        for kind in ("cpu", "gpu"):
+            deployment, budget = worker(kind)
+            labels = deployment["spec"]["template"]["metadata"]["labels"].items()
+            for document in (deployment, budget):
+                self.assertLessEqual(document["spec"]["selector"]["matchLabels"].items(), labels)
 
     def test_whoever_counts_the_replicas_does_so_alone(self):
-        self.assertNotIn("replicas", self.deployment["spec"])
+        for kind in ("cpu", "gpu"):
+            self.assertNotIn("replicas", worker(kind)[0]["spec"])
+
+    def test_only_the_gpu_and_what_follows_from_it_differ_between_the_kinds(self):
+        """Removes from both files what may differ."""
+        rest = []
+        for kind, device, image in (
+            ("cpu", "cpu", "parakeet-worker"),
+            ("gpu", "cuda", "parakeet-worker:cuda"),
+        ):
+            deployment, budget = worker(kind)
+            pod = deployment["spec"]["template"]["spec"]
+            (container,) = pod["containers"]
+            self.assertEqual(settings(deployment)["DALSTON_DEVICE"], device)
+            self.assertEqual(container.pop("image"), image)
+            self.assertEqual("nvidia.com/gpu" in container["resources"]["limits"], kind == "gpu")
+            self.assertEqual(pod.pop("tolerations", None) is not None, kind == "gpu")
+            container["resources"]["limits"].pop("nvidia.com/gpu", None)
+            container["resources"]["requests"].pop("cpu")
+            for variable in container["env"]:
+                if variable["name"] in ("DALSTON_DEVICE", "DALSTON_GRACE_S"):
+                    variable.pop("value")
+            pod.pop("terminationGracePeriodSeconds")
+            pod["volumes"][0]["emptyDir"].pop("sizeLimit")
+            rest.append((deployment, budget))
+        self.assertEqual(rest[0], rest[1])
 
     def test_probes_ask_for_pages_that_the_worker_has(self):
         pages = repository.text("crates/dalston-engine-sdk/src/health/pages.rs")
+        (container,) = worker("gpu")[0]["spec"]["template"]["spec"]["containers"]
         for probe in ("livenessProbe", "readinessProbe"):
-            path = self.container[probe]["httpGet"]["path"]
+            path = container[probe]["httpGet"]["path"]
             self.assertIn(f'.route("{path}"', pages)
 
-    def test_scalers_watch_the_queue_of_the_engine_and_scale_the_deployment(self):
-        for contract in ("list", "streams"):
-            scaler, login = repository.documents(f"deploy/kubernetes/scaling-{contract}.yaml")
-            target = scaler["spec"]["scaleTargetRef"]["name"]
-            self.assertEqual(target, self.deployment["metadata"]["name"])
-            for trigger in scaler["spec"]["triggers"]:
-                metadata = trigger["metadata"]
-                name = metadata.get("listName") or metadata.get("stream")
-                self.assertEqual(name, QUEUES[trigger["type"]])
-                reference = trigger["authenticationRef"]["name"]
-                self.assertEqual(reference, login["metadata"]["name"])
+    def test_scalers_add_what_waits_and_what_is_at_work_in_the_queue_of_the_engine(self):
+        for contract, kind, scaler, login in self.scalers():
+            with self.subTest(contract=contract, kind=kind):
+                target = scaler["spec"]["scaleTargetRef"]["name"]
+                self.assertEqual(target, worker(kind)[0]["metadata"]["name"])
+                modifiers = scaler["spec"]["advanced"]["scalingModifiers"]
+                self.assertEqual(modifiers["formula"], "waiting + working")
+                counted = {}
+                for trigger in scaler["spec"]["triggers"]:
+                    metadata = trigger["metadata"]
+                    key = metadata.get("listName") or metadata.get("stream")
+                    counted[trigger["name"]] = (trigger["type"], key)
+                    reference = trigger["authenticationRef"]["name"]
+                    self.assertEqual(reference, login["metadata"]["name"])
+                self.assertEqual(counted, KEYS[contract])
+
+    def test_a_scaler_counts_as_many_tasks_for_a_worker_as_it_takes_at_once(self):
+        for contract, kind, scaler, _ in self.scalers():
+            with self.subTest(contract=contract, kind=kind):
+                modifiers = scaler["spec"]["advanced"]["scalingModifiers"]
+                self.assertEqual(int(modifiers["target"]), self.tasks_at_once(kind))
+                self.assertNotIn("DALSTON_BATCH_MAX_INFLIGHT", settings(worker(kind)[0]))
+
+    def test_the_lag_of_a_stream_has_the_activation_that_keda_asks_for(self):
+        for contract, _, scaler, _ in self.scalers():
+            if contract == "streams":
+                waiting, working = (it["metadata"] for it in scaler["spec"]["triggers"])
+                self.assertLessEqual({"lagCount", "activationLagCount"}, waiting.keys())
+                # KEDA counts the lag as soon as a trigger has `lagCount`.
+                self.assertLessEqual({"pendingEntriesCount"}, working.keys())
+                self.assertNotIn("lagCount", working)
+
+    @staticmethod
+    def tasks_at_once(kind: str) -> int:
+        """Returns the tasks that a worker takes at once, as its source says."""
+        if kind == "cpu":
+            return 1
+        source = repository.text("bins/parakeet-worker/src/worker/mod.rs")
+        (n_tasks,) = re.findall(r"const IN_FLIGHT_ON_A_GPU: usize = (\d+);", source)
+        return int(n_tasks)
+
+    @staticmethod
+    def scalers():
+        """Yields contract, kind, scaler and login of every file."""
+        for contract in KEYS:
+            for kind in ("cpu", "gpu"):
+                path = f"deploy/kubernetes/scaling-{contract}-{kind}.yaml"
+                scaler, login = repository.documents(path)
+                yield contract, kind, scaler, login
 
 
 class Everywhere(unittest.TestCase):
@@ -59,7 +148,8 @@ class Everywhere(unittest.TestCase):
             "Dockerfile",
             "compose.yaml",
             "deploy/compose/gpu.yaml",
-            "deploy/kubernetes/worker.yaml",
+            "deploy/kubernetes/worker-cpu.yaml",
+            "deploy/kubernetes/worker-gpu.yaml",
         ):
             used = set(re.findall(r"\bDALSTON_[A-Z0-9_]+\b", repository.text(path)))
             self.assertTrue(used, path)
@@ -86,12 +176,13 @@ class Everywhere(unittest.TestCase):
         (version,) = re.findall(r'^version = "(.*)"', repository.text("Cargo.toml"), re.MULTILINE)
         self.assertIn(f"ARG VERSION={version}\n", repository.text("Dockerfile"))
 
-    def test_compose_gives_a_worker_the_time_that_kubernetes_gives(self):
+    def test_compose_kills_a_worker_only_after_the_default_grace_period_and_a_last_batch(self):
         (compose,) = repository.documents("compose.yaml")
         worker = compose["services"]["stt-batch-transcribe-parakeet"]
-        deployment, _ = repository.documents("deploy/kubernetes/worker.yaml")
-        grace_s = deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
-        self.assertEqual(worker["stop_grace_period"], f"{grace_s}s")
+        self.assertNotIn("DALSTON_GRACE_S", worker["environment"])
+        rows = {row[0]: row for row in repository.tables("docs/settings.md")}
+        default_s = int(rows["DALSTON_GRACE_S"][2])
+        self.assertGreater(int(worker["stop_grace_period"].removesuffix("s")), default_s + 30)
 
     def test_compose_starts_the_worker_after_redis_and_the_store_answer(self):
         (compose,) = repository.documents("compose.yaml")

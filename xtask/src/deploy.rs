@@ -20,11 +20,12 @@ const CHECKERS: Venv = Venv {
 };
 
 /// The programs of the environment with their arguments. None of them uses the network.
-const CHECKS: [&str; 4] = [
+const CHECKS: [&str; 5] = [
     "hadolint Dockerfile",
     "shellcheck deploy/image/copy-libtorch.sh",
     "docker-compose -f compose.yaml -f deploy/compose/gpu.yaml config --quiet",
-    "kubernetes-validate --strict deploy/kubernetes/worker.yaml",
+    "kubernetes-validate --strict deploy/kubernetes/worker-cpu.yaml",
+    "kubernetes-validate --strict deploy/kubernetes/worker-gpu.yaml",
 ];
 
 /// Runs the checkers, on Linux only: images are built there, and some checkers have wheels for no other

@@ -116,7 +116,6 @@ fn make_exporter(project: &Project, lock: &Lock, wanted: Option<TorchBuild>) -> 
     // A complete environment is kept until an index has offered the other build.
     let is_complete = EXPORTER.is_complete(project);
     if !is_complete {
-        project.announce("making .venv, the exporter's Python");
         EXPORTER.create(project, lock)?;
     }
     let needed = wanted.unwrap_or_else(torch::needed_here);
@@ -134,7 +133,7 @@ fn make_exporter(project: &Project, lock: &Lock, wanted: Option<TorchBuild>) -> 
     }
     if for_cpu.is_some() {
         project.announce(
-            "installing into .venv: PyTorch 2.11 for CPUs alone; `cargo xtask setup --torch cuda` takes the other",
+            "making .venv: PyTorch 2.11 for CPUs alone; `cargo xtask setup --torch cuda` takes the other",
         );
     } else {
         EXPORTER.announce(project);

@@ -47,9 +47,9 @@ impl Venv {
         if self.is_complete(project) {
             return Ok(());
         }
+        self.create(project, &lock)?;
         prerequisites::disk_space(&project.path(""), self.needed_gb)?;
         self.announce(project);
-        self.create(project, &lock)?;
         self.install(project, &lock, self.packages)?;
         self.finish(project)
     }
@@ -91,7 +91,7 @@ impl Venv {
             format!("{size} to download")
         });
         let (folder, contents) = (self.folder, self.contents);
-        project.announce(&format!("installing into {folder}: {contents}, {download}"));
+        project.announce(&format!("making {folder}: {contents}, {download}"));
     }
 
     /// Runs `pip install` with these arguments. pip draws its progress on a terminal; elsewhere a line tells every
