@@ -6,13 +6,30 @@ import unittest
 import repository
 
 
+# The ids and the files of Dalston's own cards for Parakeets, at 7d12e67a. Its gateway reads all cards from one
+# folder and keeps one for each id.
+DALSTONS = {
+    f"{maker}{name}"
+    for name in (
+        "parakeet-ctc-0.6b",
+        "parakeet-ctc-1.1b",
+        "parakeet-rnnt-0.6b",
+        "parakeet-tdt-0.6b-v3",
+        "parakeet-tdt-1.1b",
+    )
+    for maker in ("", "nvidia/")
+}
+
+
 class ModelCards(unittest.TestCase):
     """The content of the cards."""
 
     def setUp(self):
         """Reads the cards and the table."""
         files = sorted((repository.ROOT / "models/cards").glob("*.yaml"))
-        self.cards = {file.stem: repository.documents(f"{file}")[0] for file in files}
+        self.files = {file.stem for file in files}
+        cards = [repository.documents(f"{file}")[0] for file in files]
+        self.cards = {card["loaded_model_id"].removeprefix("nvidia/"): card for card in cards}
         known = [
             row for row in repository.tables("docs/models.md") if row[0].startswith("parakeet-")
         ]
@@ -20,11 +37,18 @@ class ModelCards(unittest.TestCase):
 
     def test_every_known_model_has_a_card_and_no_other_has(self):
         self.assertEqual(self.cards.keys(), self.known.keys())
+        self.assertEqual(len(self.files), len(self.cards))
+
+    def test_no_card_takes_the_place_of_one_of_dalstons(self):
+        ids = {card["id"] for card in self.cards.values()}
+        self.assertEqual(ids, self.files)
+        self.assertFalse((ids | self.files) & DALSTONS)
 
     def test_a_card_has_what_dalston_requires_and_the_id_that_its_bundle_is_found_by(self):
         for name, card in self.cards.items():
             with self.subTest(name):
-                self.assertEqual(card["id"], name)
+                model = name.removeprefix("parakeet-")
+                self.assertEqual(card["id"], f"parakeet-worker-{model}")
                 self.assertEqual(card["engine_id"], "parakeet")
                 # Dalston sends `source` where there is one: both must lead to the same bundle.
                 self.assertEqual(card["loaded_model_id"], f"nvidia/{name}")
