@@ -47,7 +47,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Largest document that is read, in bytes. A request contains the outputs of earlier stages: two hours of
 /// words with characters and phonemes take about 20 MB.
-const MAX_DOCUMENT_BYTES: u64 = 64 << 20;
+pub(crate) const MAX_DOCUMENT_BYTES: u64 = 64 << 20;
 
 /// The words with which object_store introduces a server's answer in the text of an error.
 const ANSWERED: &str = "Server returned";

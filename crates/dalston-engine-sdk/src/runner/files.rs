@@ -14,6 +14,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
 use super::backoff::Backoff;
+use super::request_room::Reserved;
 use super::runner::Runner;
 use crate::contract::Request;
 use crate::engine::{StopReason, TaskContext, TaskInput};
@@ -25,8 +26,12 @@ use crate::queue::Claim;
 const RESULT_REFUSED: Duration = Duration::from_secs(3600);
 
 impl Runner {
-    /// Downloads and reads the task's request.
-    pub(super) async fn request(&self, claim: &Arc<Claim>) -> Result<Request, TaskError> {
+    /// Downloads and reads the task's request. The second value is the room that it takes: keep it as long.
+    pub(super) async fn request(
+        &self,
+        claim: &Arc<Claim>,
+    ) -> Result<(Request, Reserved<'_>), TaskError> {
+        let mut room = self.requests.reserve().await;
         let key = self.protocol.request_key(claim)?;
         let body = self.note_store(self.artifacts.read(&key).await)?;
         let body = body.ok_or_else(|| {
@@ -34,9 +39,11 @@ impl Runner {
                 "the task's request is missing: there is no object {key}"
             ))
         })?;
+        room.shrink_to(body.len());
         let (protocol, claim) = (Arc::clone(&self.protocol), Arc::clone(claim));
         // The body may have 64 MiB.
-        aside(move || protocol.read_request(&claim, &body)).await
+        let request = aside(move || protocol.read_request(&claim, &body)).await?;
+        Ok((request, room))
     }
 
     /// Downloads the request's files into a folder, which is removed when it is dropped.

@@ -18,6 +18,7 @@ mod files;
 mod heartbeat;
 mod isolation;
 mod report;
+mod request_room;
 #[expect(
     clippy::module_inception,
     reason = "a reader who looks for `Runner` finds its file by this name"

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use super::contexts::TaskContexts;
 use super::isolation::Isolation;
+use super::request_room::RequestRoom;
 use super::signals::Shutdown;
 use crate::artifacts::Artifacts;
 use crate::contract::Protocol;
@@ -66,6 +67,8 @@ pub(super) struct Runner {
     pub(super) contexts: Arc<TaskContexts>,
     /// Keeps a task that may have ended its worker apart from all others.
     pub(super) isolation: Isolation,
+    /// Room for the requests that tasks hold.
+    pub(super) requests: RequestRoom,
     /// How far the worker is asked to stop.
     shutdown: watch::Receiver<Shutdown>,
     /// Whether running tasks are to be put back now.
@@ -89,6 +92,7 @@ impl Runner {
             engine,
             contexts: Arc::default(),
             isolation: Isolation::default(),
+            requests: RequestRoom::default(),
             shutdown,
             aborted,
         }

@@ -181,7 +181,8 @@ impl Runner {
             return Ok(None);
         }
         let began = Instant::now();
-        let mut request = self.request(claim).await?;
+        // `_room` is free for other requests when this one is dropped.
+        let (mut request, _room) = self.request(claim).await?;
         if let Some(model) = request.config.get("model").and_then(|it| it.as_str()) {
             record_model(model);
         }
