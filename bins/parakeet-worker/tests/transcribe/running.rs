@@ -90,6 +90,18 @@ impl Running {
         });
     }
 
+    /// Whether no thread of the program runs or waits for a processor.
+    pub(crate) fn sleeps(&self) -> bool {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.pid));
+        threads.expect("the program runs").flatten().all(|thread| {
+            let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+            // The state follows the name, which is in brackets.
+            stat.rsplit(')')
+                .next()
+                .is_some_and(|stat| stat.starts_with(" S"))
+        })
+    }
+
     pub(crate) fn send(&self, signal: &str) {
         let pid = self.pid.to_string();
         let status = Command::new("kill").args(["-s", signal, &pid]).status();

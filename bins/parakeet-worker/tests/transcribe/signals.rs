@@ -233,18 +233,13 @@ fn stuck() -> Running {
     ]);
     let mut running = Running::start(command.args([SPEECH; N_STUCK]));
     running.read_lines(1);
-    // Processor time in user mode, the fourteenth field.
-    let stat = format!("/proc/{}/stat", running.pid);
-    let ticks = || {
-        let stat = fs::read_to_string(&stat).expect("the program runs");
-        stat.rsplit(')')
-            .next()
-            .and_then(|stat| stat.split_whitespace().nth(11).map(str::to_owned))
-    };
     wait_for(|| {
-        let before = ticks();
-        thread::sleep(Duration::from_millis(700));
-        (ticks() == before).then_some(())
+        (0..20)
+            .all(|_| {
+                thread::sleep(Duration::from_millis(50));
+                running.sleeps()
+            })
+            .then_some(())
     });
     running
 }
