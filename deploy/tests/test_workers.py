@@ -104,6 +104,12 @@ class Kubernetes(unittest.TestCase):
                     self.assertEqual(reference, login["metadata"]["name"])
                 self.assertEqual(counted, KEYS[contract])
 
+    def test_the_keys_of_the_scalers_are_those_of_the_queue(self):
+        for contract, module in (("list", "list/mod.rs"), ("streams", "streams/mod.rs")):
+            source = repository.text(f"crates/dalston-engine-sdk/src/queue/{module}")
+            for _, key in KEYS[contract].values():
+                self.assertIn(f'"{key.replace("parakeet", "{engine_id}")}"', source)
+
     def test_a_scaler_counts_as_many_tasks_for_a_worker_as_it_takes_at_once(self):
         for contract, kind, scaler, _ in self.scalers():
             with self.subTest(contract=contract, kind=kind):

@@ -2,6 +2,7 @@
 
 mod formats;
 mod many_files;
+mod names;
 mod program;
 mod running;
 mod signals;

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use crate::program::{Run, SPEECH, TINY, project, run, transcribe};
 
 #[track_caller]
-fn check(args: &[&str], code: i32, stderr_has: &[&str]) -> Run {
+pub(crate) fn check(args: &[&str], code: i32, stderr_has: &[&str]) -> Run {
     let run = run(transcribe().args(args));
     assert_eq!(run.code, Some(code), "{run:?}");
     for text in stderr_has {
@@ -25,28 +25,6 @@ fn a_good_call_prints_to_standard_output_alone() {
     let run = check(&["--model", TINY, SPEECH], 0, &[]);
     assert_eq!(run.stdout.lines().count(), 1);
     assert_eq!(run.stderr, "");
-}
-
-#[test]
-fn a_name_cannot_steer_the_terminal() {
-    let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    let name = folder.path().join("a\x1b]0;title\x07\nerror: b.wav");
-    fs::copy(project().join(SPEECH), &name).expect("Linux takes such a name");
-    let name = name.to_str().expect("it is text");
-    let missing = format!("{name}.missing");
-    let shown = "a\\u{1b}]0;title\\u{7}\\nerror: b.wav";
-    let run = check(&["--model", TINY, name, &missing], 1, &[shown]);
-    assert_eq!(run.stderr.lines().count(), 1, "{run:?}");
-    assert_eq!(run.stdout.lines().count(), 1, "{run:?}");
-    assert!(run.stdout.contains(shown), "{run:?}");
-    let run = check(
-        &["--model", "no\x1b[2Jmodel", SPEECH],
-        2,
-        &["no\\u{1b}[2Jmodel"],
-    );
-    for text in [&run.stdout, &run.stderr] {
-        assert!(!text.contains('\x1b'), "{text:?}");
-    }
 }
 
 #[test]

@@ -119,7 +119,7 @@ fn lines_within_a_task_carry_its_ids_and_those_of_its_trace() {
         error!(job_id = "of the event", "task_failed");
         record_model(&"m".repeat(1000));
         error!("the name that the task gives");
-        record_model("nvidia/parakeet-rnnt-0.6b");
+        record_model("maker/model");
         error!("the engine's name");
     });
     for (name, value) in [
@@ -135,6 +135,6 @@ fn lines_within_a_task_carry_its_ids_and_those_of_its_trace() {
     assert!(lines[0].get("request_id").is_none());
     assert!(lines[0].get("model").is_none());
     assert_eq!(lines[1]["model"], "m".repeat(100));
-    assert_eq!(lines[2]["model"], "nvidia/parakeet-rnnt-0.6b");
+    assert_eq!(lines[2]["model"], "maker/model");
     assert_eq!(lines[2]["task_id"], "t1");
 }

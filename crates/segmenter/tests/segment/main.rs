@@ -2,6 +2,7 @@
 
 mod properties;
 mod rules;
+mod text_limit;
 
 use rnnt_decode::Word;
 
