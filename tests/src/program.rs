@@ -42,13 +42,29 @@ pub struct Usage {
 
 impl Program {
     /// Starts the command in this folder. Both of its outputs go to one log there.
-    pub fn start(name: &'static str, mut command: Command, folder: TempDir) -> Self {
+    pub fn start(name: &'static str, command: Command, folder: TempDir) -> Self {
+        Self::start_with(name, command, folder, Stdio::from)
+    }
+
+    /// As [`start`](Self::start), but its standard output is a pipe that nobody reads. The log gets only its
+    /// standard error.
+    pub fn start_unread(name: &'static str, command: Command, folder: TempDir) -> Self {
+        // The child has the other end of the pipe, which is closed when the child is dropped.
+        Self::start_with(name, command, folder, |_| Stdio::piped())
+    }
+
+    fn start_with(
+        name: &'static str,
+        mut command: Command,
+        folder: TempDir,
+        output: impl FnOnce(File) -> Stdio,
+    ) -> Self {
         let log = folder.path().join("log");
-        let output = File::create(&log).expect("a log can be made in a new folder");
-        let second = output.try_clone().expect("a descriptor can be copied");
+        let file = File::create(&log).expect("a log can be made in a new folder");
+        let second = file.try_clone().expect("a descriptor can be copied");
         command
             .stdin(Stdio::null())
-            .stdout(output)
+            .stdout(output(file))
             .stderr(second)
             .current_dir(folder.path());
         let child = command

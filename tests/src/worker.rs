@@ -6,6 +6,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use tempfile::TempDir;
+
 use crate::contract::Contract;
 use crate::object_server::ObjectServer;
 use crate::program::{Program, free_port, new_folder, wait_until};
@@ -44,6 +46,20 @@ impl WorkerSettings {
     /// The process inherits the variables that any program needs, and none that could change the worker's
     /// settings.
     pub fn start(&self, program: &Path, arguments: &[&str]) -> Worker {
+        self.start_with(program, arguments, Program::start)
+    }
+
+    /// As [`start`](Self::start), but nobody reads the worker's standard output, which is its log.
+    pub fn start_unread(&self, program: &Path, arguments: &[&str]) -> Worker {
+        self.start_with(program, arguments, Program::start_unread)
+    }
+
+    fn start_with(
+        &self,
+        program: &Path,
+        arguments: &[&str],
+        start: impl FnOnce(&'static str, Command, TempDir) -> Program,
+    ) -> Worker {
         let port = free_port();
         let mut command = Command::new(program);
         command.args(arguments).env_clear();
@@ -73,7 +89,7 @@ impl WorkerSettings {
             ("DALSTON_METRICS_PORT", &port.to_string()),
         ]);
         command.envs(self.more.iter().map(|(name, value)| (name, value)));
-        let program = Program::start("worker", command, new_folder("worker"));
+        let program = start("worker", command, new_folder("worker"));
         Worker { program, port }
     }
 }

@@ -30,9 +30,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 /// An engine whose transcript is one word, the text of the audio file.
 ///
-/// Settings of a task: `work_ms` is how long the engine works; it checks for a stop every 5 ms. `then` is
-/// what follows: `abort` ends the process, `panic` panics, `fail` is an error of the engine, and `refuse` is
-/// an error of the task.
+/// Settings of a task: `log_mb` is how many megabytes the engine first logs. `work_ms` is how long the engine
+/// works; it checks for a stop every 5 ms. `then` is what follows: `abort` ends the process, `panic` panics,
+/// `hang` works for ever and checks nothing, `fail` is an error of the engine, and `refuse` is an error of the
+/// task.
 struct Scripted;
 
 impl Engine for Scripted {
@@ -45,6 +46,10 @@ impl Engine for Scripted {
         input: &TaskInput,
         context: &TaskContext,
     ) -> Result<TaskOutput, TaskError> {
+        let log_mb = input.config.get("log_mb").and_then(|it| it.as_u64());
+        for _ in 0..log_mb.unwrap_or(0) * 1000 {
+            tracing::info!(text = "x".repeat(1000), "scripted_line");
+        }
         let work = input.config.get("work_ms").and_then(|it| it.as_u64());
         let end = Instant::now() + Duration::from_millis(work.unwrap_or(0));
         while Instant::now() < end {
@@ -53,6 +58,9 @@ impl Engine for Scripted {
         }
         match input.config.get("then").and_then(|it| it.as_str()) {
             Some("abort") => process::abort(),
+            Some("hang") => loop {
+                thread::park();
+            },
             Some("panic") => panic!("the task says so"),
             Some("fail") => return Err(TaskError::engine("the engine failed as it was told")),
             Some("refuse") => return Err(TaskError::input("the task is refused as it asked")),

@@ -10,6 +10,7 @@ mod drain;
 mod eviction;
 mod failover;
 mod failpoints;
+mod hangs;
 mod kills;
 mod outages;
 mod queue_contract;
