@@ -283,6 +283,21 @@ async fn a_worker_shows_itself_while_it_loads_and_takes_no_task_before() {
 }
 
 #[tokio::test]
+async fn a_worker_keeps_its_lease_while_its_runtime_stands_still() {
+    let mut world = World::new();
+    world.submit("one", json!({"do": "batch"})).await;
+    world.start();
+    world.wait_for_events(1).await;
+    let other = world.broker.connect("other", LEASE);
+    // The test's runtime has one thread, on which the worker's slots run as well.
+    std::thread::sleep(LEASE * 2);
+    let stolen = other.claim(Duration::ZERO).await.unwrap();
+    assert!(stolen.is_none(), "{stolen:?}");
+    let reported = world.wait_for_events(2).await;
+    assert_eq!(reported, ["started one", "completed one"]);
+}
+
+#[tokio::test]
 async fn a_twin_does_not_start() {
     let mut world = World::new();
     let first = world.broker.connect("worker", LEASE);
