@@ -78,15 +78,16 @@ impl Runner {
                 }
             }
         };
-        let worked = match context.place() {
-            Place::AtFault(sentence) => Err(TaskError::engine(sentence)),
+        let (worked, failed) = match context.place() {
+            // This process ends over the task, and stays in its record.
+            Place::AtFault(sentence) => (Err(TaskError::engine(sentence)), Ending::Fatal),
             // The task may be why the engine ended. The queue frees it when the worker leaves, and counts this
             // delivery, so that the task runs alone the next time.
             Place::Suspect => {
                 tracing::warn!("task_left");
                 return Ok(Ended::Gone);
             }
-            Place::Waiting | Place::Held(_) | Place::Answered => worked,
+            Place::Waiting | Place::Held(_) | Place::Answered => (worked, failed),
         };
         match worked {
             // The result is stored. A worker that dies here leaves a task that finds its output again.

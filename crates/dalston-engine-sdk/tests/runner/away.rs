@@ -49,15 +49,11 @@ async fn a_task_waits_for_a_store_that_is_away_and_then_completes() {
     assert_eq!(world.reported(), ["started one"]);
 
     store.away.store(false, Ordering::SeqCst);
-    let reported = world.wait_for_events(5).await;
+    // The start of a task is told once, however often the task is put back.
+    let reported = world.wait_for_events(4).await;
     assert_eq!(
         reported[1..],
-        [
-            "started one",
-            "completed one",
-            "started two",
-            "completed two"
-        ]
+        ["completed one", "started two", "completed two"]
     );
     let put_back = world.figure("task_redelivery_total{stage=\"transcribe\",reason=\"deferred\"}");
     assert!((put_back - 1.0).abs() < 0.1, "{put_back}");

@@ -32,6 +32,10 @@ async fn a_hung_engine_fails_its_task_once_and_gives_the_others_back_as_they_wer
     let failed = "failed bad: the engine made no progress on the task for 0.5 s";
     assert_eq!(reported, ["started bad", "started next", failed]);
     assert_eq!(free_tasks(&world).await, [("next".to_owned(), 0)]);
+    // If the orchestrator queues the task again, it counts as one that ended a worker.
+    world.queue("bad");
+    let both = [("next".to_owned(), 0), ("bad".to_owned(), 1)];
+    assert_eq!(free_tasks(&world).await, both);
     assert!(world.figure("active_tasks") < 0.1);
     assert!(world.figure("seconds_since_progress") >= 0.5);
 }
