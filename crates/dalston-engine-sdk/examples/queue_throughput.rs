@@ -113,6 +113,7 @@ fn parts(
             engine_id: ENGINE_ID.to_owned(),
             slots: 1,
             grace: Duration::from_secs(10),
+            deferral_limit: Duration::from_secs(3600),
             max_deliveries: 3,
             task_timeout: Duration::from_secs(3600),
             watchdog: None,

@@ -195,7 +195,8 @@ impl Artifacts {
             let message = format!("the store refuses this worker the object {key}");
             return TaskError::engine(message).caused_by(shortened(&err));
         }
-        unavailable(err)
+        let message = format!("the store does not serve the object {key}");
+        TaskError::unavailable(message).caused_by(shortened(&err))
     }
 
     /// Waits for the next answer of the store, at most the idle timeout.

@@ -90,6 +90,7 @@ pub async fn work(engine: impl BatchEngine, config: &Config) -> Result<(), WorkE
             slots: MAX_SLOTS,
             grace: config.grace,
             max_deliveries: config.max_deliveries,
+            deferral_limit: config.deferral_limit,
             task_timeout: config.task_timeout,
             watchdog: config.watchdog,
             overtime: OVERTIME,

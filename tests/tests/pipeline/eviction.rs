@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use e2e_tests::pipeline::{Pipeline, check_no_secrets, start_worker};
-use e2e_tests::{Contract, EventKind, isolation};
+use e2e_tests::{Contract, EventKind, isolation, wait_until};
 
 use crate::ENGINE;
 
@@ -45,7 +45,9 @@ fn a_worker_refuses_a_server_that_evicts_keys_unless_it_is_allowed() {
         let worker = start_worker(ENGINE, &settings);
         let tasks = pipeline.submit(3, |task| task);
         pipeline.check_completed(&tasks, TIMEOUT);
-        assert!(worker.program.log().contains("redis_may_evict_keys"));
+        let log = || worker.program.log();
+        let warned = wait_until(TIMEOUT, || log().contains("redis_may_evict_keys"));
+        assert!(warned, "{}", log());
     }
 }
 
@@ -80,10 +82,7 @@ fn a_server_that_writes_nothing_to_disk_is_warned_about() {
     let pipeline = Pipeline::start(Contract::M22);
     let worker = start_worker(ENGINE, &pipeline.settings("worker"));
     worker.wait_until_ready(TIMEOUT);
-    let log = worker.program.log();
-    assert_eq!(
-        log.matches("redis_without_append_only_file").count(),
-        1,
-        "{log}"
-    );
+    let log = || worker.program.log();
+    let warned = wait_until(TIMEOUT, || log().contains("redis_without_append_only_file"));
+    assert!(warned, "{}", log());
 }

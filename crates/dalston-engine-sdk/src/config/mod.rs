@@ -59,6 +59,8 @@ pub struct Config {
     pub grace: Duration,
     /// How often a task may end its worker before the task fails, 1 to 100.
     pub max_deliveries: u32,
+    /// How long a task may wait for its own objects, or for room on the disk, before it fails.
+    pub deferral_limit: Duration,
     /// How long work on a task may take if the pipeline does not say so.
     pub task_timeout: Duration,
     /// How long the engine may make no progress before it counts as hung; `None` is without a limit.
@@ -210,6 +212,12 @@ impl Config {
                 0 => None,
                 seconds => Some(Duration::from_secs(seconds)),
             },
+            deferral_limit: Duration::from_secs(environment.number(
+                &v::DEFERRAL_LIMIT,
+                1,
+                604_800,
+                3600,
+            )?),
             deploy_env: environment.text_or(&v::DEPLOY_ENV, || "local".to_owned())?,
             hostname,
             node_id: match environment.value(&v::NODE_ID)? {

@@ -76,6 +76,8 @@ variables! {
         "seconds of work that a task may take if Dalston does not say so, 1 to 604800";
     WATCHDOG: "DALSTON_WATCHDOG_S" or "", "600",
         "seconds without progress of any task after which the worker ends, 0 to 86400; 0 is never";
+    DEFERRAL_LIMIT: "DALSTON_DEFERRAL_S" or "", "3600",
+        "seconds that a task may wait for an object of its own or for room on the disk, 1 to 604800; then it fails";
     DEPLOY_ENV: "DALSTON_DEPLOY_ENV" or "", "local",
         "what the registry says about where the pipeline runs";
     HOSTNAME: "DALSTON_HOST_HOSTNAME" or "HOSTNAME", "the host's or the container's own name",

@@ -199,6 +199,7 @@ async fn debug_status_has_what_health_has_and_what_the_registry_gets() {
     served.status.send_modify(|status| {
         status.phase = Phase::Processing;
         (status.n_in_flight, status.capacity) = (3, 16);
+        status.store = Link::Connected;
     });
     let (code, body) = page(served.port, "/debug/status").await;
     let status: Value = serde_json::from_str(&body).expect("JSON");

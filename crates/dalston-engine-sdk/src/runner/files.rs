@@ -6,7 +6,6 @@ use std::io;
 use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use tempfile::TempDir;
@@ -20,10 +19,6 @@ use crate::contract::Request;
 use crate::engine::{StopReason, TaskContext, TaskInput};
 use crate::error::{ErrorKind, TaskError};
 use crate::queue::Claim;
-
-/// How long a store may refuse one result while it answers, before the task fails. As long as Dalston gives a
-/// task by default.
-const RESULT_REFUSED: Duration = Duration::from_secs(3600);
 
 impl Runner {
     /// Downloads and reads the task's request. The second value is the room that it takes: keep it as long.
@@ -92,7 +87,7 @@ impl Runner {
     /// # Errors
     ///
     /// `Unavailable` if the task went to another worker meanwhile. `Engine` if the store refuses the result
-    /// although it answers, at once or for an hour. A store that does not answer is waited for without a
+    /// although it answers, at once or for as long as the limit of deferrals. A store that does not answer is waited for without a
     /// limit: dropping the future ends the wait.
     pub(super) async fn store_result(
         &self,
@@ -102,7 +97,8 @@ impl Runner {
     ) -> Result<(), TaskError> {
         let result = Bytes::from(result);
         let mut backoff = Backoff::new();
-        let mut refused_since = None;
+        let mut refused_since: Option<Instant> = None;
+        let limit = self.settings.deferral_limit;
         loop {
             let stored = self.artifacts.write(key, result.clone()).await;
             let err = match self.note_store(stored) {
@@ -119,7 +115,7 @@ impl Runner {
                 Ok(()) => refused_since.or(Some(Instant::now())),
                 Err(_) => None,
             };
-            if refused_since.is_some_and(|since| since.elapsed() >= RESULT_REFUSED) {
+            if refused_since.is_some_and(|since| since.elapsed() >= limit) {
                 let message = "the store does not take the result of the task";
                 return Err(TaskError::engine(message).caused_by(err));
             }

@@ -14,6 +14,7 @@
 
 mod backoff;
 mod contexts;
+mod deferral;
 mod files;
 mod heartbeat;
 mod isolation;

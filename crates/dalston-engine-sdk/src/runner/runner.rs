@@ -44,6 +44,8 @@ pub struct RunnerSettings {
     pub grace: Duration,
     /// How often work on a task may begin without reaching an end.
     pub max_deliveries: u32,
+    /// How long a task may wait for its own objects, or for room on the disk, while the store answers.
+    pub deferral_limit: Duration,
     /// How long work on a task may take if the pipeline does not say so.
     pub task_timeout: Duration,
     /// How long the engine may make no progress on any of its tasks; `None` is without a limit.

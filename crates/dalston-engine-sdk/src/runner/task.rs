@@ -16,7 +16,7 @@ use crate::engine::{Place, TaskContext};
 use crate::error::{ErrorKind, TaskError};
 use crate::failpoint::reach;
 use crate::metrics::{Outcome, RedeliveryReason};
-use crate::queue::{Claim, Ending, PutBack, QueueError};
+use crate::queue::{Claim, Ending, QueueError};
 use crate::telemetry::record_model;
 
 impl Runner {
@@ -89,6 +89,15 @@ impl Runner {
             }
             Place::Waiting | Place::Held(_) | Place::Answered => (worked, failed),
         };
+        let worked = match worked {
+            Err(err) if matches!(err.kind(), ErrorKind::Unavailable | ErrorKind::Disk) => {
+                match self.put_back(claim, stage, err).await? {
+                    Ok(()) => return Ok(Ended::PutBack),
+                    Err(given_up) => Err(given_up),
+                }
+            }
+            worked => worked,
+        };
         match worked {
             // The result is stored. A worker that dies here leaves a task that finds its output again.
             Ok(model) => {
@@ -106,16 +115,6 @@ impl Runner {
                     tracing::info!(processing_time = took.as_secs_f64(), "task_completed");
                 }
                 Ok(reported.ended())
-            }
-            Err(err) if matches!(err.kind(), ErrorKind::Unavailable | ErrorKind::Disk) => {
-                tracing::warn!(error = err.chain(), "task_put_back");
-                // The queue restores the count of deliveries, so that no outage makes a task look like
-                // one that ends its workers.
-                let put_back = Report::PutBack(PutBack::Untouched);
-                if self.report(claim, put_back).await? == Reported::Accepted {
-                    self.metrics.redelivered(stage, RedeliveryReason::Deferred);
-                }
-                Ok(Ended::PutBack)
             }
             Err(err) => {
                 tracing::error!(error = err.chain(), "task_failed");

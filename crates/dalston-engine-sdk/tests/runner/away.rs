@@ -97,6 +97,21 @@ async fn a_result_waits_for_a_store_that_refuses_it_and_is_computed_once() {
 }
 
 #[tokio::test]
+async fn a_result_that_the_store_never_takes_fails_with_the_reason() {
+    let store = Arc::new(Flaky::default());
+    let mut world = World::with_store(Arc::clone(&store) as Arc<dyn ObjectStore>);
+    world.settings().deferral_limit = Duration::from_secs(1);
+    world.submit("one", json!({})).await;
+    store.takes_nothing.store(true, Ordering::SeqCst);
+    world.start();
+    let reported = world.wait_for_events(2).await;
+    assert_eq!(
+        reported[1],
+        "failed one: the store does not take the result of the task"
+    );
+}
+
+#[tokio::test]
 async fn a_folder_that_a_cleaner_removed_is_made_again() {
     let mut world = World::new();
     let scratch = world.settings().scratch.clone();

@@ -110,7 +110,9 @@ async fn a_panic_over_several_tasks_fails_the_one_at_fault_alone() {
         world.submit(task, json!({"do": script})).await;
     }
     world.start();
-    let mut reported = world.wait_for_events(8).await.split_off(4);
+    let mut reported = world.wait_for_events(8).await;
+    // On a busy machine the last task starts after the first has ended.
+    reported.retain(|event| !event.starts_with("started"));
     assert!(
         world.engine.most_at_once.load(Ordering::SeqCst) > 1,
         "several were at hand"

@@ -167,6 +167,7 @@ impl World {
                 slots: 16,
                 grace: Duration::from_secs(10),
                 max_deliveries: 3,
+                deferral_limit: Duration::from_secs(3600),
                 task_timeout: Duration::from_secs(3600),
                 watchdog: None,
                 overtime: Duration::from_secs(30),
