@@ -52,15 +52,11 @@ impl Runner {
             self.metrics.queue_waited(waited.unwrap_or_default());
         }
         let context = TaskContext::default();
-        let refusal = self.refuse(claim);
-        // The record of a refused task says why it is refused, and stays for the case that the orchestrator
-        // queues the task again.
-        let failed = match &refusal {
-            Some(_) => Ending::Fatal,
-            None => Ending::Failed,
-        };
-        let worked = match refusal {
-            Some(refusal) => Err(refusal),
+        let worked = match self.refuse(claim) {
+            // The start is published first. Dalston queues a task that fails unstarted once more, and ignores
+            // the next such failure: the job would wait for ever. The failure takes this start back from the
+            // record, so that the record says the same when Dalston queues the task again.
+            Some(refusal) => self.begin(claim).await?.and(Err(refusal)),
             None => {
                 if claim.deliveries > 0 {
                     self.metrics
@@ -87,7 +83,7 @@ impl Runner {
                 tracing::warn!("task_left");
                 return Ok(Ended::Gone);
             }
-            Place::Waiting | Place::Held(_) | Place::Answered => (worked, failed),
+            Place::Waiting | Place::Held(_) | Place::Answered => (worked, Ending::Failed),
         };
         let worked = match worked {
             Err(err) if matches!(err.kind(), ErrorKind::Unavailable | ErrorKind::Disk) => {
@@ -150,16 +146,22 @@ impl Runner {
         })
     }
 
+    /// Records and publishes that work begins.
+    async fn begin(&self, claim: &Claim) -> Result<Result<(), TaskError>, QueueError> {
+        Ok(match self.report(claim, Report::Start).await? {
+            Reported::Accepted => Ok(()),
+            _ => Err(TaskError::unavailable("the task went to another worker")),
+        })
+    }
+
     /// Works on the task until its result is in the store. Returns the model that made the result.
     async fn work(
         &self,
         claim: &Arc<Claim>,
         context: &TaskContext,
     ) -> Result<Result<Option<String>, TaskError>, QueueError> {
-        if self.report(claim, Report::Start).await? != Reported::Accepted {
-            return Ok(Err(TaskError::unavailable(
-                "the task went to another worker",
-            )));
+        if let Err(lost) = self.begin(claim).await? {
+            return Ok(Err(lost));
         }
         let started = Instant::now();
         reach("started");
