@@ -14,8 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// `std::process::exit` runs the destructors of libtorch, which free what other threads still use: with it one of 25
 /// runs that a signal ended in the middle crashed with SIGSEGV.
 pub(crate) fn end(code: u8) -> ! {
-    // SAFETY: `_exit` takes any number, and never returns.
-    unsafe { libc::_exit(code.into()) }
+    signal_hook::low_level::exit(code.into())
 }
 
 /// Whether the standard output was open when the process started.
