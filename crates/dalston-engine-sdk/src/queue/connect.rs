@@ -1,55 +1,53 @@
 //! Makes the connections to the queue's server, and gives all of them up at once.
 //!
 //! A server can keep its connections open and still not be the right one: after a failover the old primary is
-//! a replica that answers every ping and refuses every write. So a connection belongs to a generation. A call
-//! that fails ends the generation, and no connection of an ended generation is used again: the next call
-//! resolves the server's name, or asks Sentinel, and connects anew.
+//! a replica that answers every ping and refuses every write. So every pool of connections belongs to a
+//! generation. A call that fails ends the generation, and no pool of an ended generation is used again: the next
+//! call resolves the server's name, or asks Sentinel, and connects anew.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool::managed::{Manager, Metrics, RecycleError, RecycleResult};
+use deadpool_redis::{Manager, Pool, Runtime};
 use futures_util::future::select_ok;
-use redis::aio::MultiplexedConnection;
 use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo,
     RedisConnectionInfo, RedisError,
 };
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
 use super::address::Address;
 
+/// Longest time for a command that does not wait for a task, connecting included.
+pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Longest time for connecting to a server: less than that of a call, so that a host's second address is tried
 /// as well.
-pub(super) const CONNECT: Duration = Duration::from_secs(3);
+const CONNECT: Duration = Duration::from_secs(3);
 
 /// Longest time for a sentinel's connection, and for its answer. All sentinels are asked at the same time.
 const ASK: Duration = Duration::from_secs(1);
 
-/// Makes connections to one address.
+/// Makes pools of connections to one address, one after the other.
 pub(super) struct Connector {
     address: Address,
     limits: AsyncConnectionConfig,
     generation: Generation,
+    /// The newest pool, and the generation that it belongs to.
+    pool: Mutex<Option<(u64, Pool)>>,
 }
 
-/// The number of the present generation of connections. Connectors that share it give up their connections
-/// together.
+/// The number of the present generation of pools. Connectors that share it give up their pools together.
 pub(super) type Generation = Arc<watch::Sender<u64>>;
 
-/// A connection of one generation.
-pub(super) struct Connected {
-    pub(super) connection: MultiplexedConnection,
-    pub(super) generation: u64,
-}
-
 impl Connector {
-    /// Connects to nothing yet. `answer` is the longest time for an answer of the server.
-    pub(super) fn new(address: Address, answer: Duration, generation: Generation) -> Self {
+    /// Connects to nothing yet.
+    pub(super) fn new(address: Address, generation: Generation) -> Self {
         Self {
             address,
-            limits: limits(CONNECT, answer),
+            limits: limits(CONNECT, CALL_TIMEOUT),
             generation,
+            pool: Mutex::new(None),
         }
     }
 
@@ -75,6 +73,31 @@ impl Connector {
         });
     }
 
+    /// The pool of the present generation.
+    pub(super) async fn pool(&self) -> Result<Pool, RedisError> {
+        let mut newest = self.pool.lock().await;
+        // Before the address is resolved: if the generation ends meanwhile, this pool may be to the old server.
+        let generation = *self.generation.borrow();
+        if let Some((made_in, pool)) = &*newest
+            && *made_in == generation
+        {
+            return Ok(pool.clone());
+        }
+        let manager = Manager::new_with_config(self.server().await?, self.limits.clone())?;
+        let pool = Pool::builder(manager)
+            // Scripts are short, so 16 connections serve 64 slots.
+            .max_size(16)
+            .wait_timeout(Some(CALL_TIMEOUT))
+            .create_timeout(Some(CONNECT))
+            .recycle_timeout(Some(CONNECT))
+            .runtime(Runtime::Tokio1)
+            .build()
+            .expect("a pool with a runtime can keep its time-outs");
+        // The calls that still use the old pool's connections drop them.
+        *newest = Some((generation, pool.clone()));
+        Ok(pool)
+    }
+
     async fn server(&self) -> Result<ConnectionInfo, RedisError> {
         match &self.address {
             Address::Server(server) => Ok(server.clone()),
@@ -93,29 +116,6 @@ impl Connector {
                 Ok(server.set_redis_settings(settings.clone()))
             }
         }
-    }
-}
-
-impl Manager for Connector {
-    type Type = Connected;
-    type Error = RedisError;
-
-    async fn create(&self) -> Result<Connected, RedisError> {
-        // Before connecting: if the generation ends meanwhile, this connection may be to the old server.
-        let generation = *self.generation.borrow();
-        let client = Client::open(self.server().await?)?;
-        let connection = client.get_multiplexed_async_connection_with_config(&self.limits);
-        Ok(Connected {
-            connection: connection.await?,
-            generation,
-        })
-    }
-
-    async fn recycle(&self, it: &mut Connected, _: &Metrics) -> RecycleResult<RedisError> {
-        if it.generation != *self.generation.borrow() {
-            return Err(RecycleError::message("a call has failed since"));
-        }
-        Ok(redis::cmd("PING").exec_async(&mut it.connection).await?)
     }
 }
 

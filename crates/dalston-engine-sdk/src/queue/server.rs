@@ -5,8 +5,8 @@ use std::fmt;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use deadpool::Runtime;
-use deadpool::managed::{Manager as _, Pool, PoolError};
+use deadpool_redis::{Connection, PoolError};
+use redis::aio::MultiplexedConnection;
 use redis::{
     Cmd, FromRedisValue, ParsingError, Pipeline, RedisError, ScriptInvocation, Value,
     from_redis_value,
@@ -16,20 +16,17 @@ use tokio::time::timeout;
 
 use super::address::Address;
 use super::claim::QueueError;
-use super::connect::{CONNECT, Connected, Connector, Generation};
-
-/// Longest time for a command that does not wait for a task, connecting included.
-const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+use super::connect::{CALL_TIMEOUT, Connector, Generation};
 
 /// Shortest wait for a task, because Redis reads 0 as "without end".
 pub(super) const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
 /// A Redis (or Valkey) server of version 6.2 or later.
 pub(super) struct Server {
-    pool: Pool<Connector>,
-    /// The connection for commands that wait for a task. It is not in the pool, because a connection that
-    /// waits answers no other command.
-    waiting: Mutex<Option<Connected>>,
+    connector: Connector,
+    /// The connection for commands that wait for a task, and the generation that it belongs to. It is in no
+    /// pool, because a connection that waits answers no other command.
+    waiting: Mutex<Option<(u64, MultiplexedConnection)>>,
     /// When a call last got no answer, apart from calls that wait for a task.
     silent_at: Arc<std::sync::Mutex<Option<Instant>>>,
 }
@@ -48,17 +45,8 @@ impl Server {
         let address = Address::parse(url).map_err(|expected| QueueError::Unsuitable {
             reason: format!("REDIS_URL is not the address of a Redis server, expected {expected}"),
         })?;
-        let pool = Pool::builder(Connector::new(address, CALL_TIMEOUT, generation))
-            // Scripts are short, so 16 connections serve 64 slots.
-            .max_size(16)
-            .wait_timeout(Some(CALL_TIMEOUT))
-            .create_timeout(Some(CONNECT))
-            .recycle_timeout(Some(CONNECT))
-            .runtime(Runtime::Tokio1)
-            .build()
-            .expect("a pool with a runtime can keep its time-outs");
         Ok(Self {
-            pool,
+            connector: Connector::new(address, generation),
             waiting: Mutex::new(None),
             silent_at,
         })
@@ -67,11 +55,7 @@ impl Server {
     /// The same server with connections of its own, for calls from another runtime: a connection ends with
     /// the runtime that made it. A call of either that gets no answer counts for both, and both connect anew.
     pub(super) fn apart(&self, url: &str) -> Result<Self, QueueError> {
-        Self::of(
-            url,
-            self.pool.manager().shared(),
-            Arc::clone(&self.silent_at),
-        )
+        Self::of(url, self.connector.shared(), Arc::clone(&self.silent_at))
     }
 
     /// Runs a script.
@@ -80,9 +64,8 @@ impl Server {
         script: &ScriptInvocation<'_>,
     ) -> Result<T, QueueError> {
         self.limited(async {
-            let mut server = self.pool.get().await.map_err(unconnected)?;
-            let answer = script.invoke_async(&mut server.connection);
-            answer.await.map_err(classify)
+            let mut server = self.connection().await?;
+            script.invoke_async(&mut server).await.map_err(classify)
         })
         .await
     }
@@ -90,9 +73,8 @@ impl Server {
     /// Runs several commands, all or nothing.
     pub(super) async fn run_all(&self, commands: &Pipeline) -> Result<(), QueueError> {
         self.limited(async {
-            let mut server = self.pool.get().await.map_err(unconnected)?;
-            let answer = commands.exec_async(&mut server.connection);
-            answer.await.map_err(classify)
+            let mut server = self.connection().await?;
+            commands.exec_async(&mut server).await.map_err(classify)
         })
         .await
     }
@@ -100,9 +82,9 @@ impl Server {
     /// A section of the server's report on itself; `None` if this user or this server does not give it.
     pub(super) async fn info(&self, section: &str) -> Result<Option<String>, QueueError> {
         self.limited(async {
-            let mut server = self.pool.get().await.map_err(unconnected)?;
+            let mut server = self.connection().await?;
             let mut info = redis::cmd("INFO");
-            match info.arg(section).query_async(&mut server.connection).await {
+            match info.arg(section).query_async(&mut server).await {
                 Ok(report) => Ok(Some(report)),
                 // No right, or a command that a provider has removed.
                 Err(err) if matches!(err.code(), Some("NOPERM" | "ERR")) => Ok(None),
@@ -120,12 +102,18 @@ impl Server {
         silent_at.is_none_or(|at| at.elapsed() >= time)
     }
 
+    /// A connection of the present generation.
+    async fn connection(&self) -> Result<Connection, QueueError> {
+        let pool = self.connector.pool().await.map_err(classify)?;
+        pool.get().await.map_err(unconnected)
+    }
+
     /// Waits for an answer, at most [`CALL_TIMEOUT`], and records when there is none.
     async fn limited<T>(
         &self,
         answer: impl Future<Output = Result<T, QueueError>>,
     ) -> Result<T, QueueError> {
-        let (generation, _) = self.pool.manager().generation();
+        let (generation, _) = self.connector.generation();
         let answer = timeout(CALL_TIMEOUT, answer).await.map_err(unavailable);
         let answer = answer.flatten();
         // A script's own refusal, such as `NotHeld`, is an answer and is not recorded. An error reply of the
@@ -134,7 +122,7 @@ impl Server {
             let silent_at = self.silent_at.lock();
             *silent_at.unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
             // Whatever failed, the server may no longer be the primary, and may keep its connections open.
-            self.pool.manager().end(generation);
+            self.connector.end(generation);
         }
         answer
     }
@@ -148,19 +136,17 @@ impl Server {
         let limit = wait + CALL_TIMEOUT;
         // One wait at a time, as there is one connection; the queue's `turn` allows no more anyway.
         let mut waiting = self.waiting.lock().await;
-        let connector = self.pool.manager();
-        let (generation, mut ends) = connector.generation();
+        let (generation, mut ends) = self.connector.generation();
         let answer = async {
-            let mut server = match waiting.take().filter(|it| it.generation == generation) {
-                Some(server) => server,
+            let mut server = match waiting.take().filter(|(made_in, _)| *made_in == generation) {
+                Some((_, server)) => server,
                 None => {
-                    let server = timeout(CALL_TIMEOUT, connector.create());
-                    let server = server.await.map_err(unavailable)?;
-                    server.map_err(|err| unconnected(PoolError::Backend(err)))?
+                    let server = timeout(CALL_TIMEOUT, self.connection()).await;
+                    Connection::take(server.map_err(unavailable)??)
                 }
             };
-            server.connection.set_response_timeout(limit);
-            let answer = timeout(limit, command.exec_async(&mut server.connection));
+            server.set_response_timeout(limit);
+            let answer = timeout(limit, command.exec_async(&mut server));
             answer.await.map_err(unavailable)?.map_err(classify)?;
             Ok(server)
         };
@@ -169,10 +155,10 @@ impl Server {
             _ = ends.changed() => return Err(unavailable(Moved)),
         };
         if let Err(QueueError::Unavailable { .. }) = &answer {
-            connector.end(generation);
+            self.connector.end(generation);
         }
         // Only after an answer: a connection whose command failed could give the late answer to the next.
-        *waiting = Some(answer?);
+        *waiting = Some((generation, answer?));
         Ok(())
     }
 }
@@ -234,7 +220,7 @@ fn classify(err: RedisError) -> QueueError {
 }
 
 /// Classifies an error of connecting.
-fn unconnected(err: PoolError<RedisError>) -> QueueError {
+fn unconnected(err: PoolError) -> QueueError {
     let PoolError::Backend(err) = err else {
         return unavailable(err);
     };
