@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use e2e_tests::pipeline::{Pipeline, check_no_secrets, start_worker};
 use e2e_tests::{Contract, EventKind, Signal, Worker, isolation, wait_until};
+use redis::Commands as _;
 
 use crate::ENGINE;
 
@@ -155,4 +156,38 @@ fn a_second_signal_ends_the_work_at_once() {
             .listener
             .wait_for(EventKind::Started, &tasks[0].task_id, TIMEOUT);
     }
+}
+
+#[test]
+fn a_task_that_is_cancelled_between_two_workers_ends_without_work() {
+    let _guard = isolation::shared();
+    let mut pipeline = Pipeline::start(Contract::Streams);
+    let mut worker = working(&mut pipeline, "0");
+    let begun = pipeline
+        .submit(1, |task| task.with("work_ms", 30_000))
+        .remove(0);
+    let unbegun = pipeline.submit(1, |task| task).remove(0);
+    pipeline
+        .listener
+        .wait_for(EventKind::Started, &begun.task_id, TIMEOUT);
+    stop(&mut worker);
+    let mut redis = pipeline.redis.connect();
+    for task in [&begun, &unbegun] {
+        let cancelled = format!("dalston:job:cancelled:{}", task.job_id);
+        let _: () = redis.set(cancelled, "1").expect("SET");
+    }
+    let _next = start_worker(ENGINE, &pipeline.settings("next"));
+    pipeline
+        .listener
+        .wait_for(EventKind::Completed, &begun.task_id, TIMEOUT);
+    assert_eq!(
+        pipeline.store.get(&begun.output_key(Contract::Streams)),
+        None
+    );
+    let after = pipeline.submit(1, |task| task);
+    pipeline.check_completed(&after, TIMEOUT);
+    assert_eq!(pipeline.listener.starts()[&begun.task_id], 1);
+    let ends = pipeline.listener.ends();
+    assert_eq!(ends[&begun.task_id].len(), 1);
+    assert!(!ends.contains_key(&unbegun.task_id), "nobody waits for it");
 }

@@ -155,6 +155,25 @@ fn survive_in(contract: Contract, name: &str, outage: Outage) {
 }
 
 #[test]
+fn a_redis_that_forgets_everything_gets_the_end_of_a_task_at_work() {
+    let _guard = isolation::shared();
+    for contract in [Contract::M22, Contract::Streams] {
+        let mut pipeline = Pipeline::start(contract);
+        let _worker = start_worker(ENGINE, &pipeline.settings("worker"));
+        // The worker renews its lease between the loss and the end, and so learns that its task is unknown.
+        let tasks = pipeline.submit(1, |task| task.with("work_ms", 3_000));
+        pipeline
+            .listener
+            .wait_for(EventKind::Started, &tasks[0].task_id, TIMEOUT);
+        let flushed = redis::cmd("FLUSHALL").exec(&mut pipeline.redis.connect());
+        flushed.expect("the server answers");
+        pipeline.check_completed(&tasks, TIMEOUT);
+        let after = pipeline.submit(2, |task| task);
+        pipeline.check_completed(&after, TIMEOUT);
+    }
+}
+
+#[test]
 fn wrong_credentials_of_the_store_cost_no_task_and_no_processor() {
     let _guard = isolation::shared();
     let mut pipeline = Pipeline::start(Contract::M22);

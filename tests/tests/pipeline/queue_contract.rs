@@ -12,11 +12,28 @@ use redis::Commands as _;
 use tokio::sync::RwLockReadGuard;
 
 /// A backend with its server.
-struct Served {
+pub(crate) struct Served {
     backend: RedisBackend,
-    server: RedisServer,
+    pub(crate) server: RedisServer,
     /// Held here, because `queue_contract!` writes the tests. Each test makes one backend.
     _guard: RwLockReadGuard<'static, ()>,
+}
+
+impl Served {
+    /// Gives the workers' Redis user a right, or takes it away.
+    pub(crate) fn allow(&self, right: &str) {
+        let mut user = redis::cmd("ACL");
+        user.arg("SETUSER").arg("default").arg(right);
+        let done = user.exec(&mut self.server.connect());
+        done.expect("the right is well formed");
+    }
+
+    /// Connects a worker that has joined.
+    pub(crate) async fn joined(&self, worker: &str) -> Arc<dyn Queue> {
+        let worker = self.connect(worker);
+        worker.join().await.expect("no other has this id");
+        worker
+    }
 }
 
 #[async_trait]
@@ -34,7 +51,7 @@ impl Backend for Served {
     }
 }
 
-async fn list(engine_id: &str) -> Option<Served> {
+pub(crate) async fn list(engine_id: &str) -> Option<Served> {
     let guard = isolation::shared_async().await;
     let server = RedisServer::start();
     Some(Served {
@@ -44,7 +61,7 @@ async fn list(engine_id: &str) -> Option<Served> {
     })
 }
 
-async fn stream(engine_id: &str) -> Option<Served> {
+pub(crate) async fn stream(engine_id: &str) -> Option<Served> {
     let guard = isolation::shared_async().await;
     let server = RedisServer::start();
     Some(Served {
@@ -55,21 +72,15 @@ async fn stream(engine_id: &str) -> Option<Served> {
 }
 
 /// Claims the next task.
-async fn next(worker: &dyn Queue) -> Claim {
+pub(crate) async fn next(worker: &dyn Queue) -> Claim {
     let claim = worker.claim(Duration::ZERO).await;
     claim.expect("the queue answers").expect("a task")
 }
 
 /// Checks that a task whose hash may not be read stays in the queue, because the fault is not the task's.
 async fn check_denied_hash(backend: &Served) {
-    let mut server = backend.server.connect();
-    let mut allow = |right: &str| {
-        let mut user = redis::cmd("ACL");
-        user.arg("SETUSER").arg("default").arg(right);
-        user.exec(&mut server).expect("the right is well formed");
-    };
-    let worker = backend.connect("worker");
-    worker.join().await.expect("no other has this id");
+    let allow = |right: &str| backend.allow(right);
+    let worker = backend.joined("worker").await;
     backend.push("one").await;
     allow("-hgetall");
     let denied = worker.claim(Duration::ZERO).await;
@@ -89,8 +100,7 @@ async fn check_odd_hashes(backend: &Served) {
     let _: usize = server
         .hset("dalston:task:two", "stage", b"\xffa".as_slice())
         .expect("HSET");
-    let worker = backend.connect("worker");
-    worker.join().await.expect("no other has this id");
+    let worker = backend.joined("worker").await;
     let one = next(&*worker).await;
     assert!(one.metadata.is_empty(), "{one:?}");
     let two = next(&*worker).await;

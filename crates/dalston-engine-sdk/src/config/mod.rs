@@ -199,7 +199,8 @@ impl Config {
                     &[("json", LogFormat::Json), ("console", LogFormat::Console)],
                 )?,
             },
-            lease: Duration::from_secs(environment.number(&v::LEASE, 1, 3600, 15)?),
+            // At most half of the idle time at which Dalston fails a task of a dead worker.
+            lease: Duration::from_secs(environment.number(&v::LEASE, 1, 300, 15)?),
             grace: Duration::from_secs(environment.number(&v::GRACE, 0, 86400, 60)?),
             max_deliveries: environment.number(&v::MAX_DELIVERIES, 1, 100, 3)? as u32,
             task_timeout: Duration::from_secs(environment.number(

@@ -105,7 +105,7 @@ fn a_bad_value_is_refused_under_the_name_it_was_set_with() {
     refused(
         "DALSTON_LEASE_S",
         "0",
-        r#"DALSTON_LEASE_S is "0", expected a whole number from 1 to 3600"#,
+        r#"DALSTON_LEASE_S is "0", expected a whole number from 1 to 300"#,
     );
     refused(
         "DEVICE",

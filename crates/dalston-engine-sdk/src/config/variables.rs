@@ -67,7 +67,7 @@ variables! {
     LOG_FORMAT: "DALSTON_LOG_FORMAT" or "LOG_FORMAT", "json",
         "json, one object per line, or console, for people";
     LEASE: "DALSTON_LEASE_S" or "", "15",
-        "seconds of silence after which a worker's tasks go to others, 1 to 3600";
+        "seconds of silence after which a worker's tasks go to others, 1 to 300";
     GRACE: "DALSTON_GRACE_S" or "", "60",
         "seconds that running work has after SIGTERM, 0 to 86400; then it goes back to the queue";
     MAX_DELIVERIES: "DALSTON_MAX_DELIVERIES" or "", "3",

@@ -52,8 +52,10 @@ end
 
 if ARGV[9] == '1' then
   for _, entry in ipairs(redis.call('XPENDING', stream, group, 'IDLE', ARGV[2], '-', '+', 1000)) do
-    local owner = entry[2]
-    local task = owner ~= consumer and is_lost(owner, entry[3], KEYS[3], ARGV[8]) and take(entry[1])
+    local id, owner = entry[1], entry[2]
+    -- Not one that a lost claim of this worker still stands for.
+    local is_free = owner ~= consumer and not held[id] and is_lost(owner, entry[3], KEYS[3], ARGV[8])
+    local task = is_free and take(id)
     if task then
       return task
     end

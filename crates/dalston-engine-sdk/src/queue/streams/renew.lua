@@ -29,11 +29,11 @@ end
 local idle = redis.pcall('XPENDING', stream, group, 'IDLE', lease_ms, '-', '+', 1000)
 for _, entry in ipairs(idle) do
   local id, owner = entry[1], entry[2]
-  local is_mine = owner == consumer and not held[id]
   -- A living owner does this itself.
   local is_orphan = owner ~= consumer and redis.call('EXISTS', ARGV[5] .. owner) == 0
     and is_lost(owner, entry[3], KEYS[3], ARGV[6])
-  if is_mine or is_orphan then
+  -- Never one that a claim here stands for: the claim was told lost, and must not become good again.
+  if not held[id] and (owner == consumer or is_orphan) then
     lay_out(stream, group, consumer, id, lease_ms)
   end
 end
