@@ -140,6 +140,11 @@ impl StatusWriter {
         self.change(|status| status.store = link(answered));
     }
 
+    /// Whether the disk refused the last file.
+    pub(crate) fn is_disk_unavailable(&self) -> bool {
+        self.status.borrow().disk == Link::Unavailable
+    }
+
     /// Whether the disk took a file.
     pub(crate) fn disk_answered(&self, answered: bool) {
         self.change(|status| status.disk = link(answered));

@@ -61,7 +61,7 @@ impl Artifacts {
             e_tag: object.meta.e_tag.clone(),
         };
         let mut received = self.receive(&mut part, object).await;
-        let mut n_vain = 0;
+        let (mut n_vain, mut furthest) = (0, part.n_bytes);
         loop {
             let err = match received {
                 Ok(()) => return Ok(part.size),
@@ -72,10 +72,12 @@ impl Artifacts {
             tracing::warn!(error = err.chain(), n_bytes = before, "download_resumed");
             sleep(PAUSE).await;
             received = self.go_on(&mut part).await;
-            n_vain = match part.n_bytes > before {
+            // Not compared with `before`: a store that answers no range for the part sends the same bytes again.
+            n_vain = match part.n_bytes > furthest {
                 true => 0,
                 false => n_vain + 1,
             };
+            furthest = furthest.max(part.n_bytes);
         }
     }
 

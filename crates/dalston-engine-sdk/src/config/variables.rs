@@ -67,7 +67,7 @@ variables! {
     LOG_FORMAT: "DALSTON_LOG_FORMAT" or "LOG_FORMAT", "json",
         "json, one object per line, or console, for people";
     LEASE: "DALSTON_LEASE_S" or "", "15",
-        "seconds of silence after which a worker's tasks go to others, 1 to 300";
+        "seconds of silence after which a worker's tasks go to others, 1 to 300; the same for all workers of an engine";
     GRACE: "DALSTON_GRACE_S" or "", "60",
         "seconds that running work has after SIGTERM, 0 to 86400; then it goes back to the queue";
     MAX_DELIVERIES: "DALSTON_MAX_DELIVERIES" or "", "3",
@@ -77,7 +77,7 @@ variables! {
     WATCHDOG: "DALSTON_WATCHDOG_S" or "", "600",
         "seconds without progress of any task after which the worker ends, 0 to 86400; 0 is never";
     DEFERRAL_LIMIT: "DALSTON_DEFERRAL_S" or "", "3600",
-        "seconds that a task may wait for an object of its own or for room on the disk, 1 to 604800; then it fails";
+        "seconds that a task may wait for an object of its own or for room on the disk, 1 to 604800; then it fails, or after 20 tries and a sixth of this time";
     DEPLOY_ENV: "DALSTON_DEPLOY_ENV" or "", "local",
         "what the registry says about where the pipeline runs";
     HOSTNAME: "DALSTON_HOST_HOSTNAME" or "HOSTNAME", "the host's or the container's own name",

@@ -45,7 +45,8 @@ pub trait Queue: Send + Sync {
     /// worker's lease has not lapsed since the claim.
     async fn finish(&self, claim: &Claim, ended: &Event, ending: Ending) -> Result<(), QueueError>;
 
-    /// Acknowledges the task and publishes nothing, because its job was cancelled before work on it began.
+    /// Acknowledges the task and publishes nothing, because its job was cancelled before work on it began, or
+    /// because the orchestrator has blocked the task.
     async fn discard(&self, claim: &Claim) -> Result<(), QueueError>;
 
     /// Puts the task back into the queue. This process then counts as one that has not begun work on it.
@@ -129,8 +130,7 @@ pub enum Ending {
     /// Without a result: the processes that died over the task stay in the record, because the orchestrator
     /// may queue the task again under the same id. This process is removed from it.
     Failed,
-    /// As [`Failed`](Self::Failed), but this process stays in the record: the task ends it, or the task is
-    /// refused for what the record says.
+    /// As [`Failed`](Self::Failed), but this process stays in the record, because the task ends it.
     Fatal,
 }
 

@@ -18,8 +18,8 @@ use super::address::Address;
 use super::claim::QueueError;
 use super::connect::{CALL_TIMEOUT, Connector, Generation};
 
-/// Shortest wait for a task, because Redis reads 0 as "without end", and Redis 6.2 also reads 0.001 s as 0.
-pub(super) const SHORTEST_WAIT: Duration = Duration::from_millis(2);
+/// Shortest wait for a task, because Redis reads 0 as "without end".
+pub(super) const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
 /// A Redis (or Valkey) server of version 6.2 or later.
 pub(super) struct Server {

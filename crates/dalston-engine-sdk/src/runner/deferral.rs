@@ -27,8 +27,8 @@ impl Runner {
             return Ok(Err(given_up(claim, err)));
         };
         tracing::warn!(error = err.chain(), "task_put_back");
-        // The queue restores the count of deliveries, so that no outage makes a task look like one that ends
-        // its workers.
+        // The queue removes this process from the record of attempts, so that no outage makes a task look like
+        // one that ends its workers.
         if self.report(claim, Report::PutBack(place)).await? == Reported::Accepted {
             self.metrics.redelivered(stage, RedeliveryReason::Deferred);
         }
@@ -46,8 +46,11 @@ impl Runner {
             biased;
             // The worker stops, which says nothing about the task.
             () = self.aborted() => false,
-            // An outage of the whole store is no task's fault, however long it lasts.
-            answers = store_answers => answers || err.kind() == ErrorKind::Disk,
+            // An outage of the whole store or of the whole disk is no task's fault, however long it lasts.
+            answers = store_answers => match err.kind() {
+                ErrorKind::Disk => self.disk_takes_a_file(),
+                _ => answers,
+            },
         };
         if !is_its_own {
             return Some(PutBack::Untouched);
@@ -84,10 +87,11 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// task is to fail.
 ///
 /// The first deferrals have no delay: most faults pass. Later ones have a growing delay, so that the task does
-/// not hold up those behind it. A task fails at the limit, or after a sixth of the limit and 20 deferrals.
+/// not hold up those behind it. A task fails at the limit if the delays have begun, or after a sixth of the limit
+/// and 20 deferrals: a task that was deferred once may have waited for its turn since.
 fn delay(n: u32, since: Duration, limit: Duration) -> Option<Duration> {
     let is_late = since >= limit / PROMPT;
-    if since >= limit || (n >= N_MOST && is_late) {
+    if (n >= N_PROMPT && since >= limit) || (n >= N_MOST && is_late) {
         return None;
     }
     if n < N_PROMPT && !is_late {
@@ -130,6 +134,7 @@ mod tests {
         check(20, 599, Some(60));
         check(u32::MAX, 0, Some(60));
         check(20, 600, None);
-        check(0, HOUR, None);
+        check(5, HOUR, None);
+        check(4, HOUR, Some(2));
     }
 }

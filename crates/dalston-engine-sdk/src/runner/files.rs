@@ -82,13 +82,22 @@ impl Runner {
         folder.map_err(|err| TaskError::disk("there is no room for files").caused_by(err))
     }
 
+    /// Whether the disk takes a small file, whatever it did with a task's. Blocks for that time.
+    pub(super) fn disk_takes_a_file(&self) -> bool {
+        let probe = self.folder().map(|folder| {
+            let file = folder.path().join("probe");
+            fs::write(file, [0; PROBE_BYTES]).is_ok()
+        });
+        probe.unwrap_or(false)
+    }
+
     /// Stores a task's result, and tries again until the store takes it: the result is not computed twice.
     ///
     /// # Errors
     ///
     /// `Unavailable` if the task went to another worker meanwhile. `Engine` if the store refuses the result
-    /// although it answers, at once or for as long as the limit of deferrals. A store that does not answer is waited for without a
-    /// limit: dropping the future ends the wait.
+    /// although it answers, at once or for as long as the limit of deferrals. A store that does not answer is
+    /// waited for without a limit: dropping the future ends the wait.
     pub(super) async fn store_result(
         &self,
         key: &object_store::path::Path,
@@ -141,6 +150,9 @@ impl Runner {
         answer
     }
 }
+
+/// Size of the file that shows whether the disk takes files.
+const PROBE_BYTES: usize = 64 << 10;
 
 /// The folder of a task's files, which is removed when this value is dropped.
 pub(super) struct TaskFolder(Option<TempDir>);

@@ -21,8 +21,8 @@ use crate::status::StatusWriter;
 /// Longest pause between two heartbeats, however long the lease: the registry keeps a record for 60 s.
 const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 
-/// Longest wait for a heartbeat under way when the heartbeat ends.
-const LAST_BEAT: Duration = Duration::from_secs(1);
+/// Longest wait for a heartbeat under way when the heartbeat ends: longer than a call to the queue takes.
+const LAST_BEAT: Duration = Duration::from_secs(6);
 
 /// A heartbeat that goes on until this value is dropped, or until the queue refuses this process for good.
 pub(super) struct Heartbeat {
@@ -81,7 +81,10 @@ impl Heartbeat {
     /// left the queue would make the worker look alive for one more lease.
     pub(super) async fn stop(self) {
         drop(self.stop);
-        let _ = timeout(LAST_BEAT, self.ended).await;
+        // A receiver that has told the thread's end panics if it is asked again.
+        if !self.ended.is_terminated() {
+            let _ = timeout(LAST_BEAT, self.ended).await;
+        }
     }
 }
 

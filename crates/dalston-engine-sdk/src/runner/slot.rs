@@ -106,6 +106,7 @@ impl Runner {
                 continue;
             }
             self.store_ready().await;
+            self.disk_ready().await;
             match self.queue.claim(CLAIM_TIMEOUT).await {
                 Ok(claim) => {
                     self.status.queue_answered(true);
@@ -133,6 +134,15 @@ impl Runner {
         if state.wait_for(ready).await.is_err() {
             // The engine's thread has ended. `watch_engine` sees the same and ends the worker.
             std::future::pending().await
+        }
+    }
+
+    /// Waits until a disk that refused a file takes one. Else a worker with a broken disk would be idle all the
+    /// time, and would take and put back the tasks of all others.
+    async fn disk_ready(&self) {
+        let mut backoff = Backoff::new();
+        while self.status.is_disk_unavailable() && !self.disk_takes_a_file() {
+            backoff.wait().await;
         }
     }
 

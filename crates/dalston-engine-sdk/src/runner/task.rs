@@ -8,6 +8,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use tokio::time::timeout_at;
+
 use super::files::aside;
 use super::report::{Ended, Report, Reported};
 use super::runner::Runner;
@@ -189,10 +191,16 @@ impl Runner {
             record_model(model);
         }
         let budget = request.budget.unwrap_or(self.settings.task_timeout);
-        context.set_deadline(deadline(started, budget));
+        let deadline = deadline(started, budget);
+        context.set_deadline(deadline);
         context.check()?;
+        // A download that creeps on uses up the task's time, too.
+        let fetched = timeout_at(deadline.into(), self.fetch(claim, &mut request)).await;
+        let Ok(fetched) = fetched else {
+            return Err(TaskError::input("the task ran out of time"));
+        };
         // `_folder` removes the files when this function returns or is dropped.
-        let (input, _folder) = self.fetch(claim, &mut request).await?;
+        let (input, _folder) = fetched?;
         self.metrics.downloaded(began.elapsed());
         reach("fetched");
         // The download may have used up the task's time.

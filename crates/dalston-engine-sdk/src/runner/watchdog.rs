@@ -14,12 +14,15 @@ use crate::engine::Place;
 /// Longest pause between two looks at the engine.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
+/// Most pauses between two looks of a process that runs.
+const MAX_PAUSES: u32 = 10;
+
 /// What the watchdog has seen, and its limits.
 #[derive(Debug)]
 struct Watch {
     /// Longest time without progress of any task; `None` switches this check off.
     patience: Option<Duration>,
-    /// Longest time that the engine may keep a task whose deadline is over.
+    /// Longest time that the engine may keep a task whose deadline is over, without progress of any task.
     overtime: Duration,
     /// The engine's tasks at the last look.
     seen: Vec<Mark>,
@@ -33,7 +36,7 @@ type Mark = (String, Instant, u64);
 /// An engine hangs.
 #[derive(Debug, Eq, PartialEq)]
 enum Hang {
-    /// The engine kept these tasks although their deadlines are over.
+    /// The engine kept these tasks although their deadlines are over, and no task made progress since.
     Overtime(Vec<String>),
     /// No task made progress. All are named, and if there is only one, it is at fault.
     Standstill(Vec<String>),
@@ -46,9 +49,15 @@ impl Runner {
         let mut watch = Watch::new(patience, overtime, Instant::now());
         let shortest = overtime.min(patience.unwrap_or(overtime));
         let pause = (shortest / 10).min(LONGEST_PAUSE);
+        let mut looked_at = Instant::now();
         loop {
             sleep(pause).await;
             let (now, held) = (Instant::now(), self.contexts.held());
+            // The process was stopped, and the engine with it.
+            if now - looked_at > pause * MAX_PAUSES {
+                watch.moved_at = now;
+            }
+            looked_at = now;
             let hang = watch.look(now, &held, self.engine.is_loading_model());
             self.metrics.stood_still(now - watch.moved_at);
             if let Some(hang) = hang {
@@ -94,7 +103,8 @@ impl Watch {
     }
 
     /// Looks at the tasks that the engine holds. While the engine loads a model for a task, it need not make
-    /// progress, but it must keep deadlines.
+    /// progress. An engine that works on other tasks need not answer a task that is late: it may not have begun
+    /// the task, and answers when the task's turn comes.
     fn look(&mut self, now: Instant, held: &[HeldTask], is_loading: bool) -> Option<Hang> {
         let mark = |task: &HeldTask| (task.receipt.clone(), task.since, task.context.done_bits());
         let marks: Vec<Mark> = held.iter().map(mark).collect();
@@ -110,13 +120,13 @@ impl Watch {
             let deadline = task.context.deadline().map(|it| it.max(task.since));
             deadline.is_some_and(|it| now.saturating_duration_since(it) >= self.overtime)
         };
+        let stood_still = now.saturating_duration_since(self.moved_at);
         let overtime = receipts(&mut held.iter().filter(is_over));
-        if !overtime.is_empty() {
+        if stood_still >= self.overtime && !overtime.is_empty() {
             return Some(Hang::Overtime(overtime));
         }
         let patience = self.patience?;
-        (now.saturating_duration_since(self.moved_at) >= patience)
-            .then(|| Hang::Standstill(receipts(&mut held.iter())))
+        (stood_still >= patience).then(|| Hang::Standstill(receipts(&mut held.iter())))
     }
 }
 
@@ -174,9 +184,23 @@ mod tests {
         let mut watch = Watch::new(None, OVERTIME, begun);
         let deadline = begun + Duration::from_secs(100);
         let tasks = [held("a", begun, None), held("b", begun, Some(deadline))];
+        assert_eq!(look(&mut watch, begun, 0, &tasks), None);
         assert_eq!(look(&mut watch, begun, 129, &tasks), None);
         let late = Some(Hang::Overtime(vec!["b".to_owned()]));
         assert_eq!(look(&mut watch, begun, 130, &tasks), late);
+    }
+
+    #[test]
+    fn a_late_task_ends_no_engine_that_works_on_others() {
+        let begun = Instant::now();
+        let mut watch = Watch::new(None, OVERTIME, begun);
+        let tasks = [held("a", begun, None), held("b", begun, Some(begun))];
+        for s in 0..100 {
+            tasks[0].context.progress(s as f64 / 1000.0);
+            assert_eq!(look(&mut watch, begun, s, &tasks), None);
+        }
+        assert_eq!(look(&mut watch, begun, 128, &tasks), None);
+        assert!(look(&mut watch, begun, 129, &tasks).is_some());
     }
 
     #[test]
@@ -184,6 +208,7 @@ mod tests {
         let begun = Instant::now();
         let mut watch = Watch::new(None, OVERTIME, begun);
         let tasks = [held("a", begun + Duration::from_secs(500), Some(begun))];
+        assert_eq!(look(&mut watch, begun, 500, &tasks), None);
         assert_eq!(look(&mut watch, begun, 529, &tasks), None);
         assert!(look(&mut watch, begun, 530, &tasks).is_some());
     }

@@ -1,6 +1,6 @@
 -- Takes the next task: what this worker has but does not hold, what the dead left, what is new.
 --
--- KEYS  1 heartbeat   2 queue   3 this worker's tasks   4 sorted set of workers   5 tasks at work
+-- KEYS  1 heartbeat   2 queue   3 this worker's tasks   4 sorted set of workers   5 tasks in flight
 -- ARGV  1 nonce   2 lease in ms   3 worker id   4 prefix of heartbeats   5 prefix of workers' tasks
 --       6 prefix of task hashes   7 prefix of attempts   8 1 to look after the dead
 --       9... the tasks that the worker holds

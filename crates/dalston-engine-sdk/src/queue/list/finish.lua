@@ -1,6 +1,6 @@
 -- Ends a task: publishes its end, marks it as ended and removes it, all or nothing.
 --
--- KEYS  1 heartbeat   2 this worker's tasks   3 attempts   4 mark of the task's end   5 tasks at work
+-- KEYS  1 heartbeat   2 this worker's tasks   3 attempts   4 mark of the task's end   5 tasks in flight
 --       6 queue   7 sorted set of workers   8 sorted set of events that nobody heard, by time in ms
 -- ARGV  1 nonce   2 task   3 token of the claim   4 seconds to keep the mark
 --       5 1 if the lease has not lapsed since the claim   6 completed, failed or fatal

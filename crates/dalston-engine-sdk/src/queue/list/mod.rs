@@ -54,7 +54,7 @@ struct Keys {
     heartbeat_prefix: String,
     attempts_prefix: String,
     ended_prefix: String,
-    /// The sorted set of the tasks at work, by when they were last known to be: what an autoscaler counts
+    /// The sorted set of the tasks in flight, by when they were last known to be: what an autoscaler counts
     /// besides the queue.
     working: String,
     unheard: String,

@@ -1,7 +1,7 @@
 -- Renews the lease, repeats events that nobody heard, and tells which tasks are lost.
 --
 -- KEYS  1 heartbeat   2 sorted set of workers   3 this worker's tasks   4 events that nobody heard
---       5 tasks at work   6 queue
+--       5 tasks in flight   6 queue
 -- ARGV  1 nonce   2 lease in ms   3 worker id   4 channel   5 seconds to repeat an event for
 --       6 prefix of workers' tasks   7 prefix of marks of an end
 --       8... of each claim: task, 1 if its lease has not lapsed since

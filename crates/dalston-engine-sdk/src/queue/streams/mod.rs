@@ -2,10 +2,7 @@
 //!
 //! An entry that was read stays pending under the worker's name in the group until the script that publishes
 //! the task's end acknowledges it. A worker's heartbeat resets the idle time of its entries three times a
-//! lease, so an entry that is idle for a whole lease was put back or belongs to a dead worker, and any other may
-//! claim it. Dalston's scanner fails a task that was idle for ten minutes under a dead consumer. So the heartbeat
-//! also takes such entries over under the worker's own name, idle for just above a lease: any worker may still
-//! claim them.
+//! lease, so an entry that is idle for a whole lease belongs to a dead worker, and any other may claim it.
 //! Dalston's own engines, which may read the same stream, send no such heartbeat: Dalston's own rule decides
 //! when they are dead.
 
