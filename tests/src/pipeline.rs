@@ -69,6 +69,19 @@ impl Pipeline {
         }
     }
 
+    /// Replaces the listener and the referee, which hears its events. What they have seen so far is forgotten.
+    pub fn listen_anew(&mut self) {
+        self.listener = Listener::start(self.contract, &self.redis);
+        let rules = Rules::scaled_to(LEASE);
+        self.referee = Referee::start(
+            rules,
+            &self.producer,
+            &self.redis,
+            &self.store,
+            &self.listener,
+        );
+    }
+
     /// The settings of a worker for this pipeline.
     pub fn settings(&self, worker_id: &str) -> WorkerSettings {
         WorkerSettings {

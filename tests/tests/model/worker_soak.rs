@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use e2e_tests::pipeline::{Pipeline, check_no_secrets};
-use e2e_tests::{Contract, Listener, Usage, isolation, parakeet};
+use e2e_tests::{Contract, Usage, isolation, parakeet};
 
 /// How long the worker works, in seconds. `E2E_SOAK_S=1800` makes it half an hour.
 const DEFAULT_S: u64 = 12;
@@ -28,7 +28,7 @@ fn memory_and_descriptors_do_not_grow_with_the_number_of_tasks() {
     let mut usages: Vec<(Duration, Usage)> = Vec::new();
     while begun.elapsed() < Duration::from_secs(seconds) {
         // A new listener for each round, because a listener keeps every event.
-        pipeline.listener = Listener::start(pipeline.contract, &pipeline.redis);
+        pipeline.listen_anew();
         let first = usages.len() * PER_ROUND;
         let ids = (first..first + PER_ROUND).map(|n| 1 + n % N_RECORDINGS);
         let tasks = pipeline.submit_recordings(&parakeet::recordings(ids), |task| task);

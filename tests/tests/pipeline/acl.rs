@@ -8,7 +8,7 @@ use e2e_tests::{Contract, RedisServer, isolation};
 use crate::ENGINE;
 
 /// The rights in docs/pipeline.md.
-const RIGHTS: &str = "~dalston:* resetchannels &dalston:events +@read +@write +@blocking +@scripting \
+const RIGHTS: &str = "~dalston:* &dalston:events +@read +@write +@blocking +@scripting \
                       +@transaction +@connection +publish +time -@dangerous +info";
 
 #[test]

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use e2e_tests::pipeline::{ENGINE_ID, Pipeline, check_no_secrets, start_worker};
+use e2e_tests::pipeline::{Pipeline, check_no_secrets, start_worker};
 use e2e_tests::{
-    Contract, EventKind, FaultProxy, Listener, Producer, RedisSentinel, RedisServer, Task, Worker,
-    free_port, isolation, wait_until,
+    Contract, EventKind, FaultProxy, Listener, RedisSentinel, RedisServer, Task, Worker, free_port,
+    isolation, wait_until,
 };
 
 use crate::ENGINE;
@@ -36,7 +36,7 @@ impl Fleet {
         primary.configure("masterauth", RedisServer::PASSWORD);
         pipeline.redis.follow(&primary);
         // A server that becomes a replica ends the waits of its clients.
-        pipeline.listener = Listener::start(contract, &pipeline.redis);
+        pipeline.listen_anew();
         Self {
             _subscriber: Listener::start(contract, &primary),
             pipeline,
@@ -49,8 +49,7 @@ impl Fleet {
         let tasks = self.pipeline.new_tasks(N_TASKS);
         let tasks = tasks.into_iter().map(|it| it.with("work_ms", work_ms));
         let tasks: Vec<_> = tasks.collect();
-        let (contract, store) = (self.pipeline.contract, &self.pipeline.store);
-        Producer::new(contract, ENGINE_ID, &self.primary, store).submit(&tasks);
+        self.pipeline.producer.another(&self.primary).submit(&tasks);
         tasks
     }
 
@@ -127,8 +126,8 @@ fn a_worker_asks_sentinel_for_the_primary_and_follows_its_failover() {
         sentinel.fail_over(&fleet.primary, &fleet.pipeline.redis);
         // The sentinel has ended the connections of all clients.
         let pipeline = &mut fleet.pipeline;
-        pipeline.producer = Producer::new(contract, ENGINE_ID, &pipeline.redis, &pipeline.store);
-        pipeline.listener = Listener::start(contract, &pipeline.redis);
+        pipeline.producer = pipeline.producer.another(&pipeline.redis);
+        pipeline.listen_anew();
         fleet.check_recovery(Vec::new(), &worker);
     }
 }
@@ -141,7 +140,7 @@ fn a_worker_connects_to_a_socket() {
     let mut settings = pipeline.settings("worker");
     let path = socket.program.folder().join("redis.sock");
     settings.redis_url = format!("unix://{}?pass={}", path.display(), RedisServer::PASSWORD);
-    pipeline.producer = Producer::new(Contract::M22, ENGINE_ID, &socket, &pipeline.store);
+    pipeline.producer = pipeline.producer.another(&socket);
     pipeline.redis.follow(&socket);
     let worker = start_worker(ENGINE, &settings);
     let tasks = pipeline.submit(3, |task| task);

@@ -86,12 +86,12 @@ fn a_backlog_longer_than_the_time_for_a_task_fails_none() {
     let _guard = isolation::shared();
     for contract in CONTRACTS {
         let mut pipeline = Pipeline::start(contract);
-        pipeline.producer.time_limit = TimeDelta::seconds(2);
-        let tasks = pipeline.submit(8, |task| task.with("work_ms", 600));
+        pipeline.producer.time_limit = TimeDelta::seconds(4);
+        let tasks = pipeline.submit(12, |task| task.with("work_ms", 500));
         let mut settings = pipeline.settings("worker");
         settings
             .more
-            .push(("DALSTON_DEFAULT_TASK_TIMEOUT_S", "2".to_owned()));
+            .push(("DALSTON_DEFAULT_TASK_TIMEOUT_S", "4".to_owned()));
         let _worker = start_worker(ENGINE, &settings);
         pipeline.check_completed(&tasks, LIMIT);
     }

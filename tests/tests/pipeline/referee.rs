@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use e2e_tests::pipeline::{Pipeline, start_worker};
-use e2e_tests::{Charge, Contract, EventKind, Signal, Status, Worker, isolation};
+use e2e_tests::{Charge, Contract, EventKind, Signal, Status, Worker, isolation, wait_until};
 use redis::Commands as _;
 use serde_json::json;
 
@@ -74,7 +74,7 @@ fn a_task_that_no_worker_comes_for_is_convicted() {
     worker.program.kill();
     let limit = pipeline.referee.rules().stale_idle * 2;
     let failed = || pipeline.referee.status(&task.task_id) == Some(Status::Failed);
-    assert!(e2e_tests::wait_until(limit, failed), "not in {limit:?}");
+    assert!(wait_until(limit, failed), "not in {limit:?}");
     let convictions = pipeline.referee.take_convictions();
     let charges: Vec<_> = convictions
         .iter()
@@ -112,6 +112,8 @@ fn a_worker_that_sleeps_through_its_lease_tells_no_second_end() {
             .listener
             .wait_for(EventKind::Completed, &task.task_id, TIMEOUT);
         sleeper.program.signal(Signal::CONT);
+        let is_awake = || sleeper.program.log().contains("task_lost");
+        assert!(wait_until(TIMEOUT, is_awake), "the sleeper still sleeps");
         // As long as the sleeper would work on the task, and a little more.
         thread::sleep(Duration::from_secs(2));
         pipeline.check_completed(&[task], TIMEOUT);
@@ -134,7 +136,7 @@ fn an_end_that_is_told_twice_is_convicted() {
             .into_iter()
             .for_each(publish);
         let listener = &pipeline.listener;
-        assert!(e2e_tests::wait_until(TIMEOUT, || listener.events().len() == 4));
+        assert!(wait_until(TIMEOUT, || listener.events().len() == 4));
         let convictions = pipeline.referee.take_convictions();
         let charges: Vec<_> = convictions.iter().map(|it| it.charge).collect();
         match contract {
