@@ -4,14 +4,12 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::{IMAGE, RECORDING, cache, show};
+use super::{IMAGE, RECORDING, show};
 use crate::process::{capture, run as run_command};
 use crate::project::Project;
 
-/// Checks the builder's cache, builds the image with only the tiny model, prints the layers, and transcribes a
-/// recording in the image.
+/// Builds the image with only the tiny model, prints the layers, and transcribes a recording in the image.
 pub(super) fn build(project: &Project) -> Result<()> {
-    cache::check(project)?;
     project.announce("building the image with docker");
     let mut build = docker(project);
     build.args(["build", "--tag", IMAGE]);

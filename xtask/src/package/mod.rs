@@ -40,6 +40,7 @@ pub(crate) fn run(project: &Project, arguments: &PackageArguments) -> Result<()>
     bundles.extend(arguments.bundles.iter().map(|bundle| project.path(bundle)));
 
     if answers("docker", &["info"]) {
+        cache::check(project)?;
         docker::build(project)?;
     } else if answers("buildah", &["--version"]) && answers("mmdebstrap", &["--version"]) {
         project.announce("without docker: the cache of docker's builder is not checked");
