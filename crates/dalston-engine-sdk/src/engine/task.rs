@@ -108,6 +108,16 @@ pub enum StopReason {
     TimedOut,
 }
 
+impl StopReason {
+    /// The error of a task that stops for this reason.
+    pub(crate) fn error(self) -> TaskError {
+        match self {
+            Self::TimedOut => TaskError::input("the task ran out of time"),
+            Self::Shutdown | Self::LeaseLost => TaskError::unavailable("the task was told to stop"),
+        }
+    }
+}
+
 impl TaskContext {
     /// A context that stops by itself at `deadline`.
     pub fn with_deadline(deadline: Option<Instant>) -> Self {
@@ -143,11 +153,8 @@ impl TaskContext {
     ///
     /// The task must stop. The caller knows the reason, so return the error as it is.
     pub fn check(&self) -> Result<(), TaskError> {
-        match self.stop_reason() {
-            None => Ok(()),
-            Some(StopReason::TimedOut) => Err(TaskError::input("the task ran out of time")),
-            Some(_) => Err(TaskError::unavailable("the task was told to stop")),
-        }
+        self.stop_reason()
+            .map_or(Ok(()), |reason| Err(reason.error()))
     }
 
     /// Records how much of the task is done, from 0 to 1. An engine whose tasks all stand still for

@@ -14,7 +14,7 @@ use super::files::aside;
 use super::report::{Ended, Report, Reported};
 use super::runner::Runner;
 use crate::contract::TaskEvent;
-use crate::engine::{Place, TaskContext};
+use crate::engine::{Place, StopReason, TaskContext};
 use crate::error::{ErrorKind, TaskError};
 use crate::failpoint::reach;
 use crate::metrics::{Outcome, RedeliveryReason};
@@ -197,7 +197,7 @@ impl Runner {
         // A download that creeps on uses up the task's time, too.
         let fetched = timeout_at(deadline.into(), self.fetch(claim, &mut request)).await;
         let Ok(fetched) = fetched else {
-            return Err(TaskError::input("the task ran out of time"));
+            return Err(StopReason::TimedOut.error());
         };
         // `_folder` removes the files when this function returns or is dropped.
         let (input, _folder) = fetched?;
