@@ -6,7 +6,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Metric, Registry};
 
 use super::labels::Labels;
 
@@ -24,9 +24,7 @@ pub(super) struct Registration(pub(super) Registry);
 impl Registration {
     /// Registers a counter; the text encoder appends `_total` to its name.
     pub(super) fn counter<L: Labels>(&mut self, name: &str, help: &str) -> Family<L, Counter> {
-        let family = Family::default();
-        self.0.register(name, help, family.clone());
-        family
+        self.family(name, help)
     }
 
     /// Registers a counter of seconds: `{name}_seconds_total`.
@@ -35,25 +33,17 @@ impl Registration {
         name: &str,
         help: &str,
     ) -> Family<L, Counter<f64, AtomicU64>> {
-        let family = Family::default();
-        self.0
-            .register(format!("{name}_seconds"), help, family.clone());
-        family
+        self.family(format!("{name}_seconds"), help)
     }
 
     /// Registers a gauge of bytes: `{name}_bytes`.
     pub(super) fn bytes<L: Labels>(&mut self, name: &str, help: &str) -> Family<L, Gauge> {
-        let family = Family::default();
-        self.0
-            .register(format!("{name}_bytes"), help, family.clone());
-        family
+        self.family(format!("{name}_bytes"), help)
     }
 
     /// Registers a gauge of whole numbers under its name.
     pub(super) fn number<L: Labels>(&mut self, name: &str, help: &str) -> Family<L, Gauge> {
-        let family = Family::default();
-        self.0.register(name, help, family.clone());
-        family
+        self.family(name, help)
     }
 
     /// Registers a gauge of any number under its name.
@@ -62,9 +52,7 @@ impl Registration {
         name: &str,
         help: &str,
     ) -> Family<L, Gauge<f64, AtomicU64>> {
-        let family = Family::default();
-        self.0.register(name, help, family.clone());
-        family
+        self.family(name, help)
     }
 
     /// Registers a histogram of seconds: `{name}_seconds`.
@@ -80,6 +68,15 @@ impl Registration {
         buckets: &'static [f64],
     ) -> Histograms<L> {
         self.histogram(format!("{name}_ratio"), help, buckets)
+    }
+
+    fn family<L: Labels, M>(&mut self, name: impl Into<String>, help: &str) -> Family<L, M>
+    where
+        Family<L, M>: Metric + Default + Clone,
+    {
+        let family = Family::default();
+        self.0.register(name, help, family.clone());
+        family
     }
 
     fn histogram<L: Labels>(

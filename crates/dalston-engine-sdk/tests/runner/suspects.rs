@@ -21,8 +21,8 @@ async fn victim(world: &World) -> MemoryQueue {
     victim
 }
 
-#[tokio::test]
-async fn a_busy_worker_does_not_keep_a_suspect_task_from_an_idle_one() {
+/// A worker that is busy with the task `long`, and the task `suspect`, which another worker has left.
+async fn busy_world() -> World {
     let mut world = World::new();
     world.engine.n_at_once = 4;
     let victim = victim(&world).await;
@@ -32,6 +32,12 @@ async fn a_busy_worker_does_not_keep_a_suspect_task_from_an_idle_one() {
     // The busy worker gets the task first, because it waits for one.
     victim.leave().await.unwrap();
     sleep(Duration::from_millis(100)).await;
+    world
+}
+
+#[tokio::test]
+async fn a_busy_worker_does_not_keep_a_suspect_task_from_an_idle_one() {
+    let world = busy_world().await;
     let idle = world.broker.connect("idle", LEASE);
     idle.join().await.unwrap();
     let asked = Instant::now();
@@ -43,14 +49,7 @@ async fn a_busy_worker_does_not_keep_a_suspect_task_from_an_idle_one() {
 
 #[tokio::test]
 async fn a_suspect_task_runs_alone_when_the_worker_has_ended_its_others() {
-    let mut world = World::new();
-    world.engine.n_at_once = 4;
-    let victim = victim(&world).await;
-    world.submit("long", json!({"do": "work"})).await;
-    world.start();
-    world.wait_for_events(2).await;
-    victim.leave().await.unwrap();
-    sleep(Duration::from_millis(100)).await;
+    let world = busy_world().await;
     world.submit("later", json!({})).await;
     let reported = world.wait_for_events(7).await;
     assert_eq!(
